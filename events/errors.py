@@ -1,0 +1,171 @@
+"""Every error that memorygraph raises, in one tree.
+
+::
+
+    MemoryGraphError
+    ├── InputError (ValueError)            what the caller gave cannot be used
+    │   ├── ContentTooLongError            a text, tag list or metadata above its limit
+    │   ├── InvalidVectorError             NaN, infinity, zero dimensions, not a vector
+    │   ├── EmbeddingDimensionError        a vector of another length than the memory's
+    │   ├── EmbedderMismatch               a vector of another embedder than the memory's
+    │   ├── TimeFormatError                a time that cannot be read
+    │   ├── BatchTooLarge                  a command above 8 MiB or 4,096 events
+    │   ├── DuplicateIdError               an id that is already taken
+    │   ├── NodeNotFoundError (KeyError)   no such node in the memory (or not visible)
+    │   ├── EdgeNotFoundError (KeyError)   no such edge in the memory (or not visible)
+    │   └── ImportFormatError              a file to ingest, load or import that is not what it claims
+    ├── ConflictError                      the memory moved on; nothing was written
+    │   ├── ExpectationFailed              an expected version is not the current one
+    │   ├── TransactionConflict            still in conflict after all retries
+    │   ├── CommandIdReused                a command id seen before with another body
+    │   └── CommandExpired                 a command id older than the table's horizon
+    ├── StoreError                         the log or its directory
+    │   ├── StoreNotFound                  no store there
+    │   ├── ForeignStore                   a directory or file of something else
+    │   ├── NewerFormat                    written by a newer release
+    │   ├── DamagedLog                     bytes that fail their checksum or chain
+    │   ├── DiskFull                       no space; nothing was acknowledged
+    │   ├── LogFailed                      a write or sync failed; reopen from disk
+    │   ├── StoreReadOnly                  a write to a memory opened read-only or to a past view
+    │   └── ClosedError                    used after close()
+    ├── NewerSchema                        an event type this release does not know
+    ├── WorkingMemoryCapacityError
+    └── ConsolidationError
+
+Each carries what it was about in ``about`` (ids, positions, expected and found) and survives pickling.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def _rebuild(cls: type[MemoryGraphError], message: str, about: dict[str, Any]) -> MemoryGraphError:
+    return cls(message, **about)
+
+
+class MemoryGraphError(Exception):
+    """Base of every memorygraph error; ``about`` holds the facts (ids, positions, expected, found)."""
+
+    def __init__(self, message: str, **about: Any) -> None:
+        super().__init__(message)
+        self.message = message
+        self.about = about
+
+    def __str__(self) -> str:
+        return self.message
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuild, (type(self), self.message, self.about)
+
+
+class InputError(MemoryGraphError, ValueError):
+    """What the caller gave cannot be used; nothing was written."""
+
+
+class ContentTooLongError(InputError):
+    """A text, tag list or metadata is above its limit."""
+
+
+class InvalidVectorError(InputError):
+    """The array is not a finite, non-empty vector."""
+
+
+class EmbeddingDimensionError(InputError):
+    """The vector's length is not the memory's dimension."""
+
+
+class EmbedderMismatch(InputError):
+    """The vector comes from another embedder than the one recorded in the memory."""
+
+
+class TimeFormatError(InputError):
+    """The value cannot be read as a time."""
+
+
+class BatchTooLarge(InputError):
+    """One command holds more than 8 MiB or 4,096 events."""
+
+
+class DuplicateIdError(InputError):
+    """The id is already taken in this memory."""
+
+
+class NodeNotFoundError(InputError, KeyError):
+    """No node of that id in the memory, or none that the viewer may see."""
+
+
+class EdgeNotFoundError(InputError, KeyError):
+    """No edge of that id in the memory, or none that the viewer may see."""
+
+
+class ImportFormatError(InputError):
+    """A file to ingest, load or import is not what it claims to be."""
+
+
+class ConflictError(MemoryGraphError):
+    """The memory moved on under the command; nothing was written."""
+
+
+class ExpectationFailed(ConflictError):
+    """The expected version is not the node's current one."""
+
+
+class TransactionConflict(ConflictError):
+    """The command was still in conflict after all its retries."""
+
+
+class CommandIdReused(ConflictError):
+    """The command id was used before with another body."""
+
+
+class CommandExpired(ConflictError):
+    """The command id is older than the command table's horizon."""
+
+
+class StoreError(MemoryGraphError):
+    """The log, or the directory or file that holds it."""
+
+
+class StoreNotFound(StoreError):
+    """There is no store at that path."""
+
+
+class ForeignStore(StoreError):
+    """The path holds something that is not a memorygraph store."""
+
+
+class NewerFormat(StoreError):
+    """The store was written in a format that this release does not know."""
+
+
+class DamagedLog(StoreError):
+    """Bytes of the log fail their checksum or chain."""
+
+
+class DiskFull(StoreError):
+    """The disk has no space left; nothing was acknowledged."""
+
+
+class LogFailed(StoreError):
+    """A write or sync failed; nothing is acknowledged until the log is reopened."""
+
+
+class StoreReadOnly(StoreError):
+    """A write to a memory that was opened read-only, or to a view of the past."""
+
+
+class ClosedError(StoreError):
+    """The memory was used after ``close()``."""
+
+
+class NewerSchema(MemoryGraphError):
+    """The log holds an event type that this release does not know."""
+
+
+class WorkingMemoryCapacityError(MemoryGraphError):
+    """The working memory slot is full."""
+
+
+class ConsolidationError(MemoryGraphError):
+    """The consolidation step is not in the transition table."""

@@ -1,0 +1,125 @@
+"""The event log's port: what every store promises (``tests/events/log_contract.py`` is its contract suite).
+
+A log is a total order of records at dense positions 1, 2, 3, ... Records are appended as commit frames
+(``frames.py``), each chained to the one before by SHA-256. Only ``append`` and ``adopt`` write, and only under
+``lock()``, which excludes every other writer of the same log, in this process and in others.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
+
+from msgspec import Struct
+
+
+class Head(Struct, frozen=True):
+    """Where a log ends: its last position (0 when empty), the chain up to it, and the writer's epoch."""
+
+    position: int
+    chain: bytes
+    epoch: int = 1
+
+
+class LogEntry(Struct, frozen=True, gc=False):
+    """A record as stored: its position, its bytes (None when only its hash is kept), and its SHA-256 (None: not computed)."""
+
+    position: int
+    data: bytes | None
+    digest: bytes | None = None
+
+
+class Damage(Struct, frozen=True):
+    """A place in the log whose bytes fail their check."""
+
+    where: str
+    position: int
+    reason: str
+
+
+class VerifyReport(Struct, frozen=True):
+    """The outcome of a full check: what was read, the head it leads to, and what is damaged or was cut."""
+
+    head: Head
+    records: int
+    frames: int
+    size_bytes: int
+    damage: tuple[Damage, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def whole(self) -> bool:
+        """Whether every frame passed."""
+        return not self.damage
+
+
+class EventLog(ABC):
+    """An append-only, chained log of records; safe to use from several threads."""
+
+    memory_id: bytes
+    read_only: bool
+    location: str
+
+    @property
+    @abstractmethod
+    def head(self) -> Head:
+        """The head as this object last saw it; no I/O."""
+
+    @abstractmethod
+    def refresh(self) -> Head:
+        """Look for frames that other writers appended, and return the head.
+
+        Raises:
+            DamagedLog: bytes before the tail fail their check.
+        """
+
+    @abstractmethod
+    def lock(self) -> AbstractContextManager[Head]:
+        """Hold the right to append; entering refreshes and gives the head. Not reentrant."""
+
+    @abstractmethod
+    def append(self, records: Sequence[bytes], time_us: int) -> Head:
+        """Append records as one commit frame and return the new head once it is durable; ``lock()`` must be held.
+
+        Raises:
+            BatchTooLarge: the frame would pass 16 MiB; nothing was written.
+            DiskFull: nothing was acknowledged; the log can be used again once there is space.
+            LogFailed: a write or sync failed; the log must be reopened.
+        """
+
+    @abstractmethod
+    def adopt(self, frame: bytes) -> Head:
+        """Append one frame of another copy of this log as it is; ``lock()`` must be held.
+
+        Raises:
+            DamagedLog: the frame fails its check or does not follow the head.
+        """
+
+    @abstractmethod
+    def read(self, first: int = 1, last: int | None = None) -> Iterator[LogEntry]:
+        """Give the records at positions first..last (None: the head as last seen), in order.
+
+        Raises:
+            DamagedLog: on reaching bytes that fail their check, with the position.
+        """
+
+    @abstractmethod
+    def frames(self, first: int = 1) -> Iterator[bytes]:
+        """Give the raw frames from the one that holds position ``first`` on, for export and copies."""
+
+    @abstractmethod
+    def wait(self, position: int, timeout_s: float) -> Head:
+        """Return the head as soon as it is beyond ``position``, or after ``timeout_s`` seconds."""
+
+    @abstractmethod
+    def verify(self) -> VerifyReport:
+        """Read everything from the first byte, checking checksums and chain."""
+
+    @abstractmethod
+    def size_bytes(self) -> int:
+        """Return the bytes that the log takes in its store."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Release what the log holds; safe to call twice."""

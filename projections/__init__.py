@@ -1,0 +1,1 @@
+"""What the history means: immutable Frames, graph, vectors, adjacency, recall index, digest."""
