@@ -43,7 +43,11 @@ class SpaceDeclared(Event, frozen=True, kw_only=True):
 
 
 class NodeAdded(Event, frozen=True, kw_only=True):
-    """A memory came into being. ``vector`` is empty when it has none; ``occurred_us`` None means when recorded."""
+    """A memory came into being. ``vector`` is empty when it has none; ``occurred_us`` None means when recorded.
+
+    ``recorded_us``, ``access_count`` and ``access_times_us`` are set when it was brought over from elsewhere, where it
+    was first recorded at that time and recalled since.
+    """
 
     id: str = ""
     content: str = ""
@@ -63,6 +67,9 @@ class NodeAdded(Event, frozen=True, kw_only=True):
     space: int = 0
     vector: bytes = b""
     partition: Partition = PUBLIC
+    recorded_us: int | None = None
+    access_count: int = 0
+    access_times_us: tuple[int, ...] = ()
 
 
 class NodeRevised(Event, frozen=True, kw_only=True):

@@ -1,0 +1,273 @@
+"""What can be asked of a memory: commands (they change it) and queries (they do not), as plain data.
+
+Both travel through the ``Engine`` port, so they hold no handles, callbacks or arrays, only values that MessagePack
+carries. Vectors are little-endian float32 bytes; times are microseconds; enums are their codes.
+
+The rules of good input live in ``memorygraph`` (what a person gave) and in ``decide.py`` (what needs the memory's
+state); a command that reaches an engine is well formed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any, Final
+
+import msgspec
+from msgspec import Struct
+
+from memorygraph.events.records import EdgeRevised, EdgesAdded, Event, NodeAdded, NodeRevised, SpaceDeclared
+from memorygraph.projections.frame import EdgeState, NodeState
+from memorygraph.projections.recall import OPEN, Filters, Hit
+
+
+class Associate(Struct, frozen=True):
+    """Link new memories to similar ones: up to ``k`` each, from cosine ``threshold`` on."""
+
+    k: int
+    threshold: float
+
+
+class Operation(Struct, frozen=True, tag_field="op", kw_only=True):
+    """Base of the operations; a command is one or more of them, all or nothing."""
+
+
+class AddNodes(Operation, frozen=True, kw_only=True):
+    """Add nodes; those without an id get one.
+
+    ``derived`` are vectors made from the contents by the embedder of ``space`` ('' for none), one per node or none at
+    all: they are not part of what the caller said, so they do not enter the body hash.
+    """
+
+    nodes: list[NodeAdded]
+    derived: list[bytes] = []
+    space: SpaceDeclared | None = None
+    associate: Associate | None = None
+
+
+class ReviseNodes(Operation, frozen=True, kw_only=True):
+    """Replace fields of nodes; ``expected`` are versions that must be current (0: any), one per node or none at all."""
+
+    changes: list[NodeRevised]
+    expected: list[int] = []
+    derived: list[bytes] = []
+    space: SpaceDeclared | None = None
+
+
+class ForgetNodes(Operation, frozen=True, kw_only=True):
+    """Forget these nodes, with their edges."""
+
+    ids: list[str]
+    reason: str = ""
+
+
+class ForgetFaded(Operation, frozen=True, kw_only=True):
+    """Forget every node whose retention is below the threshold (important, long-term and undecaying ones stay)."""
+
+    retention_threshold: float
+    reason: str = ""
+
+
+class ReinforceNodes(Operation, frozen=True, kw_only=True):
+    """Raise importance by I += delta (1 - I)."""
+
+    ids: list[str]
+    delta: float
+
+
+class RecordAccesses(Operation, frozen=True, kw_only=True):
+    """Record that nodes were recalled, each at its time; nodes that are gone meanwhile are passed over."""
+
+    ids: list[str]
+    times_us: list[int]
+
+
+class AddEdges(Operation, frozen=True, kw_only=True):
+    """Add edges between nodes that exist."""
+
+    edges: EdgesAdded
+
+
+class ReviseEdge(Operation, frozen=True, kw_only=True):
+    """Replace fields of an edge."""
+
+    change: EdgeRevised
+
+
+class StrengthenEdges(Operation, frozen=True, kw_only=True):
+    """Hebbian update of edges: w += delta (1 - w) - decay w."""
+
+    ids: list[str]
+    delta: float
+    decay: float = 0.0
+
+
+class RemoveEdges(Operation, frozen=True, kw_only=True):
+    """Remove edges."""
+
+    ids: list[str]
+    reason: str = ""
+
+
+class Command(Struct, frozen=True, kw_only=True):
+    """What one caller wants done, under an id that makes it safe to send twice."""
+
+    id: str
+    operations: tuple[
+        AddNodes
+        | ReviseNodes
+        | ForgetNodes
+        | ForgetFaded
+        | ReinforceNodes
+        | RecordAccesses
+        | AddEdges
+        | ReviseEdge
+        | StrengthenEdges
+        | RemoveEdges,
+        ...,
+    ]
+    principal: str = ""
+    provenance: dict[str, str] = {}
+
+    def body_hash(self) -> bytes:
+        """Return 16 bytes of SHA-256 over what the caller asked for (ids and vectors that we made left out)."""
+        body = [
+            msgspec.structs.replace(operation, derived=[], space=None) if _has_derived(operation) else operation
+            for operation in self.operations
+        ]
+        return hashlib.sha256(_encode(body)).digest()[:16]
+
+
+class Receipt(Struct, frozen=True):
+    """What became of a command: the record's position, its time and its events; ``replayed`` if it was done before."""
+
+    position: int
+    time_us: int
+    events: tuple[Event, ...]
+    replayed: bool = False
+
+
+class Query(Struct, frozen=True, tag_field="query", kw_only=True):
+    """Base of the queries."""
+
+
+class GetNodes(Query, frozen=True, kw_only=True):
+    """The nodes of these ids -> ``list[NodeState | None]``."""
+
+    ids: list[str]
+    vectors: bool = True
+
+
+class FindNodes(Query, frozen=True, kw_only=True):
+    """Nodes that pass the filters, in order of birth -> ``list[NodeState]``."""
+
+    filters: Filters = OPEN
+    vectors: bool = False
+    offset: int = 0
+    limit: int | None = None
+
+
+class GetEdges(Query, frozen=True, kw_only=True):
+    """The edges of these ids -> ``list[EdgeState | None]``."""
+
+    ids: list[str]
+
+
+class NodeEdges(Query, frozen=True, kw_only=True):
+    """The edges of one node ("out", "in" or "both"; an undirected edge is both) -> ``list[EdgeState]``, by birth."""
+
+    id: str
+    direction: str = "both"
+
+
+class AllEdges(Query, frozen=True, kw_only=True):
+    """Edges in order of birth -> ``list[EdgeState]``."""
+
+    offset: int = 0
+    limit: int | None = None
+
+
+class Recall(Query, frozen=True, kw_only=True):
+    """Which memories answer a text, a vector (bytes) or both -> ``list[Hit]``."""
+
+    text: str | None = None
+    vector: bytes = b""
+    k: int = 5
+    threshold: float = 0.0
+    filters: Filters = OPEN
+
+
+class Reason(Query, frozen=True, kw_only=True):
+    """What a cue (text, vector or node id) leads to -> ``list[Hit]``."""
+
+    text: str | None = None
+    vector: bytes = b""
+    node_id: str | None = None
+    k: int = 10
+    hops: int = 2
+    seed_k: int = 3
+
+
+class Similar(Query, frozen=True, kw_only=True):
+    """Nearest nodes by cosine -> ``list[tuple[str, float]]`` (id, cosine), best first."""
+
+    vector: bytes
+    k: int = 10
+    threshold: float = 0.0
+    filters: Filters = OPEN
+
+
+class Describe(Query, frozen=True, kw_only=True):
+    """What can be said of the memory without looking at its nodes -> ``Description``."""
+
+
+class Summary(Query, frozen=True, kw_only=True):
+    """Counts, means and bytes -> ``Overview``."""
+
+
+class Digest(Query, frozen=True, kw_only=True):
+    """The digest of the canonical state -> ``str``."""
+
+
+class PositionAt(Query, frozen=True, kw_only=True):
+    """The last position recorded at or before a time -> ``int``."""
+
+    time_us: int
+
+
+class Description(Struct, frozen=True, kw_only=True):
+    """A memory's name and language, how many live nodes and edges it has, and its vector space, if any."""
+
+    name: str
+    language: str
+    nodes: int
+    edges: int
+    space: SpaceDeclared | None
+
+
+class Overview(Struct, frozen=True, kw_only=True):
+    """What a memory holds, in numbers; distributions count by enum code; times are microseconds (0: no node)."""
+
+    about: Description
+    importance_sum: float
+    consolidated: int
+    types: dict[int, int]
+    edge_types: dict[int, int]
+    accesses: int
+    oldest_us: int
+    bytes_by_part: dict[str, int]
+
+
+class Answer(Struct, frozen=True):
+    """A query's value and the position it is true at."""
+
+    position: int
+    value: Any
+
+
+_encode: Final = msgspec.msgpack.Encoder().encode
+
+
+def _has_derived(operation: Operation) -> bool:
+    return isinstance(operation, AddNodes | ReviseNodes) and bool(operation.derived or operation.space)
+
+

@@ -1,0 +1,365 @@
+"""The deciding core: what a command means for the memory as it stands. Pure: no I/O, no clock, no dice.
+
+``propose(frame, command, now, ids)`` looks at an immutable Frame and gives the events and what they rest on: ``reads``,
+ids that must not have been touched (``touched_by``) since the Frame's position. Whether the proposal still holds when
+its turn comes is the ledger's question.
+
+Existence of a node or edge is a read of its id. Links found by similarity are advisory: their targets' existence is
+a read, the rest is not. Increments and accesses need only existence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+import msgspec
+import numpy as np
+from msgspec import UNSET, Struct
+
+from memorygraph.actors import commands as cmd
+from memorygraph.events import records as ev
+from memorygraph.events.errors import (
+    BatchTooLarge,
+    DuplicateIdError,
+    EdgeNotFoundError,
+    EmbedderMismatch,
+    EmbeddingDimensionError,
+    ExpectationFailed,
+    NodeNotFoundError,
+)
+from memorygraph.events.ports import IdSource
+from memorygraph.events.types import LIMITS, ConsolidationState, DecayFunction, EdgeType
+from memorygraph.projections.frame import Frame
+from memorygraph.projections.retention import retention_now
+from memorygraph.projections.similarity import Norms, nearest_each
+
+IMPORTANT: Final = 0.9  # contract item 27: memories this important are never forgotten for having faded
+
+
+class Proposal(Struct, frozen=True):
+    """Events for a command, decided at ``position``, and the ids that they rest on."""
+
+    position: int
+    events: tuple[ev.Event, ...]
+    reads: frozenset[str]
+
+
+class Proposer:
+    """One decision: an immutable Frame, and what the command's operations have come to so far."""
+
+    def __init__(self, frame: Frame, norms: Norms, now_us: int, ids: IdSource) -> None:
+        self._frame = frame
+        self._norms = norms
+        self._now_us = now_us
+        self._ids = ids
+        self._events: list[ev.Event] = []
+        self._reads: set[str] = set()
+        self._added: set[str] = set()  # nodes that earlier operations of this command add
+        self._gone: set[str] = set()
+        self._space = frame.space
+
+    def proposal(self, command: cmd.Command) -> Proposal:
+        """Decide every operation in order.
+
+        Raises:
+            InputError: the operation does not fit the memory.
+            ExpectationFailed: an expected version is not the current one.
+            BatchTooLarge: more than 4,096 events.
+        """
+        for operation in command.operations:
+            _DECISIONS[type(operation)](self, operation)
+        if len(self._events) > LIMITS.command_events_max:
+            raise BatchTooLarge(
+                f"the command makes {len(self._events)} events, more than {LIMITS.command_events_max}; split it",
+                events=len(self._events),
+            )
+        return Proposal(self._frame.position, tuple(self._events), frozenset(self._reads))
+
+    def add_nodes(self, operation: cmd.AddNodes) -> None:
+        """Give ids, declare the space, add the nodes and their links to similar ones."""
+        nodes = _with_vectors(operation.nodes, operation.derived)
+        space = self._fitting_space(operation.space, [node.vector for node in nodes])
+        added = []
+        for node in nodes:
+            fields: dict[str, Any] = {}
+            if not node.id:
+                fields["id"] = self._ids.node_id()
+            if node.vector:
+                fields["space"] = space
+            event = msgspec.structs.replace(node, **fields) if fields else node
+            self._claim(event.id)
+            added.append(event)
+        self._events += added
+        if operation.associate is not None:
+            self._associate(added, operation.associate)
+
+    def revise_nodes(self, operation: cmd.ReviseNodes) -> None:
+        """Replace fields; a new content brings its new vector."""
+        changes = list(operation.changes)
+        if operation.derived:
+            changes = [
+                msgspec.structs.replace(change, vector=vector) if vector else change
+                for change, vector in zip(changes, operation.derived, strict=True)
+            ]
+        vectors = [change.vector for change in changes if isinstance(change.vector, bytes)]
+        space = self._fitting_space(operation.space, vectors)
+        for place, change in enumerate(changes):
+            row = self._existing(change.id)
+            expected = operation.expected[place] if operation.expected else 0
+            if expected and row is not None:
+                self._expect(change.id, row, expected)
+            has_vector = change.vector is not UNSET and change.vector
+            self._events.append(msgspec.structs.replace(change, space=space) if has_vector else change)
+
+    def forget_nodes(self, operation: cmd.ForgetNodes) -> None:
+        """Forget named nodes."""
+        ids = tuple(dict.fromkeys(operation.ids))
+        for node_id in ids:
+            self._existing(node_id)
+        self._forget(ids, operation.reason)
+
+    def forget_faded(self, operation: cmd.ForgetFaded) -> None:
+        """Forget what has faded; the curve is computed here, once, and its outcome carried in the event."""
+        nodes = self._frame.nodes
+        faded = self._frame.live_rows() & (retention_now(self._frame, self._now_us) < operation.retention_threshold)
+        faded &= nodes.column("importance") < IMPORTANT
+        faded &= nodes.column("decay_function") != DecayFunction.NO_DECAY.code
+        faded &= nodes.column("consolidation_state") != ConsolidationState.LONG_TERM.code
+        ids = tuple(self._frame.interner.ids[row] for row in np.flatnonzero(faded).tolist())
+        self._reads.update(ids)
+        self._forget(ids, operation.reason)
+
+    def reinforce_nodes(self, operation: cmd.ReinforceNodes) -> None:
+        """Raise importance."""
+        for node_id in operation.ids:
+            self._existing(node_id)
+        self._events.append(
+            ev.NodesReinforced(ids=tuple(operation.ids), deltas=(operation.delta,) * len(operation.ids))
+        )
+
+    def record_accesses(self, operation: cmd.RecordAccesses) -> None:
+        """Record accesses of the nodes that are still there."""
+        pairs = [
+            (node_id, time_us)
+            for node_id, time_us in zip(operation.ids, operation.times_us, strict=True)
+            if self._frame.row(node_id) is not None
+        ]
+        if pairs:
+            ids, times_us = zip(*pairs, strict=True)
+            self._reads.update(ids)
+            self._events.append(ev.AccessesRecorded(ids=ids, times_us=times_us))
+
+    def add_edges(self, operation: cmd.AddEdges) -> None:
+        """Add edges between existing nodes."""
+        for node_id in operation.edges.nodes:
+            self._existing(node_id)
+        for name in operation.edges.ids:
+            if name:
+                self._claim_edge(name)
+        self._events.append(operation.edges)
+
+    def revise_edge(self, operation: cmd.ReviseEdge) -> None:
+        """Replace fields of an edge."""
+        self._existing_edge(operation.change.id)
+        self._events.append(operation.change)
+
+    def strengthen_edges(self, operation: cmd.StrengthenEdges) -> None:
+        """Update weights by Hebb's rule."""
+        for name in operation.ids:
+            self._existing_edge(name)
+        self._events.append(
+            ev.EdgesStrengthened(ids=tuple(operation.ids), delta=operation.delta, decay=operation.decay)
+        )
+
+    def remove_edges(self, operation: cmd.RemoveEdges) -> None:
+        """Remove edges."""
+        ids = tuple(dict.fromkeys(operation.ids))
+        for name in ids:
+            self._existing_edge(name)
+        if ids:
+            self._events.append(ev.EdgesRemoved(ids=ids, reason=operation.reason))
+
+    def _forget(self, ids: tuple[str, ...], reason: str) -> None:
+        self._gone.update(ids)
+        if ids:
+            self._events.append(ev.NodesForgotten(ids=ids, reason=reason))
+
+    def _claim(self, node_id: str) -> None:
+        """Take a new id: that nobody has it is a read, too."""
+        if node_id in self._added or (self._frame.row(node_id) is not None and node_id not in self._gone):
+            raise DuplicateIdError(
+                f"the memory already has a node {node_id!r}; revise it, or leave the id out to get a new one",
+                id=node_id,
+            )
+        self._added.add(node_id)
+        self._reads.add(node_id)
+
+    def _claim_edge(self, name: str) -> None:
+        if name in self._added or self._frame.edge_row(name) is not None:
+            raise DuplicateIdError(f"the memory already has an edge {name!r}", id=name)
+        self._added.add(name)
+        self._reads.add(name)
+
+    def _existing(self, node_id: str) -> int | None:
+        """Return the row of a live node (None: this very command adds it) and note that we rely on it."""
+        if node_id in self._added:
+            return None
+        row = self._frame.row(node_id)
+        if row is None or node_id in self._gone:
+            raise NodeNotFoundError(f"there is no node {node_id!r} in this memory", id=node_id)
+        self._reads.add(node_id)
+        return row
+
+    def _existing_edge(self, name: str) -> None:
+        row = self._frame.edge_row(name)
+        if row is None:
+            raise EdgeNotFoundError(f"there is no edge {name!r} in this memory", id=name)
+        edge = self._frame.edge(row)
+        self._reads.update((name, edge.source_id, edge.target_id))
+
+    def _expect(self, node_id: str, row: int, expected: int) -> None:
+        version = self._frame.nodes.value("version", row)
+        if version != expected:
+            raise ExpectationFailed(
+                f"node {node_id!r} is at version {version}, not {expected}: somebody revised it; read it again",
+                id=node_id,
+                expected=expected,
+                found=version,
+            )
+
+    def _fitting_space(self, space: ev.SpaceDeclared | None, vectors: Sequence[bytes]) -> int:
+        """Return the number of the space that the vectors belong to, declaring the memory's first one."""
+        dims = {len(vector) // 4 for vector in vectors if vector}
+        if not dims:
+            return 0
+        current = self._space
+        if current is None:
+            dim = next(iter(dims))
+            current = self._space = msgspec.structs.replace(space or _external(dim), space=1)
+            self._events.append(current)
+            self._reads.add(_SPACE)
+        if dims != {current.dim}:
+            found = min(dims - {current.dim})
+            raise EmbeddingDimensionError(
+                f"a vector has {found} dimensions; this memory holds vectors of {current.dim}",
+                expected=current.dim,
+                found=found,
+            )
+        if space is not None and not _same_space(space, current):
+            raise EmbedderMismatch(
+                f"the vectors come from {_title(space)}; this memory holds vectors of {_title(current)}. "
+                "Open it with that embedder, or start a new memory",
+                expected=_title(current),
+                found=_title(space),
+            )
+        return current.space
+
+    def _associate(self, added: list[ev.NodeAdded], policy: cmd.Associate) -> None:
+        """Link each new node to the nearest older ones and to earlier ones of its batch."""
+        with_vector = [node for node in added if node.vector]
+        if not with_vector:
+            return
+        queries = np.stack([np.frombuffer(node.vector, dtype="<f4") for node in with_vector])
+        older = nearest_each(self._frame, self._norms, queries, policy.k, policy.threshold)
+        ids = self._frame.interner.ids
+        sources, targets, weights = [], [], []
+        for place, node in enumerate(with_vector):
+            found = [(ids[row], cosine) for row, cosine in older[place] if ids[row] not in self._gone]
+            found += _earlier(with_vector, queries, place, policy.threshold)
+            found.sort(key=lambda pair: -pair[1])
+            for target, cosine in found[: policy.k]:
+                sources.append(node.id)
+                targets.append(target)
+                weights.append(_single(cosine))
+        if sources:
+            names = list(dict.fromkeys([*sources, *targets]))
+            place_of = {name: place for place, name in enumerate(names)}
+            self._reads.update(targets)
+            self._events.append(
+                ev.EdgesAdded(
+                    nodes=names,
+                    sources=[place_of[name] for name in sources],
+                    targets=[place_of[name] for name in targets],
+                    weights=weights,
+                    types=[EdgeType.SIMILARITY.code] * len(sources),
+                    undirected=[True] * len(sources),
+                )
+            )
+
+
+def propose(frame: Frame, norms: Norms, command: cmd.Command, now_us: int, ids: IdSource) -> Proposal:
+    """Decide a command at a Frame; ``norms`` are the lengths of its vectors (derived, shared).
+
+    Raises:
+        MemoryGraphError: see ``Proposer.proposal``.
+    """
+    return Proposer(frame, norms, now_us, ids).proposal(command)
+
+
+def touched_by(events: Sequence[ev.Event]) -> list[str]:
+    """Return the ids of nodes and edges that events add, change or take away."""
+    touched: list[str] = []
+    for event in events:
+        if isinstance(event, ev.NodeAdded | ev.NodeRevised | ev.EdgeRevised):
+            touched.append(event.id)
+        elif isinstance(event, ev.NodesForgotten | ev.EdgesRemoved):
+            touched += event.ids
+        elif isinstance(event, ev.EdgesAdded):
+            touched += filter(None, event.ids)
+        elif isinstance(event, ev.SpaceDeclared):
+            touched.append(_SPACE)
+    return touched
+
+
+_SPACE: Final = "\0space"  # the resource "the memory's vector space", as a read; no id starts with NUL
+
+_DECISIONS: Final[dict[type[cmd.Operation], Callable[[Proposer, Any], None]]] = {
+    cmd.AddNodes: Proposer.add_nodes,
+    cmd.ReviseNodes: Proposer.revise_nodes,
+    cmd.ForgetNodes: Proposer.forget_nodes,
+    cmd.ForgetFaded: Proposer.forget_faded,
+    cmd.ReinforceNodes: Proposer.reinforce_nodes,
+    cmd.RecordAccesses: Proposer.record_accesses,
+    cmd.AddEdges: Proposer.add_edges,
+    cmd.ReviseEdge: Proposer.revise_edge,
+    cmd.StrengthenEdges: Proposer.strengthen_edges,
+    cmd.RemoveEdges: Proposer.remove_edges,
+}
+
+
+def _with_vectors(nodes: list[ev.NodeAdded], derived: list[bytes]) -> list[ev.NodeAdded]:
+    if not derived:
+        return nodes
+    return [
+        msgspec.structs.replace(node, vector=vector) if vector and not node.vector else node
+        for node, vector in zip(nodes, derived, strict=True)
+    ]
+
+
+def _external(dim: int) -> ev.SpaceDeclared:
+    """The space of vectors that come without an embedder."""
+    return ev.SpaceDeclared(space=1, name="external", dim=dim)
+
+
+def _same_space(one: ev.SpaceDeclared, other: ev.SpaceDeclared) -> bool:
+    return (one.name, one.version, one.dim) == (other.name, other.version, other.dim)
+
+
+def _title(space: ev.SpaceDeclared) -> str:
+    version = f" {space.version}" if space.version else ""
+    return f"{space.name}{version} ({space.dim} dimensions)"
+
+
+def _earlier(nodes: list[ev.NodeAdded], queries: Any, place: int, threshold: float) -> list[tuple[str, float]]:
+    """Cosines of one new node with those before it in its batch."""
+    if not place:
+        return []
+    query = queries[place]
+    lengths = np.linalg.norm(queries[:place], axis=1) * np.linalg.norm(query)
+    cosine = queries[:place] @ query / np.where(lengths > 0, lengths, 1)
+    return [(nodes[other].id, float(cosine[other])) for other in np.flatnonzero(cosine >= threshold).tolist()]
+
+
+def _single(value: float) -> float:
+    return float(np.float32(min(1.0, max(0.0, value))))

@@ -1,0 +1,441 @@
+"""``LocalEngine``: one memory in this process, over any ``EventLog``. The embedded default; no server, no Ray.
+
+A command is decided in the caller's thread at the newest Frame, without a lock, then queued. Whoever gets the commit
+lock first commits for all who have arrived: it takes the log's lock (which shuts out other processes), applies what
+they wrote, asks the ledger about each proposal, appends the accepted records as one frame, applies and publishes them.
+A proposal in conflict is decided again by its caller, up to five times. Readers take no lock unless another process has
+written what is not applied yet.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict, deque
+from collections.abc import Callable, Iterator
+from typing import Final
+
+from memorygraph.actors.background import BACKGROUND
+from memorygraph.actors.commands import Answer, Command, Digest, Query, Receipt, RecordAccesses
+from memorygraph.actors.decide import Proposal, propose, touched_by
+from memorygraph.actors.engine import Committed, Engine
+from memorygraph.actors.ledger import Ledger
+from memorygraph.actors.shard import Shard
+from memorygraph.events.errors import (
+    BatchTooLarge,
+    ClosedError,
+    CommandIdReused,
+    InputError,
+    MemoryGraphError,
+    StoreReadOnly,
+    TransactionConflict,
+)
+from memorygraph.events.log import EventLog, Head, LogEntry, VerifyReport
+from memorygraph.events.ports import Clock, IdSource, RandomIds, SystemClock
+from memorygraph.events.records import MemoryCreated, Record, decode_record, encode_record, pack_event, unpack_event
+from memorygraph.events.types import LIMITS
+from memorygraph.projections.frame import Frame
+
+RETRIES_MAX: Final = 5
+ACCESS_DELAY_S: Final = 0.2
+ACCESS_RECALLS_MAX: Final = 1000
+PAST_VIEWS_MAX: Final = 4
+GROUP_BYTES_MAX: Final = 12 << 20  # of one commit's records; leaves room in a 16 MiB frame for one more command
+
+Progress = Callable[[int, int], None]
+
+
+class _Ticket:
+    """A proposal waiting for its commit, and what became of it."""
+
+    def __init__(self, command: Command, proposal: Proposal, time_us: int, data: bytes) -> None:
+        self.command = command
+        self.proposal = proposal
+        self.time_us = time_us
+        self.data = data
+        self.done = False
+        self.position: int | None = None  # accepted, here
+        self.seen_at: int | None = None  # the same command was recorded before, there
+        self.conflict: str | None = None
+        self.error: MemoryGraphError | None = None
+
+
+class LocalEngine(Engine):
+    """One memory over one log in this process.
+
+    Args:
+        log: where the records are; the engine closes it.
+        name: of the memory, recorded when the log is new; so is ``language``.
+        progress: called with (records replayed, records in all) while the log is read.
+    """
+
+    def __init__(
+        self,
+        log: EventLog,
+        *,
+        name: str = "",
+        language: str = "en",
+        clock: Clock | None = None,
+        ids: IdSource | None = None,
+        progress: Progress | None = None,
+    ) -> None:
+        self._log = log
+        self._clock = clock or SystemClock()
+        self._ids = ids or RandomIds()
+        self._shard = Shard()
+        self._ledger = Ledger()
+        self._queue: deque[_Ticket] = deque()
+        self._committing = threading.Lock()
+        self._accesses: list[tuple[list[str], int]] = []
+        self._access_lock = threading.Lock()
+        self._past: OrderedDict[int, PinnedEngine] = OrderedDict()
+        self._closed = False
+        self.accesses_dropped = 0
+        self.memory_id = log.memory_id.hex()
+        self.location = log.location
+        if log.head.position == 0 and not log.read_only:
+            self._create(MemoryCreated(name=name, language=language))
+        self._replay(progress)
+
+    @property
+    def read_only(self) -> bool:
+        """Whether commands are refused."""
+        return self._log.read_only
+
+    def execute(self, command: Command) -> Receipt:
+        """Carry out a command; durable when this returns (as durable as the log's ``append``)."""
+        if self.read_only:
+            raise StoreReadOnly(f"the memory at {self.location} is open read-only; nothing was written")
+        conflict = ""
+        for _ in range(1 + RETRIES_MAX):
+            frame = self._current()
+            seen_at = self._ledger.position_of(command.id)
+            if seen_at is not None:
+                return self._replayed_receipt(command, seen_at)
+            ticket = self._propose(frame, command)
+            self._queue.append(ticket)
+            with self._committing:
+                if not ticket.done:
+                    self._commit_waiting()
+            if ticket.error is not None:
+                raise type(ticket.error)(ticket.error.message, **ticket.error.about) from ticket.error
+            if ticket.position is not None:
+                return Receipt(ticket.position, ticket.time_us, ticket.proposal.events)
+            conflict = ticket.conflict or conflict
+        raise TransactionConflict(
+            f"{conflict!r} was changed by others each time the command was tried ({1 + RETRIES_MAX} times); try again",
+            id=conflict,
+        )
+
+    def ask(self, query: Query) -> Answer:
+        """Answer a query at the newest position."""
+        frame = self._current()
+        return Answer(frame.position, self._shard.ask(frame, query))
+
+    def at(self, position: int) -> Engine:
+        """Return a read-only engine that answers as of a position; the last four are kept."""
+        frame = self._current()
+        if not 0 <= position <= frame.position:
+            raise InputError(
+                f"position {position} is not in this memory, which holds 0 to {frame.position}", position=position
+            )
+        if position == frame.position:
+            return PinnedEngine(self, self._shard, frame)
+        view = self._past.get(position)
+        if view is None:
+            shard = Shard()
+            for committed in self.read(1, position):
+                shard.apply(committed.position, committed.time_us, committed.events or ())
+            view = self._past[position] = PinnedEngine(self, shard, shard.publish())
+            while len(self._past) > PAST_VIEWS_MAX:
+                self._past.popitem(last=False)
+        return view
+
+    def accessed(self, ids: list[str], time_us: int) -> None:
+        """Note a recall; written with others a little later, by ``flush`` or on close. Never fails."""
+        if self.read_only or not ids:
+            return
+        with self._access_lock:
+            self._accesses.append((ids, time_us))
+            count = len(self._accesses)
+        if count == 1:
+            BACKGROUND.after(ACCESS_DELAY_S, self._flush_quietly)
+        elif count >= ACCESS_RECALLS_MAX:
+            self._flush_quietly()
+
+    def read(self, first: int, last: int | None = None, *, about: str | None = None) -> Iterator[Committed]:
+        """Give the records at positions first..last (None: the newest)."""
+        self._current()
+        needle = None if about is None else about.encode()
+        for entry in self._log.read(first, last):
+            if needle is None or (entry.data is not None and needle in entry.data):
+                yield _committed(entry)
+
+    def frames(self, first: int = 1) -> Iterator[bytes]:
+        """Give the log's raw frames."""
+        self._current()
+        return self._log.frames(first)
+
+    def wait(self, position: int, timeout_s: float) -> int:
+        """Return the newest position as soon as it is beyond ``position``, or after ``timeout_s`` seconds."""
+        self._check_open()
+        return self._log.wait(position, timeout_s).position
+
+    def head(self) -> Head:
+        """Return the log's head."""
+        self._check_open()
+        return self._log.refresh()
+
+    def verify(self) -> VerifyReport:
+        """Check the whole log from its first byte."""
+        self._check_open()
+        return self._log.verify()
+
+    def log_size_bytes(self) -> int:
+        """Return the bytes that the log takes in its store."""
+        return self._log.size_bytes()
+
+    def flush(self) -> None:
+        """Make noted accesses durable."""
+        with self._access_lock:
+            noted, self._accesses = self._accesses, []
+        ids = [node_id for group, _ in noted for node_id in group]
+        if ids:
+            times_us = [time_us for group, time_us in noted for _ in group]
+            operation = RecordAccesses(ids=ids, times_us=times_us)
+            self.execute(Command(id=self._ids.command_id(), operations=(operation,)))
+
+    def close(self) -> None:
+        """Flush and release everything; safe to call twice."""
+        if self._closed:
+            return
+        self._flush_quietly()
+        with self._committing:
+            self._closed = True
+            self._log.close()
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise ClosedError(f"the memory at {self.location} is closed; open it again")
+
+    def _current(self) -> Frame:
+        """Return the newest Frame, applying first what other processes wrote."""
+        self._check_open()
+        frame = self._shard.frame
+        if self._log.refresh().position > frame.position:
+            with self._committing:
+                self._catch_up()
+            frame = self._shard.frame
+        return frame
+
+    def _propose(self, frame: Frame, command: Command) -> _Ticket:
+        now_us = self._clock.now_us()
+        proposal = propose(frame, self._shard.index(frame).norms, command, now_us, self._ids)
+        record = Record(
+            command.id,
+            command.body_hash(),
+            command.principal,
+            command.provenance,
+            now_us,
+            0,
+            None,
+            "",
+            tuple([pack_event(event) for event in proposal.events]),
+        )
+        data = encode_record(record)
+        if len(data) > LIMITS.command_bytes_max:
+            raise BatchTooLarge(
+                f"the command takes {len(data)} bytes, more than {LIMITS.command_bytes_max}; split it",
+                size_bytes=len(data),
+            )
+        return _Ticket(command, proposal, now_us, data)
+
+    def _commit_waiting(self) -> None:
+        """Commit what is queued, in one frame as far as it fits; ``_committing`` is held."""
+        tickets: list[_Ticket] = []
+        size = 0
+        while self._queue and size <= GROUP_BYTES_MAX - LIMITS.command_bytes_max:
+            tickets.append(self._queue.popleft())
+            size += len(tickets[-1].data)
+        try:
+            self._commit(tickets)
+        except MemoryGraphError as error:
+            for ticket in tickets:
+                ticket.error = error
+        finally:
+            for ticket in tickets:
+                ticket.done = True
+
+    def _commit(self, tickets: list[_Ticket]) -> None:
+        self._check_open()
+        with self._log.lock():
+            self._catch_up()
+            accepted = self._accepted(tickets)
+            if not accepted:
+                return
+            self._log.append([ticket.data for ticket in accepted], self._clock.now_us())
+        for ticket in accepted:
+            self._apply(ticket)
+        self._shard.publish()
+
+    def _accepted(self, tickets: list[_Ticket]) -> list[_Ticket]:
+        """Resolve in order of arrival; what one ticket touches, the next ones of the group may have read."""
+        accepted: list[_Ticket] = []
+        ids: set[str] = set()
+        touched: set[str] = set()
+        for ticket in tickets:
+            ticket.conflict = self._ledger.conflict(ticket.proposal)
+            if ticket.conflict is None and not touched.isdisjoint(ticket.proposal.reads):
+                ticket.conflict = min(touched & ticket.proposal.reads)
+            repeated = ticket.command.id in ids or self._ledger.position_of(ticket.command.id) is not None
+            if ticket.conflict is None and not repeated:
+                accepted.append(ticket)
+                ids.add(ticket.command.id)
+                touched.update(touched_by(ticket.proposal.events))
+        return accepted
+
+    def _apply(self, ticket: _Ticket) -> None:
+        position = self._shard.position + 1
+        self._shard.apply(position, ticket.time_us, ticket.proposal.events)
+        self._ledger.recorded(ticket.command.id, position, touched_by(ticket.proposal.events))
+        ticket.position = position
+
+    def _catch_up(self) -> None:
+        """Apply records that other processes appended; ``_committing`` is held."""
+        first = self._shard.position + 1
+        if self._log.head.position < first:
+            return
+        for entry in self._log.read(first):
+            committed = _committed(entry)
+            events = committed.events or ()
+            self._shard.apply(committed.position, committed.time_us, events)
+            self._ledger.recorded(committed.command_id, committed.position, touched_by(events))
+        self._shard.publish()
+
+    def _replay(self, progress: Progress | None) -> None:
+        total = self._log.head.position
+        for entry in self._log.read(1):
+            committed = _committed(entry)
+            self._shard.apply(committed.position, committed.time_us, committed.events or ())
+            self._ledger.replayed(committed.command_id, committed.position)
+            if progress is not None and committed.position % 1000 == 0:
+                progress(committed.position, total)
+        self._shard.publish()
+
+    def _create(self, event: MemoryCreated) -> None:
+        record = Record(
+            self._ids.command_id(), bytes(16), "", {}, self._clock.now_us(), 0, None, "", (pack_event(event),)
+        )
+        with self._log.lock() as head:
+            if head.position == 0:  # else another process was first
+                self._log.append([encode_record(record)], record.time_us)
+
+    def _replayed_receipt(self, command: Command, position: int) -> Receipt:
+        entry = next(self._log.read(position, position))
+        if entry.data is None:
+            return Receipt(position, 0, (), replayed=True)
+        record = decode_record(entry.data, position)
+        if record.body_hash != command.body_hash():
+            raise CommandIdReused(
+                f"command id {command.id!r} was used at position {position} for something else; use a new id",
+                command_id=command.id,
+                position=position,
+            )
+        events = tuple(unpack_event(packed, position) for packed in record.events)
+        return Receipt(position, record.time_us, events, replayed=True)
+
+    def _flush_quietly(self) -> None:
+        """Flush where no caller could use an error: reinforcement is dropped and counted, recall goes on."""
+        count = len(self._accesses)
+        try:
+            self.flush()
+        except MemoryGraphError:
+            self.accesses_dropped += count
+
+
+class PinnedEngine(Engine):
+    """A read-only engine that answers at one position for ever."""
+
+    def __init__(self, live: LocalEngine, shard: Shard, frame: Frame) -> None:
+        self._live = live
+        self._shard = shard
+        self._frame = frame
+        self.memory_id = live.memory_id
+        self.location = live.location
+
+    @property
+    def read_only(self) -> bool:
+        """Always."""
+        return True
+
+    def execute(self, command: Command) -> Receipt:
+        """Refuse: the past does not change."""
+        del command
+        raise StoreReadOnly(
+            f"this is a view of position {self._frame.position}, which does not change; write to the memory itself"
+        )
+
+    def ask(self, query: Query) -> Answer:
+        """Answer at the pinned position."""
+        return Answer(self._frame.position, self._shard.ask(self._frame, query))
+
+    def at(self, position: int) -> Engine:
+        """Return a view of an earlier position."""
+        if position > self._frame.position:
+            raise InputError(
+                f"position {position} is after this view, which ends at {self._frame.position}", position=position
+            )
+        return self._live.at(position)
+
+    def accessed(self, ids: list[str], time_us: int) -> None:
+        """Looking at the past leaves no trace."""
+
+    def read(self, first: int, last: int | None = None, *, about: str | None = None) -> Iterator[Committed]:
+        """Give records up to the pinned position."""
+        end = self._frame.position if last is None else min(last, self._frame.position)
+        return self._live.read(first, end, about=about)
+
+    def frames(self, first: int = 1) -> Iterator[bytes]:
+        """Refuse: an export is of the whole log."""
+        raise StoreReadOnly("export the memory itself; a view of the past has no log of its own", first=first)
+
+    def wait(self, position: int, timeout_s: float) -> int:
+        """Return at once: nothing is added to a view."""
+        del position, timeout_s
+        return self._frame.position
+
+    def head(self) -> Head:
+        """Return the head of the whole log."""
+        return self._live.head()
+
+    def verify(self) -> VerifyReport:
+        """Check the whole log."""
+        return self._live.verify()
+
+    def log_size_bytes(self) -> int:
+        """Return the bytes of the whole log."""
+        return self._live.log_size_bytes()
+
+    def flush(self) -> None:
+        """Nothing is pending in a view."""
+
+    def close(self) -> None:
+        """Nothing to release: the live engine owns the log."""
+
+
+def rebuilt_digest(engine: Engine) -> str:
+    """Rebuild the state from the first record, beside the live one, and return its digest."""
+    shard = Shard()
+    for committed in engine.read(1):
+        shard.apply(committed.position, committed.time_us, committed.events or ())
+    digest: str = shard.ask(shard.publish(), Digest())
+    return digest
+
+
+def _committed(entry: LogEntry) -> Committed:
+    if entry.data is None:
+        return Committed(entry.position, "", "", {}, 0, None)
+    record = decode_record(entry.data, entry.position)
+    events = tuple([unpack_event(packed, entry.position) for packed in record.events])
+    return Committed(
+        entry.position, record.command_id, record.principal, record.provenance, record.time_us, events
+    )

@@ -1,0 +1,181 @@
+"""The shard: the projections of a memory and the answers they give. Plain Python and NumPy, no transport inside."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+import numpy as np
+
+from memorygraph.actors import commands as cmd
+from memorygraph.events.errors import NodeNotFoundError
+from memorygraph.events.records import Event
+from memorygraph.events.types import ConsolidationState
+from memorygraph.projections.digest import DigestCache
+from memorygraph.projections.frame import ALIVE, EdgeState, Frame, NodeState
+from memorygraph.projections.graph import GraphState
+from memorygraph.projections.recall import Hit, RecallIndex, visible_nodes
+from memorygraph.projections.similarity import nearest
+
+_SETTLED: Final = (ConsolidationState.CONSOLIDATED.code, ConsolidationState.LONG_TERM.code)
+
+
+class Shard:
+    """State and indexes of one memory: one thread applies, any number asks at the Frames it published."""
+
+    def __init__(self) -> None:
+        self._state = GraphState()
+        self._index: RecallIndex | None = None
+        self._making_index = threading.Lock()
+        self._digests = DigestCache()
+        self._digesting = threading.Lock()
+        self.frame = self._state.publish()
+
+    @property
+    def position(self) -> int:
+        """The position of the last applied record, published or not."""
+        return self._state.position
+
+    def apply(self, position: int, time_us: int, events: Sequence[Event]) -> None:
+        """Apply a record; readers see it after ``publish``."""
+        self._state.apply(position, time_us, events)
+
+    def publish(self) -> Frame:
+        """Let readers see what was applied."""
+        self.frame = self._state.publish()
+        return self.frame
+
+    def index(self, frame: Frame) -> RecallIndex:
+        """Return the recall index, made in the memory's language when first needed."""
+        if self._index is None:
+            with self._making_index:
+                self._index = self._index or RecallIndex(frame.language)
+        return self._index
+
+    def ask(self, frame: Frame, query: cmd.Query) -> Any:
+        """Answer a query at a Frame.
+
+        Raises:
+            InputError: the query does not fit the memory.
+        """
+        return _ANSWERS[type(query)](self, frame, query)
+
+    def _get_nodes(self, frame: Frame, query: cmd.GetNodes) -> list[NodeState | None]:
+        rows = [frame.row(node_id) for node_id in query.ids]
+        return [None if row is None else frame.node(row, vector=query.vectors) for row in rows]
+
+    def _find_nodes(self, frame: Frame, query: cmd.FindNodes) -> list[NodeState]:
+        rows = np.flatnonzero(visible_nodes(frame, query.filters))
+        rows = rows[np.argsort(frame.nodes.column("birth")[rows], kind="stable")]
+        stop = None if query.limit is None else query.offset + query.limit
+        return [frame.node(row, vector=query.vectors) for row in rows[query.offset : stop].tolist()]
+
+    def _get_edges(self, frame: Frame, query: cmd.GetEdges) -> list[EdgeState | None]:
+        rows = [frame.edge_row(name) for name in query.ids]
+        return [None if row is None else frame.edge(row) for row in rows]
+
+    def _node_edges(self, frame: Frame, query: cmd.NodeEdges) -> list[EdgeState]:
+        row = frame.row(query.id)
+        if row is None:
+            raise NodeNotFoundError(f"there is no node {query.id!r} in this memory", id=query.id)
+        rows = frame.adjacency.incident(frame.edges, np.array([row], dtype=np.int32))
+        edges = [frame.edge(edge) for edge in rows.tolist()]
+        if query.direction == "both":
+            return edges
+        end = "source_id" if query.direction == "out" else "target_id"
+        return [edge for edge in edges if not edge.directed or getattr(edge, end) == query.id]
+
+    def _all_edges(self, frame: Frame, query: cmd.AllEdges) -> list[EdgeState]:
+        rows = np.flatnonzero(frame.edges.column("flags") & ALIVE)
+        stop = None if query.limit is None else query.offset + query.limit
+        return [frame.edge(row) for row in rows[query.offset : stop].tolist()]
+
+    def _recall(self, frame: Frame, query: cmd.Recall) -> list[Hit]:
+        return self.index(frame).recall(
+            frame, query.text, _vector(query.vector), k=query.k, threshold=query.threshold, filters=query.filters
+        )
+
+    def _reason(self, frame: Frame, query: cmd.Reason) -> list[Hit]:
+        index = self.index(frame)
+        if query.node_id is None:
+            seeds = index.recall(frame, query.text, _vector(query.vector), k=query.seed_k)
+        else:
+            row = frame.row(query.node_id)
+            if row is None:
+                raise NodeNotFoundError(f"there is no node {query.node_id!r} in this memory", id=query.node_id)
+            seeds = [Hit(frame.node(row, vector=False), 1.0)]
+        return index.reason(frame, seeds, k=query.k, hops=query.hops)
+
+    def _similar(self, frame: Frame, query: cmd.Similar) -> list[tuple[str, float]]:
+        vector = _vector(query.vector)
+        if vector is None:
+            return []
+        visible = visible_nodes(frame, query.filters)
+        found = nearest(frame, self.index(frame).norms, vector, query.k, visible)
+        return [(frame.interner.ids[row], score) for row, score in found if score >= query.threshold]
+
+    def _describe(self, frame: Frame, _: cmd.Describe) -> cmd.Description:
+        return cmd.Description(
+            name=frame.name,
+            language=frame.language,
+            nodes=frame.live_nodes,
+            edges=frame.live_edges,
+            space=frame.space,
+        )
+
+    def _summary(self, frame: Frame, _: cmd.Summary) -> cmd.Overview:
+        live = frame.live_rows()
+        nodes, edges = frame.nodes, frame.edges
+        live_edges = (edges.column("flags") & ALIVE).astype(np.bool_)
+        states = nodes.column("consolidation_state")[live]
+        return cmd.Overview(
+            about=self._describe(frame, cmd.Describe()),
+            importance_sum=float(nodes.column("importance")[live].sum()),
+            consolidated=int(np.isin(states, _SETTLED).sum()),
+            types=dict(Counter(nodes.column("memory_type")[live].tolist())),
+            edge_types=dict(Counter(edges.column("edge_type")[live_edges].tolist())),
+            accesses=int(nodes.column("access_count")[live].sum()),
+            oldest_us=int(nodes.column("created_us")[live].min(initial=np.iinfo(np.int64).max)) if live.any() else 0,
+            bytes_by_part=self._bytes_by_part(),
+        )
+
+    def _bytes_by_part(self) -> dict[str, int]:
+        state = self._state
+        edge_columns = [name for name in state.edges.names if name != "birth"]
+        return {
+            "vectors": state.vectors.size_bytes() if state.vectors else 0,
+            "columns": state.nodes.size_bytes() + state.times_us.itemsize * len(state.times_us),
+            "ids": state.interner.size_bytes() + state.edges.size_bytes(["birth"]),
+            "adjacency": state.edges.size_bytes(edge_columns) + state.adjacency.size_bytes(),
+            "text": state.text_bytes + state.texts.size_bytes(),
+            "index": self._index.size_bytes() if self._index else 0,
+        }
+
+    def _digest(self, frame: Frame, _: cmd.Digest) -> str:
+        with self._digesting:
+            return self._digests.digest(frame)
+
+    def _position_at(self, frame: Frame, query: cmd.PositionAt) -> int:
+        return frame.position_at(query.time_us)
+
+
+_ANSWERS: Final[dict[type[cmd.Query], Callable[[Shard, Frame, Any], Any]]] = {
+    cmd.GetNodes: Shard._get_nodes,
+    cmd.FindNodes: Shard._find_nodes,
+    cmd.GetEdges: Shard._get_edges,
+    cmd.NodeEdges: Shard._node_edges,
+    cmd.AllEdges: Shard._all_edges,
+    cmd.Recall: Shard._recall,
+    cmd.Reason: Shard._reason,
+    cmd.Similar: Shard._similar,
+    cmd.Describe: Shard._describe,
+    cmd.Summary: Shard._summary,
+    cmd.Digest: Shard._digest,
+    cmd.PositionAt: Shard._position_at,
+}
+
+
+def _vector(data: bytes) -> Any:
+    return np.frombuffer(data, dtype="<f4") if data else None

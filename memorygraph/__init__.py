@@ -1,0 +1,49 @@
+"""memorygraph: an associative, event-sourced memory for agents.
+
+>>> from memorygraph import AgentMemory
+>>> memory = AgentMemory()
+>>> node = memory.remember("Leyla lives in Istanbul", importance=0.9)
+>>> memory.recall("Where does Leyla live?", k=1)[0].content
+'Leyla lives in Istanbul'
+"""
+
+from memorygraph.agent import AgentMemory
+from memorygraph.core.edge import MemoryEdge
+from memorygraph.core.graph import MemoryGraph
+from memorygraph.core.node import MemoryNode
+from memorygraph.core.types import (
+    ConsolidationState,
+    DecayFunction,
+    EdgeType,
+    ImportanceLevel,
+    Limits,
+    MemoryGraphError,
+    MemoryType,
+)
+from memorygraph.embeddings import CallableEmbedder, Embedder, HashingEmbedder
+from memorygraph.hits import Hits, MemoryHit, Why
+from memorygraph.history import Change, Subscription
+from memorygraph.stats import MemoryStats
+
+__all__ = [
+    "AgentMemory",
+    "CallableEmbedder",
+    "Change",
+    "ConsolidationState",
+    "DecayFunction",
+    "EdgeType",
+    "Embedder",
+    "HashingEmbedder",
+    "Hits",
+    "ImportanceLevel",
+    "Limits",
+    "MemoryEdge",
+    "MemoryGraph",
+    "MemoryGraphError",
+    "MemoryHit",
+    "MemoryNode",
+    "MemoryStats",
+    "MemoryType",
+    "Subscription",
+    "Why",
+]

@@ -1,0 +1,424 @@
+"""``AgentMemory``: an agent's memory in a few verbs: remember, recall, reason, revise, forget."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Self
+
+from memorygraph import checks, portable
+from memorygraph.actors.commands import (
+    AddEdges,
+    AddNodes,
+    Associate,
+    Describe,
+    ForgetFaded,
+    ForgetNodes,
+    Receipt,
+    RemoveEdges,
+    ReviseNodes,
+)
+from memorygraph.actors.engine import Engine
+from memorygraph.actors.local import LocalEngine
+from memorygraph.core.edge import MemoryEdge
+from memorygraph.core.graph import MemoryGraph, edge_columns, edges_in
+from memorygraph.core.node import MemoryNode, revision
+from memorygraph.drafts import chunks_of, draft_of, edge_of, id_of, turn_of
+from memorygraph.embeddings import Embedder, HashingEmbedder, embed_batch, space_of
+from memorygraph.events.errors import EmbedderMismatch, InputError
+from memorygraph.events.log import EventLog
+from memorygraph.events.records import NodeAdded, NodeRevised, NodesForgotten, SpaceDeclared
+from memorygraph.events.stores import MemoryLog, SegmentLog
+from memorygraph.events.types import LIMITS, EdgeType, Limits, MemoryType
+from memorygraph.home import Home
+from memorygraph.projections.text import Analyzer
+from memorygraph.reader import MemoryReader
+from memorygraph.times import TimeLike
+
+
+class AgentMemory(MemoryReader):
+    """A memory of texts that are linked, weighed, recalled and forgotten; every change is an event in its log.
+
+    ``AgentMemory()`` lives in this process only. ``AgentMemory(path="folder")`` is durable: when a method returns, its
+    change is on disk, and several processes may have the folder open at once. Safe to use from several threads.
+
+    Args:
+        path: folder of the store (made if it is not there); None: in memory.
+        embedder: what makes vectors; default: a ``HashingEmbedder`` of ``embedding_dim``.
+        name: of the memory, recorded when it is made.
+        auto_associate: link new memories to up to ``associate_k`` similar ones, from cosine ``associate_threshold`` on.
+        decay_rate: base stability of new memories in hours (168: a week).
+        language: ISO 639-1 code for stemming and stop words, recorded when the memory is made.
+        read_only: open an existing store without writing to it; it follows what others write.
+        principal: who writes, recorded with every change.
+        limits: sizes above which input is refused.
+        progress: called with (records read, records in all) while a large store is opened.
+
+    Raises:
+        StoreError: the folder cannot be used; the message says why and what to do.
+        EmbedderMismatch: the store holds vectors of another embedder than the one given.
+    """
+
+    def __init__(
+        self,
+        path: str | Path | None = None,
+        *,
+        embedder: Embedder | None = None,
+        embedding_dim: int = 256,
+        name: str = "agent_memory",
+        auto_associate: bool = True,
+        associate_k: int = 5,
+        associate_threshold: float = 0.35,
+        decay_rate: float = 168.0,
+        language: str = "en",
+        read_only: bool = False,
+        principal: str = "",
+        limits: Limits = LIMITS,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> None:
+        self._policy = Associate(
+            checks.count("associate_k", associate_k, 0, limits.k_max),
+            checks.number("associate_threshold", associate_threshold, -1.0, 1.0),
+        )
+        self._auto_associate = bool(auto_associate)
+        self._decay_rate = checks.decay_rate(decay_rate)
+        self._limits = limits
+        Analyzer(language)  # an unknown language is refused before anything is made
+        log: EventLog = MemoryLog() if path is None else SegmentLog.open(path, create=not read_only, read_only=read_only)
+        try:
+            engine = LocalEngine(log, name=name, language=language, progress=progress)
+            self._settle(engine, embedder, embedding_dim, principal)
+        except BaseException:
+            log.close()
+            raise
+        self.path = None if path is None else str(path)
+
+    def _settle(self, engine: Engine, embedder: Embedder | None, embedding_dim: int, principal: str) -> None:
+        recorded: SpaceDeclared | None = engine.ask(Describe()).value.space
+        self._engine = engine
+        self.embedder = _fitting_embedder(recorded, embedder, embedding_dim)
+        space = None if self.embedder is None else space_of(self.embedder)
+        self._home = Home(engine, principal=principal, limits=self._limits, space=space)
+        self.graph = MemoryGraph(embedding_dim, home=self._home)
+
+    def remember(
+        self,
+        content: str,
+        importance: float = 0.5,
+        tags: Iterable[str] | None = None,
+        memory_type: MemoryType | str = MemoryType.EPISODIC,
+        metadata: Mapping[str, Any] | None = None,
+        emotional_valence: float = 0.0,
+        embedding: Any = None,
+        *,
+        confidence: float = 1.0,
+        occurred_at: TimeLike | None = None,
+        speaker: str | None = None,
+        session: str | int | None = None,
+        source: str | None = None,
+        node_id: str | None = None,
+        command_id: str | None = None,
+    ) -> MemoryNode:
+        """Remember a text and return it as a node; similar memories are linked to it.
+
+        Args:
+            content: the text, at most 1 MiB.
+            importance: 0..1. emotional_valence: -1..1. confidence: 0..1. Values outside are clipped.
+            embedding: its vector, shape (dim,); default: what the embedder makes of the text.
+            occurred_at: when it happened (default: now): datetime, Unix seconds, or text.
+            speaker, session, source: who said it, in which conversation, where it was taken from.
+            node_id: a chosen id. command_id: sending the same command again gives the first result.
+
+        Raises:
+            InputError: a value that cannot be used; the message says which and why.
+            StoreError: it could not be written; nothing was.
+        """
+        item = {
+            "content": content,
+            "importance": importance,
+            "tags": tags,
+            "memory_type": memory_type,
+            "metadata": metadata,
+            "emotional_valence": emotional_valence,
+            "embedding": embedding,
+            "confidence": confidence,
+            "occurred_at": occurred_at,
+            "speaker": speaker,
+            "session": session,
+            "source": source,
+            "node_id": node_id,
+        }
+        return self._add([draft_of(item, self._decay_rate, self._limits)], self._auto_associate, command_id)[0]
+
+    def remember_many(
+        self,
+        items: Iterable[str | Mapping[str, Any]],
+        *,
+        associate: bool | None = None,
+        command_id: str | None = None,
+        progress: Callable[[int], None] | None = None,
+    ) -> list[MemoryNode]:
+        """Remember many texts, in chunks that are each all or nothing, and return their nodes.
+
+        Args:
+            items: texts, or dicts of ``remember``'s arguments.
+            associate: link to similar memories (None: as the memory is set).
+            command_id: chunks are sent as ``<command_id>/<n>``; the same call again goes on where it broke off.
+            progress: called with the number done after each chunk.
+        """
+        command_id = command_id or self._home.ids.command_id()
+        associate = self._auto_associate if associate is None else associate
+        nodes: list[MemoryNode] = []
+        drafts = (draft_of({"content": item} if isinstance(item, str) else item, self._decay_rate, self._limits) for item in items)
+        for number, chunk in enumerate(chunks_of(drafts, lambda draft: len(draft.content) + len(draft.vector))):
+            nodes += self._add(chunk, associate, f"{command_id}/{number}")
+            if progress is not None:
+                progress(len(nodes))
+        return nodes
+
+    def remember_messages(
+        self, messages: Iterable[Mapping[str, Any]], session: str | int | None = None, *, command_id: str | None = None
+    ) -> list[MemoryNode]:
+        """Remember the turns of a conversation, each linked to the next (TEMPORAL), and return their nodes.
+
+        Args:
+            messages: dicts with ``role`` and ``content``, and if known ``name`` (the speaker, else the role) and ``time``.
+            session: the conversation they belong to.
+        """
+        command_id = command_id or self._home.ids.command_id()
+        items = [turn_of(message, session) for message in messages]
+        nodes = self.remember_many(items, command_id=command_id)
+        steps = [(before.id, after.id, EdgeType.TEMPORAL, 1.0, True) for before, after in zip(nodes, nodes[1:], strict=False)]
+        self.link_many(steps, command_id=f"{command_id}/links")
+        return nodes
+
+    def revise(
+        self, id: str, *, expected: int | None = None, command_id: str | None = None, **fields: Any
+    ) -> MemoryNode:
+        """Replace fields of a memory and return its new view; what is not named stays.
+
+        Args:
+            id: of the memory.
+            expected: its ``version`` must still be this one.
+            fields: content, importance, tags, metadata, memory_type, emotional_valence, confidence, consolidation_state,
+                decay_function, decay_rate, occurred_at, speaker, session, source, embedding.
+
+        Raises:
+            NodeNotFoundError: there is no such memory.
+            ExpectationFailed: somebody revised it meanwhile; nothing was written.
+        """
+        if not fields:
+            raise InputError("revise() needs at least one field to change, such as content=...")
+        change = revision(id, fields, self._limits)
+        self._revise([change], [0 if expected is None else checks.count("expected", expected, 1, 2**62)], command_id)
+        return self.get(id)
+
+    def revise_many(
+        self,
+        changes: Iterable[Mapping[str, Any]],
+        *,
+        command_id: str | None = None,
+        progress: Callable[[int], None] | None = None,
+    ) -> int:
+        """Revise many memories, in chunks that are each all or nothing, and return how many.
+
+        Args:
+            changes: dicts of ``id`` and the fields to replace.
+        """
+        command_id = command_id or self._home.ids.command_id()
+        done = 0
+        revisions = (
+            revision(change["id"], {name: value for name, value in change.items() if name != "id"}, self._limits)
+            for change in changes
+        )
+        for number, chunk in enumerate(chunks_of(revisions, lambda change: len(change.content or ""))):
+            self._revise(chunk, [], f"{command_id}/{number}")
+            done += len(chunk)
+            if progress is not None:
+                progress(done)
+        return done
+
+    def forget(
+        self,
+        retention_threshold: float = 0.05,
+        *,
+        ids: Iterable[str] | None = None,
+        reason: str = "",
+        command_id: str | None = None,
+    ) -> list[str]:
+        """Forget memories and return their ids: those in ``ids``, else all whose retention fell below the threshold.
+
+        Important (from 0.9), long-term and undecaying memories do not fade. Forgotten is not erased: the log still tells.
+
+        Raises:
+            NodeNotFoundError: one of ``ids`` is not there; nothing was forgotten.
+        """
+        operation: ForgetNodes | ForgetFaded
+        if ids is None:
+            threshold = checks.number("retention_threshold", retention_threshold, 0.0, 1.0)
+            operation = ForgetFaded(retention_threshold=threshold, reason=reason or "faded")
+        else:
+            if isinstance(ids, str):
+                raise InputError(f"ids must be a list of ids; write ids=[{ids!r}]")
+            operation = ForgetNodes(ids=[checks.identifier("id", node_id) for node_id in ids], reason=reason)
+        receipt = self._home.execute(operation, command_id=command_id)
+        return [node_id for event in receipt.events if isinstance(event, NodesForgotten) for node_id in event.ids]
+
+    def link(
+        self,
+        source: str | MemoryNode,
+        target: str | MemoryNode,
+        edge_type: EdgeType | str = EdgeType.ASSOCIATION,
+        weight: float = 0.8,
+        directed: bool = True,
+        *,
+        metadata: Mapping[str, Any] | None = None,
+        command_id: str | None = None,
+    ) -> MemoryEdge:
+        """Link two memories and return the edge.
+
+        Raises:
+            NodeNotFoundError: one of them is not there.
+        """
+        edge = MemoryEdge(id_of(source), id_of(target), edge_type, weight, directed=directed, metadata=metadata)
+        receipt = self._home.execute(AddEdges(edges=edge_columns([edge._state])), command_id=command_id)
+        return self.graph.get_edge(edges_in(receipt.events, receipt.position)[0])
+
+    def link_many(
+        self,
+        links: Iterable[Sequence[Any] | Mapping[str, Any]],
+        *,
+        command_id: str | None = None,
+        progress: Callable[[int], None] | None = None,
+    ) -> int:
+        """Link many memories, in chunks that are each all or nothing, and return how many links were made.
+
+        Args:
+            links: tuples (source, target, edge_type, weight, directed) or dicts of ``link``'s arguments.
+        """
+        command_id = command_id or self._home.ids.command_id()
+        done = 0
+        states = (edge_of(link)._state for link in links)
+        for number, chunk in enumerate(chunks_of(states, lambda state: len(state.source_id) + len(state.target_id))):
+            self._home.execute(AddEdges(edges=edge_columns(chunk)), command_id=f"{command_id}/{number}")
+            done += len(chunk)
+            if progress is not None:
+                progress(done)
+        return done
+
+    def unlink(self, edge: str | MemoryEdge, *, reason: str = "", command_id: str | None = None) -> None:
+        """Take a link away.
+
+        Raises:
+            EdgeNotFoundError: there is no such link.
+        """
+        self.unlink_many([edge], reason=reason, command_id=command_id)
+
+    def unlink_many(
+        self, edges: Iterable[str | MemoryEdge], *, reason: str = "", command_id: str | None = None
+    ) -> None:
+        """Take links away, all or none."""
+        ids = [edge.id if isinstance(edge, MemoryEdge) else checks.identifier("edge", edge) for edge in edges]
+        self._home.execute(RemoveEdges(ids=ids, reason=reason), command_id=command_id)
+
+    def save(self, path: str | Path) -> None:
+        """Write memories and links to a JSON file, whole or not at all."""
+        portable.save(self, path)
+
+    @classmethod
+    def load(cls, path: str | Path, *, embedder: Embedder | None = None) -> Self:
+        """Return an in-memory ``AgentMemory`` with the memories and links of a JSON file.
+
+        Raises:
+            ImportFormatError: the file is not one that ``save`` wrote.
+        """
+        return portable.load(cls, path, embedder)
+
+    def export(self, path: str | Path) -> int:
+        """Write the whole log as one portable file, and return the position it ends at."""
+        return portable.export_log(self._engine, path)
+
+    @classmethod
+    def import_(cls, path: str | Path, to: str | Path, *, embedder: Embedder | None = None) -> Self:
+        """Make a store out of an exported file, record by record as it was, and open it.
+
+        Raises:
+            ImportFormatError: the file is not an export.
+            DamagedLog: the file fails its checks; the store holds what came before.
+        """
+        portable.import_log(path, to)
+        return cls(to, embedder=embedder)
+
+    def flush(self) -> None:
+        """Make what recalls reinforced durable now; all else is durable when its method returns."""
+        self._engine.flush()
+
+    def close(self) -> None:
+        """Flush and release everything; safe to call twice. Using the memory afterwards raises ``ClosedError``."""
+        self._engine.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"AgentMemory({self.path!r}, memory_id={self.memory_id!r})"
+
+    def _add(self, drafts: list[NodeAdded], associate: bool, command_id: str | None) -> list[MemoryNode]:
+        derived = self._derived([draft.content if not draft.vector else "" for draft in drafts])
+        policy = self._policy if associate and self._policy.k else None
+        operation = AddNodes(nodes=drafts, derived=derived, space=self._home.space, associate=policy)
+        receipt = self._home.execute(operation, command_id=command_id)
+        return self._added(receipt)
+
+    def _added(self, receipt: Receipt) -> list[MemoryNode]:
+        """The nodes that a command added, as they are now (forgotten ones, after a repeated command, are left out)."""
+        ids = [event.id for event in receipt.events if isinstance(event, NodeAdded)]
+        states, position = self._home.nodes(ids)
+        return [MemoryNode._view(state, self._home, position) for state in states if state is not None]
+
+    def _revise(self, changes: list[NodeRevised], expected: list[int], command_id: str | None) -> None:
+        derived = self._derived(
+            [change.content if isinstance(change.content, str) and not change.vector else "" for change in changes]
+        )
+        operation = ReviseNodes(changes=changes, expected=expected, derived=derived, space=self._home.space)
+        self._home.execute(operation, command_id=command_id)
+
+    def _derived(self, texts: list[str]) -> list[bytes]:
+        """Vectors for texts ('' for none)."""
+        if self._engine.read_only or not any(texts):
+            return []
+        if self.embedder is None:
+            recorded: SpaceDeclared = self._engine.ask(Describe()).value.space
+            raise EmbedderMismatch(
+                f"this memory holds vectors of {recorded.name!r} ({recorded.dim} dimensions); to add texts, open it with "
+                "AgentMemory(path, embedder=...) and that embedder",
+                expected=recorded.name,
+            )
+        wanted = [text for text in texts if text]
+        made = iter(embed_batch(self.embedder, wanted))
+        return [next(made) if text else b"" for text in texts]
+
+
+def _fitting_embedder(recorded: SpaceDeclared | None, given: Embedder | None, dim: int) -> Embedder | None:
+    """Return the embedder to use with a memory whose vectors are of ``recorded`` (None: it has none yet).
+
+    Raises:
+        EmbedderMismatch: one was given that makes other vectors.
+    """
+    if recorded is None:
+        return given if given is not None else HashingEmbedder(dim)
+    if given is None:
+        made = HashingEmbedder(recorded.dim)
+        return made if (recorded.name, recorded.version) == (made.name, made.version) else None
+    mine = space_of(given)
+    if (mine.name, mine.version, mine.dim) != (recorded.name, recorded.version, recorded.dim):
+        raise EmbedderMismatch(
+            f"this memory holds vectors of {recorded.name!r} {recorded.version} ({recorded.dim} dimensions), not of "
+            f"{mine.name!r} {mine.version} ({mine.dim}); open it with that embedder, or start a new memory",
+            expected=recorded.name,
+            found=mine.name,
+        )
+    return given

@@ -1,0 +1,1 @@
+"""The graph and what it is made of: enums and errors, nodes, edges."""

@@ -1,0 +1,193 @@
+"""``MemoryEdge``: a typed link between two memories. Built, added and handed out like ``MemoryNode``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Self
+
+import msgspec
+
+from memorygraph import checks
+from memorygraph.actors.commands import StrengthenEdges
+from memorygraph.events.errors import FrozenViewError, InputError
+from memorygraph.events.types import LIMITS, EdgeType
+from memorygraph.home import Home
+from memorygraph.projections.frame import EdgeState, edge_id
+
+
+class MemoryEdge:
+    """A link from one memory to another.
+
+    Args:
+        source_id, target_id: ids of the two nodes, which must differ.
+        edge_type: an ``EdgeType`` or its name.
+        weight: strength, 0..1 (clipped), kept in single precision.
+        confidence: 0..1 (clipped), kept in single precision.
+        directed: False: it holds both ways, and is still one edge.
+        metadata: plain data.
+        edge_id: a chosen id; else it gets ``position.ordinal`` when it is added.
+    """
+
+    __slots__ = ("_birth", "_home", "_position", "_state")
+
+    def __init__(
+        self,
+        source_id: str,
+        target_id: str,
+        edge_type: EdgeType | str = EdgeType.ASSOCIATION,
+        weight: float = 1.0,
+        confidence: float = 1.0,
+        directed: bool = True,
+        metadata: Mapping[str, Any] | None = None,
+        edge_id: str | None = None,
+    ) -> None:
+        if source_id == target_id:
+            raise InputError(f"an edge needs two different nodes; {source_id!r} cannot be linked to itself")
+        self._home: Home | None = None
+        self._position: int | None = None
+        self._birth: int | None = None
+        self._state = EdgeState(
+            id="" if edge_id is None else checks.identifier("edge_id", edge_id),
+            source_id=checks.identifier("source_id", source_id),
+            target_id=checks.identifier("target_id", target_id),
+            edge_type=EdgeType.of(edge_type).code,
+            weight=checks.number("weight", weight, 0.0, 1.0),
+            directed=bool(directed),
+            confidence=checks.number("confidence", confidence, 0.0, 1.0),
+            metadata=checks.metadata(metadata, LIMITS),
+        )
+
+    @classmethod
+    def _view(cls, state: EdgeState, home: Home, position: int) -> Self:
+        edge = object.__new__(cls)
+        edge._state = state
+        edge._home = home
+        edge._position = position
+        edge._birth = None
+        return edge
+
+    def _now(self) -> EdgeState:
+        if self._home is not None and self._position is None:
+            return self._home.edge(self.id)[0]
+        return self._state
+
+    @property
+    def id(self) -> str:
+        """The chosen id, or ``position.ordinal``; empty for a built edge that was not added."""
+        return self._state.id if self._state.id or self._birth is None else edge_id(self._birth)
+
+    @property
+    def position(self) -> int | None:
+        """The position that this view is true at; None for an edge that you built."""
+        return self._position
+
+    @property
+    def source_id(self) -> str:
+        """Where it starts."""
+        return self._state.source_id
+
+    @property
+    def target_id(self) -> str:
+        """Where it ends."""
+        return self._state.target_id
+
+    @property
+    def edge_type(self) -> EdgeType:
+        """What it says."""
+        return EdgeType.from_code(self._now().edge_type)
+
+    @property
+    def weight(self) -> float:
+        """Strength, 0..1."""
+        return self._now().weight
+
+    @property
+    def confidence(self) -> float:
+        """How sure it is, 0..1."""
+        return self._now().confidence
+
+    @property
+    def effective_weight(self) -> float:
+        """Weight times confidence."""
+        state = self._now()
+        return state.weight * state.confidence
+
+    @property
+    def directed(self) -> bool:
+        """False: it holds both ways."""
+        return self._state.directed
+
+    @property
+    def metadata(self) -> dict[str, Any]:
+        """Its metadata (a copy)."""
+        plain: dict[str, Any] = msgspec.msgpack.decode(msgspec.msgpack.encode(self._now().metadata))
+        return plain
+
+    def hebbian_update(self, delta: float = 0.05, decay: float = 0.01) -> MemoryEdge:
+        """Strengthen by Hebb's rule, w += delta (1 - w) - decay w. Return the new view (a built edge: itself)."""
+        delta = checks.number("delta", delta, 0.0, 1.0)
+        decay = checks.number("decay", decay, 0.0, 1.0)
+        if self._home is None:
+            weight = self._state.weight
+            updated = min(1.0, max(0.0, weight + delta * (1.0 - weight) - decay * weight))
+            self._state = msgspec.structs.replace(self._state, weight=updated)
+            return self
+        self._home.execute(StrengthenEdges(ids=[self.id], delta=delta, decay=decay))
+        return MemoryEdge._view(*_with_home(self._home, self.id))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return its values as plain data for JSON."""
+        state = self._now()
+        return {
+            "id": self.id,
+            "source_id": state.source_id,
+            "target_id": state.target_id,
+            "edge_type": self.edge_type.value,
+            "weight": state.weight,
+            "confidence": state.confidence,
+            "directed": state.directed,
+            "metadata": self.metadata,
+        }
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, MemoryEdge):
+            return NotImplemented
+        return self.id == other.id and self._now() == other._now()
+
+    def __hash__(self) -> int:
+        return hash((self._state.source_id, self._state.target_id))
+
+    def __repr__(self) -> str:
+        arrow = "->" if self._state.directed else "--"
+        kind = EdgeType.from_code(self._state.edge_type).value
+        return f"MemoryEdge({self.source_id!r} {arrow} {self.target_id!r}, {kind}, {self._state.weight:.3g})"
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in MemoryEdge.__slots__:
+            object.__setattr__(self, name, value)
+        elif name not in {"edge_type", "weight", "confidence", "metadata"}:
+            raise AttributeError(f"a memory edge has no attribute {name!r} to assign")
+        elif self._home is not None:
+            raise FrozenViewError(
+                "this edge belongs to a memory; use hebbian_update(), or unlink it and link anew", id=self.id
+            )
+        else:
+            self._state = msgspec.structs.replace(self._state, **{name: _CHECKS[name](value)})
+
+    def _added_to(self, home: Home, birth: int) -> None:
+        """From now on read through to the graph."""
+        self._home = home
+        self._birth = birth
+
+
+def _with_home(home: Home, name: str) -> tuple[EdgeState, Home, int]:
+    state, position = home.edge(name)
+    return state, home, position
+
+
+_CHECKS: dict[str, Any] = {
+    "edge_type": lambda value: EdgeType.of(value).code,
+    "weight": lambda value: checks.number("weight", value, 0.0, 1.0),
+    "confidence": lambda value: checks.number("confidence", value, 0.0, 1.0),
+    "metadata": lambda value: checks.metadata(value, LIMITS),
+}

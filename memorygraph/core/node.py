@@ -1,0 +1,419 @@
+"""``MemoryNode``: one memory.
+
+A node that you build is a plain value: its attributes can be assigned. After ``graph.add_node(node)`` the object reads
+through to the graph. A node that the memory hands out is a frozen view at its ``position``: assigning raises and names
+``revise``; its mutators write to the memory and return the new view.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple, Self
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from memorygraph import checks
+from memorygraph.actors.commands import GetNodes, ReinforceNodes, ReviseNodes
+from memorygraph.events.errors import FrozenViewError
+from memorygraph.events.ports import RandomIds
+from memorygraph.events.records import NodeAdded, NodeRevised
+from memorygraph.events.types import LIMITS, ConsolidationState, DecayFunction, Limits, MemoryType, Partition
+from memorygraph.home import Home
+from memorygraph.projections.frame import NodeState
+from memorygraph.projections.retention import retention, stability_s
+from memorygraph.times import TimeLike, to_seconds, to_us
+
+_IDS = RandomIds()
+
+
+class TemporalInfo(NamedTuple):
+    """When a memory was recorded, when it happened and when it was recalled; Unix seconds."""
+
+    created_at: float
+    occurred_at: float
+    last_accessed: float
+    access_count: int
+    access_times: tuple[float, ...]
+
+
+class MemoryNode:
+    """One memory: a text with its kind, weight, feeling, vector and labels.
+
+    Args:
+        content: the text; may be empty for a node that only stands for something.
+        memory_type: a ``MemoryType`` or its name.
+        embedding: vector, shape (dim,), finite.
+        importance: 0..1; like all ranges here, values outside are clipped.
+        tags: labels.
+        emotional_valence: -1..1.
+        confidence: 0..1.
+        consolidation_state, decay_function: members or names.
+        decay_rate: base stability in hours.
+        metadata: plain data.
+        node_id: a chosen id; else one is made.
+        occurred_at: when it happened (default: when it is recorded).
+        speaker, session, source: who said it, in which conversation, where it was taken from.
+
+    Raises:
+        InputError: a value that cannot be used; the message says which and why.
+    """
+
+    __slots__ = ("_home", "_position", "_state")
+
+    def __init__(
+        self,
+        content: str = "",
+        memory_type: MemoryType | str = MemoryType.SEMANTIC,
+        embedding: Any = None,
+        importance: float = 0.5,
+        tags: Iterable[str] | None = None,
+        emotional_valence: float = 0.0,
+        confidence: float = 1.0,
+        consolidation_state: ConsolidationState | str = ConsolidationState.LABILE,
+        decay_function: DecayFunction | str = DecayFunction.EBBINGHAUS,
+        decay_rate: float = 1.0,
+        metadata: Mapping[str, Any] | None = None,
+        node_id: str | None = None,
+        *,
+        occurred_at: TimeLike | None = None,
+        speaker: str | None = None,
+        session: str | int | None = None,
+        source: str | None = None,
+        limits: Limits = LIMITS,
+    ) -> None:
+        now_us = time.time_ns() // 1000
+        self._home: Home | None = None
+        self._position: int | None = None
+        self._state = NodeState(
+            id=_IDS.node_id() if node_id is None else checks.identifier("node_id", node_id),
+            content=checks.content(content, limits, empty=True),
+            memory_type=MemoryType.of(memory_type).code,
+            importance=checks.number("importance", importance, 0.0, 1.0),
+            emotional_valence=checks.number("emotional_valence", emotional_valence, -1.0, 1.0),
+            confidence=checks.number("confidence", confidence, 0.0, 1.0),
+            consolidation_state=ConsolidationState.of(consolidation_state).code,
+            decay_function=DecayFunction.of(decay_function).code,
+            decay_rate=checks.decay_rate(decay_rate),
+            tags=checks.tags(tags, limits),
+            metadata=checks.metadata(metadata, limits),
+            created_us=now_us,
+            occurred_us=now_us if occurred_at is None else to_us(occurred_at),
+            accessed_us=now_us,
+            access_count=0,
+            access_times_us=(),
+            speaker=checks.optional_text("speaker", speaker),
+            session=checks.session(session),
+            source=checks.optional_text("source", source),
+            partition=Partition(),
+            birth=0 if occurred_at is None else -1,  # of a built node: whether its event time was given
+            version=0,
+            vector=checks.vector(embedding),
+        )
+
+    @classmethod
+    def _view(cls, state: NodeState, home: Home, position: int) -> Self:
+        node = object.__new__(cls)
+        node._state = state
+        node._home = home
+        node._position = position
+        return node
+
+    def _now(self) -> NodeState:
+        """The values: this view's, or, for a built node that was added, the graph's."""
+        if self._home is not None and self._position is None:
+            return self._home.node(self._state.id)[0]
+        return self._state
+
+    @property
+    def id(self) -> str:
+        """The node's id."""
+        return self._state.id
+
+    @property
+    def position(self) -> int | None:
+        """The position that this view is true at; None for a node that you built."""
+        return self._position
+
+    @property
+    def version(self) -> int:
+        """The position of the last change of its content or fields: what ``expected=`` is compared with."""
+        return self._now().version
+
+    @property
+    def content(self) -> str:
+        """The text."""
+        return self._now().content
+
+    @property
+    def memory_type(self) -> MemoryType:
+        """What kind of memory it is."""
+        return MemoryType.from_code(self._now().memory_type)
+
+    @property
+    def importance(self) -> float:
+        """Base importance, 0..1."""
+        return self._now().importance
+
+    @property
+    def emotional_valence(self) -> float:
+        """Emotional tone, -1..1."""
+        return self._now().emotional_valence
+
+    @property
+    def confidence(self) -> float:
+        """How sure it is, 0..1."""
+        return self._now().confidence
+
+    @property
+    def consolidation_state(self) -> ConsolidationState:
+        """How settled it is."""
+        return ConsolidationState.from_code(self._now().consolidation_state)
+
+    @property
+    def decay_function(self) -> DecayFunction:
+        """Its forgetting curve."""
+        return DecayFunction.from_code(self._now().decay_function)
+
+    @property
+    def decay_rate(self) -> float:
+        """Base stability in hours."""
+        return self._now().decay_rate
+
+    @property
+    def tags(self) -> list[str]:
+        """Its labels (a copy)."""
+        return list(self._now().tags)
+
+    @property
+    def metadata(self) -> dict[str, Any]:
+        """Its metadata (a copy)."""
+        plain: dict[str, Any] = msgspec.msgpack.decode(msgspec.msgpack.encode(self._now().metadata))
+        return plain
+
+    @property
+    def speaker(self) -> str | None:
+        """Who said it."""
+        return self._now().speaker
+
+    @property
+    def session(self) -> str | int | None:
+        """The conversation it belongs to."""
+        return self._now().session
+
+    @property
+    def source(self) -> str | None:
+        """Where it was taken from."""
+        return self._now().source
+
+    @property
+    def created_at(self) -> float:
+        """When it was recorded, Unix seconds."""
+        return to_seconds(self._now().created_us)
+
+    @property
+    def occurred_at(self) -> float:
+        """When it happened, Unix seconds."""
+        return to_seconds(self._now().occurred_us)
+
+    @property
+    def access_count(self) -> int:
+        """How often it was recalled."""
+        return self._now().access_count
+
+    @property
+    def temporal(self) -> TemporalInfo:
+        """All its times, in Unix seconds."""
+        state = self._now()
+        return TemporalInfo(
+            to_seconds(state.created_us),
+            to_seconds(state.occurred_us),
+            to_seconds(state.accessed_us),
+            state.access_count,
+            tuple(to_seconds(time_us) for time_us in state.access_times_us),
+        )
+
+    @property
+    def embedding(self) -> NDArray[np.float32] | None:
+        """The vector, shape (dim,), read-only; None if it has none."""
+        state = self._now()
+        vector = state.vector
+        if vector is None:  # a view from a long list, which carries no vectors
+            assert self._home is not None
+            found = self._home.engine.ask(GetNodes(ids=[state.id])).value[0]
+            vector = b"" if found is None else found.vector
+        return np.frombuffer(vector, dtype="<f4") if vector else None
+
+    def has_tag(self, tag: str) -> bool:
+        """Whether it has a label."""
+        return tag in self._now().tags
+
+    def get_meta(self, key: str, default: Any = None) -> Any:
+        """Return one value of its metadata."""
+        return self.metadata.get(key, default)
+
+    def retention(self, elapsed_seconds: float | None = None) -> float:
+        """Return how much is left of it, 0..1, after some seconds (default: now, since its last access)."""
+        state = self._now()
+        if elapsed_seconds is None:
+            elapsed_seconds = max(0.0, time.time() - to_seconds(state.accessed_us))
+        stability = stability_s(state.decay_rate, state.access_count)
+        return float(retention(DecayFunction.from_code(state.decay_function), elapsed_seconds, stability))
+
+    def reinforce(self, delta: float = 0.1) -> MemoryNode:
+        """Raise importance: I += delta (1 - I). Return the new view (a built node: itself)."""
+        delta = checks.number("delta", delta, 0.0, 1.0)
+        if self._home is None:
+            self._set(importance=self._state.importance + delta * (1.0 - self._state.importance))
+            return self
+        self._home.execute(ReinforceNodes(ids=[self.id], delta=delta))
+        return self._renewed()
+
+    def add_tag(self, tag: str) -> MemoryNode:
+        """Add a label. Return the new view (a built node: itself)."""
+        return self._change(tags=[*self._now().tags, tag])
+
+    def remove_tag(self, tag: str) -> MemoryNode:
+        """Take a label away, if it has it. Return the new view (a built node: itself)."""
+        return self._change(tags=[kept for kept in self._now().tags if kept != tag])
+
+    def set_meta(self, key: str, value: Any) -> MemoryNode:
+        """Set one value of its metadata. Return the new view (a built node: itself)."""
+        return self._change(metadata={**self._now().metadata, key: value})
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return its values as plain data for JSON (without the vector)."""
+        state = self._now()
+        return {
+            "id": state.id,
+            "content": state.content,
+            "memory_type": self.memory_type.value,
+            "importance": state.importance,
+            "emotional_valence": state.emotional_valence,
+            "confidence": state.confidence,
+            "consolidation_state": self.consolidation_state.value,
+            "tags": list(state.tags),
+            "metadata": self.metadata,
+            "speaker": state.speaker,
+            "session": state.session,
+            "source": state.source,
+            "created_at": to_seconds(state.created_us),
+            "occurred_at": to_seconds(state.occurred_us),
+            "access_count": state.access_count,
+            "version": state.version,
+        }
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, MemoryNode):
+            return NotImplemented
+        return self.id == other.id and self._now() == other._now()
+
+    def __hash__(self) -> int:
+        return hash(self.id)
+
+    def __repr__(self) -> str:
+        state = self._state
+        text = state.content if len(state.content) <= 60 else f"{state.content[:57]}..."
+        return f"MemoryNode({state.id!r}, {text!r})"
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in MemoryNode.__slots__:
+            object.__setattr__(self, name, value)
+        elif name not in _ASSIGNABLE:
+            raise AttributeError(f"a memory node has no attribute {name!r} to assign")
+        elif self._home is not None:
+            raise FrozenViewError(
+                f"this node belongs to a memory; use memory.revise({self.id!r}, {name}=...) to change it", id=self.id
+            )
+        else:
+            self._set(**{name: value})
+
+    def _set(self, **fields: Any) -> None:
+        self._state = msgspec.structs.replace(self._state, **_checked_fields(fields, LIMITS))
+
+    def _change(self, **fields: Any) -> MemoryNode:
+        if self._home is None:
+            self._set(**fields)
+            return self
+        self._home.execute(ReviseNodes(changes=[revision(self.id, fields, self._home.limits)]))
+        return self._renewed()
+
+    def _renewed(self) -> MemoryNode:
+        assert self._home is not None
+        state, position = self._home.node(self.id)
+        return MemoryNode._view(state, self._home, position)
+
+    def _added_to(self, home: Home) -> None:
+        """From now on read through to the graph."""
+        self._home = home
+
+    def _event(self, limits: Limits) -> NodeAdded:
+        """The event that adds this node."""
+        state = self._now()
+        if state.content:
+            checks.content(state.content, limits)
+        return NodeAdded(
+            id=state.id,
+            content=state.content,
+            memory_type=state.memory_type,
+            importance=state.importance,
+            emotional_valence=state.emotional_valence,
+            confidence=state.confidence,
+            consolidation_state=state.consolidation_state,
+            decay_function=state.decay_function,
+            decay_rate=state.decay_rate,
+            tags=state.tags,
+            metadata=state.metadata,
+            occurred_us=None if state.birth == 0 else state.occurred_us,
+            speaker=state.speaker,
+            session=state.session,
+            source=state.source,
+            vector=state.vector or b"",
+        )
+
+
+def revision(node_id: str, fields: Mapping[str, Any], limits: Limits) -> NodeRevised:
+    """Return the event that replaces fields of a node, checked.
+
+    Raises:
+        InputError: an unknown field, or a value that cannot be used.
+    """
+    return NodeRevised(id=node_id, **_checked_fields(fields, limits))
+
+
+def _checked_fields(fields: Mapping[str, Any], limits: Limits) -> dict[str, Any]:
+    unknown = sorted(set(fields) - _ASSIGNABLE)
+    if unknown:
+        raise FrozenViewError(f"a memory has no field {unknown[0]!r} to revise; it has {', '.join(sorted(_ASSIGNABLE))}")
+    checked: dict[str, Any] = {}
+    for name, value in fields.items():
+        stored, check = _FIELDS[name]
+        checked[stored] = check(value, limits)
+    return checked
+
+
+def _occurred(given: Any, _: Limits) -> int | None:
+    return None if given is None else to_us(given)
+
+
+# Field -> its name in events, and its check.
+_FIELDS: dict[str, tuple[str, Any]] = {
+    "content": ("content", lambda value, limits: checks.content(value, limits)),
+    "memory_type": ("memory_type", lambda value, _: MemoryType.of(value).code),
+    "importance": ("importance", lambda value, _: checks.number("importance", value, 0.0, 1.0)),
+    "emotional_valence": ("emotional_valence", lambda value, _: checks.number("emotional_valence", value, -1.0, 1.0)),
+    "confidence": ("confidence", lambda value, _: checks.number("confidence", value, 0.0, 1.0)),
+    "consolidation_state": ("consolidation_state", lambda value, _: ConsolidationState.of(value).code),
+    "decay_function": ("decay_function", lambda value, _: DecayFunction.of(value).code),
+    "decay_rate": ("decay_rate", lambda value, _: checks.decay_rate(value)),
+    "tags": ("tags", checks.tags),
+    "metadata": ("metadata", checks.metadata),
+    "occurred_at": ("occurred_us", _occurred),
+    "speaker": ("speaker", lambda value, _: checks.optional_text("speaker", value)),
+    "session": ("session", lambda value, _: checks.session(value)),
+    "source": ("source", lambda value, _: checks.optional_text("source", value)),
+    "embedding": ("vector", lambda value, _: checks.vector(value)),
+}
+_ASSIGNABLE = frozenset(_FIELDS)

@@ -1,0 +1,102 @@
+"""The documented home of enums, errors and limits; most are defined on the floors below and handed on here."""
+
+from __future__ import annotations
+
+from enum import Enum
+
+from memorygraph.events.errors import (
+    BatchTooLarge,
+    ClosedError,
+    CommandExpired,
+    CommandIdReused,
+    ConflictError,
+    ConsolidationError,
+    ContentTooLongError,
+    DamagedLog,
+    DiskFull,
+    DuplicateIdError,
+    EdgeNotFoundError,
+    EmbedderMismatch,
+    EmbeddingDimensionError,
+    ExpectationFailed,
+    ForeignStore,
+    FrozenViewError,
+    ImportFormatError,
+    InputError,
+    InvalidVectorError,
+    LogFailed,
+    MemoryGraphError,
+    NewerFormat,
+    NewerSchema,
+    NodeNotFoundError,
+    StoreError,
+    StoreNotFound,
+    StoreReadOnly,
+    TimeFormatError,
+    TransactionConflict,
+    WorkingMemoryCapacityError,
+)
+from memorygraph.events.types import (
+    LIMITS,
+    ConsolidationState,
+    DecayFunction,
+    EdgeType,
+    Limits,
+    MemoryType,
+    Partition,
+    Scope,
+)
+
+
+class ImportanceLevel(float, Enum):
+    """Named importances."""
+
+    TRIVIAL = 0.1
+    LOW = 0.25
+    MEDIUM = 0.5
+    HIGH = 0.75
+    CRITICAL = 0.9
+    PERMANENT = 1.0
+
+
+__all__ = [
+    "LIMITS",
+    "BatchTooLarge",
+    "ClosedError",
+    "CommandExpired",
+    "CommandIdReused",
+    "ConflictError",
+    "ConsolidationError",
+    "ConsolidationState",
+    "ContentTooLongError",
+    "DamagedLog",
+    "DecayFunction",
+    "DiskFull",
+    "DuplicateIdError",
+    "EdgeNotFoundError",
+    "EdgeType",
+    "EmbedderMismatch",
+    "EmbeddingDimensionError",
+    "ExpectationFailed",
+    "ForeignStore",
+    "FrozenViewError",
+    "ImportFormatError",
+    "ImportanceLevel",
+    "InputError",
+    "InvalidVectorError",
+    "Limits",
+    "LogFailed",
+    "MemoryGraphError",
+    "MemoryType",
+    "NewerFormat",
+    "NewerSchema",
+    "NodeNotFoundError",
+    "Partition",
+    "Scope",
+    "StoreError",
+    "StoreNotFound",
+    "StoreReadOnly",
+    "TimeFormatError",
+    "TransactionConflict",
+    "WorkingMemoryCapacityError",
+]

@@ -1,0 +1,106 @@
+"""What recall and reason give: hits with a score and a reason."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from msgspec import Struct
+
+from memorygraph.events.types import MemoryType
+from memorygraph.projections.recall import Hit
+from memorygraph.times import to_seconds
+
+
+class Why(Struct, frozen=True):
+    """What a score is made of; ``str(why)`` is one line.
+
+    ``lexical``, ``dense`` and ``walk`` are 0..1, None where that leg had no say. ``terms`` are the question's words found in
+    the memory. ``path`` are node ids from a seed to this memory.
+    """
+
+    lexical: float | None
+    dense: float | None
+    walk: float | None
+    terms: tuple[str, ...]
+    path: tuple[str, ...]
+
+    def __str__(self) -> str:
+        parts = []
+        if self.terms:
+            parts.append(f"words {', '.join(self.terms)}")
+        if self.lexical is not None and self.lexical > 0:
+            parts.append(f"text {self.lexical:.2f}")
+        if self.dense is not None and self.dense > 0:
+            parts.append(f"vector {self.dense:.2f}")
+        if self.walk is not None:
+            steps = len(self.path) - 1
+            parts.append(f"reached in {steps} step{'s' if steps != 1 else ''} from {self.path[0]}")
+        return "; ".join(parts) or "no match"
+
+
+class MemoryHit(Struct, frozen=True):
+    """A memory that was found. ``score`` is 0..1 and never rises with rank; times are Unix seconds."""
+
+    node_id: str
+    content: str
+    score: float
+    memory_type: MemoryType
+    importance: float
+    tags: list[str]
+    metadata: dict[str, Any]
+    occurred_at: float
+    speaker: str | None
+    session: str | int | None
+    source: str | None
+    why: Why
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as plain data for JSON."""
+        return {
+            "node_id": self.node_id,
+            "content": self.content,
+            "score": self.score,
+            "memory_type": self.memory_type.value,
+            "importance": self.importance,
+            "tags": self.tags,
+            "metadata": self.metadata,
+            "occurred_at": self.occurred_at,
+            "speaker": self.speaker,
+            "session": self.session,
+            "source": self.source,
+            "why": {
+                "lexical": self.why.lexical,
+                "dense": self.why.dense,
+                "walk": self.why.walk,
+                "terms": list(self.why.terms),
+                "path": list(self.why.path),
+            },
+        }
+
+
+class Hits(list[MemoryHit]):
+    """A list of hits, and the position that they are true at."""
+
+    def __init__(self, hits: Iterable[MemoryHit] = (), position: int = 0) -> None:
+        super().__init__(hits)
+        self.position = position
+
+
+def hit_of(found: Hit) -> MemoryHit:
+    """Return a found memory as users see it."""
+    node = found.node
+    return MemoryHit(
+        node.id,
+        node.content,
+        found.score,
+        MemoryType.from_code(node.memory_type),
+        node.importance,
+        list(node.tags),
+        dict(node.metadata),
+        to_seconds(node.occurred_us),
+        node.speaker,
+        node.session,
+        node.source,
+        Why(found.lexical, found.dense, found.walk, found.terms, found.path),
+    )

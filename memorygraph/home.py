@@ -1,0 +1,71 @@
+"""What a facade shares with the nodes and edges it hands out: the engine, the writer's name, and how to write."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from memorygraph.actors.commands import Command, GetEdges, GetNodes, Operation, Receipt
+from memorygraph.actors.engine import Engine
+from memorygraph.events.errors import EdgeNotFoundError, InputError, NodeNotFoundError
+from memorygraph.events.ports import Clock, IdSource, RandomIds, SystemClock
+from memorygraph.events.records import SpaceDeclared
+from memorygraph.events.types import LIMITS, Limits
+from memorygraph.projections.frame import EdgeState, NodeState
+
+
+class Home:
+    """One memory as its facade, nodes and edges see it."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        *,
+        principal: str = "",
+        limits: Limits = LIMITS,
+        space: SpaceDeclared | None = None,
+        clock: Clock | None = None,
+        ids: IdSource | None = None,
+    ) -> None:
+        self.engine = engine
+        self.principal = principal
+        self.limits = limits
+        self.space = space  # of the embedder in use; vectors given by hand are taken to be of it
+        self.clock = clock or SystemClock()
+        self.ids = ids or RandomIds()
+
+    def execute(self, *operations: Any, command_id: str | None = None) -> Receipt:
+        """Send operations as one command, under the caller's id or a new one."""
+        if command_id is not None and not (isinstance(command_id, str) and 0 < len(command_id) <= 512):
+            raise InputError(f"command_id must be a text of 1 to 512 characters, not {command_id!r}")
+        assert all(isinstance(operation, Operation) for operation in operations)
+        command = Command(
+            id=command_id or self.ids.command_id(), operations=operations, principal=self.principal
+        )
+        return self.engine.execute(command)
+
+    def node(self, node_id: str) -> tuple[NodeState, int]:
+        """Return a node's values and the position they are true at.
+
+        Raises:
+            NodeNotFoundError: there is no such node.
+        """
+        answer = self.engine.ask(GetNodes(ids=[node_id]))
+        if answer.value[0] is None:
+            raise NodeNotFoundError(f"there is no node {node_id!r} in this memory", id=node_id)
+        return answer.value[0], answer.position
+
+    def nodes(self, ids: list[str]) -> tuple[list[NodeState | None], int]:
+        """Return the values of several nodes and the position they are true at."""
+        answer = self.engine.ask(GetNodes(ids=ids))
+        return answer.value, answer.position
+
+    def edge(self, edge_id: str) -> tuple[EdgeState, int]:
+        """Return an edge's values and the position they are true at.
+
+        Raises:
+            EdgeNotFoundError: there is no such edge.
+        """
+        answer = self.engine.ask(GetEdges(ids=[edge_id]))
+        if answer.value[0] is None:
+            raise EdgeNotFoundError(f"there is no edge {edge_id!r} in this memory", id=edge_id)
+        return answer.value[0], answer.position

@@ -1,0 +1,265 @@
+"""``MemoryReader``: everything that can be asked of a memory, now and as it was."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime
+from typing import Any, Self
+
+from memorygraph import checks
+from memorygraph.actors.commands import Describe, Digest, FindNodes, PositionAt, Reason, Recall
+from memorygraph.actors.engine import Engine
+from memorygraph.actors.local import rebuilt_digest
+from memorygraph.core.edge import MemoryEdge
+from memorygraph.core.graph import MemoryGraph
+from memorygraph.core.node import MemoryNode
+from memorygraph.embeddings import Embedder, HashingEmbedder, embed_batch
+from memorygraph.events.errors import InputError
+from memorygraph.events.log import Head, VerifyReport
+from memorygraph.events.types import Limits, MemoryType
+from memorygraph.history import Change, Subscription, changes_of
+from memorygraph.hits import Hits, hit_of
+from memorygraph.home import Home
+from memorygraph.projections.recall import Filters
+from memorygraph.stats import MemoryStats, stats_of
+from memorygraph.times import TimeLike, to_us
+
+
+class MemoryReader:
+    """The asking half of ``AgentMemory``; made by it, not by users."""
+
+    graph: MemoryGraph
+    embedder: Embedder | None
+    path: str | None
+    _engine: Engine
+    _home: Home
+    _limits: Limits
+
+    def recall(
+        self,
+        query: Any,
+        k: int = 5,
+        memory_type: MemoryType | str | None = None,
+        tags: Iterable[str] | None = None,
+        threshold: float = 0.0,
+        reinforce: bool = True,
+        *,
+        session: str | int | None = None,
+        speaker: str | None = None,
+        source: str | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        since: TimeLike | None = None,
+        until: TimeLike | None = None,
+    ) -> Hits:
+        """Return the k memories that answer a question best; unmatched ones come last with score 0.
+
+        Args:
+            query: a text, or a vector of shape (dim,).
+            k: how many, 1..10,000.
+            threshold: hits below it are left out.
+            reinforce: note that the matching ones were recalled, which slows their forgetting.
+            memory_type, tags, session, speaker, source, metadata: only memories with these (all tags, all metadata).
+            since, until: only what happened in this time.
+
+        Raises:
+            InputError: a value that cannot be used.
+        """
+        filters = self._filters(memory_type, tags, session, speaker, source, metadata, since, until)
+        text, vector = self._question(query)
+        asked = Recall(
+            text=text,
+            vector=vector,
+            k=checks.count("k", k, 1, self._limits.k_max),
+            threshold=checks.number("threshold", threshold, 0.0, math.inf),
+            filters=filters,
+        )
+        return self._hits(asked, reinforce)
+
+    def reason(self, cue: Any, hops: int = 2, k: int = 10, seed_k: int = 3, *, reinforce: bool = True) -> Hits:
+        """Return what a cue leads to: the best recalled memories, and what their links lead to within ``hops``.
+
+        Args:
+            cue: a text, a vector, a node, or a node's id.
+            hops: how far activation spreads, 0..8.
+            seed_k: how many recalled memories it starts from.
+        """
+        seed = self._seed(cue)
+        text, vector = (None, b"") if seed is not None else self._question(cue)
+        asked = Reason(
+            text=text,
+            vector=vector,
+            node_id=seed,
+            k=checks.count("k", k, 1, self._limits.k_max),
+            hops=checks.count("hops", hops, 0, self._limits.hops_max),
+            seed_k=checks.count("seed_k", seed_k, 1, self._limits.k_max),
+        )
+        return self._hits(asked, reinforce)
+
+    def get(self, id: str) -> MemoryNode:
+        """Return a memory as a view at the newest position.
+
+        Raises:
+            NodeNotFoundError: there is no such memory.
+        """
+        return self.graph.get_node(id)
+
+    def find(
+        self,
+        *,
+        memory_type: MemoryType | str | None = None,
+        tags: Iterable[str] | None = None,
+        session: str | int | None = None,
+        speaker: str | None = None,
+        source: str | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        since: TimeLike | None = None,
+        until: TimeLike | None = None,
+    ) -> list[MemoryNode]:
+        """Return every memory that passes the filters of ``recall``, oldest first; looks at all of them."""
+        filters = self._filters(memory_type, tags, session, speaker, source, metadata, since, until)
+        answer = self._engine.ask(FindNodes(filters=filters))
+        return [MemoryNode._view(state, self._home, answer.position) for state in answer.value]
+
+    def edges(self, id: str) -> list[MemoryEdge]:
+        """Return every link of a memory, in both directions, oldest first."""
+        return self.graph.edges_of(id)
+
+    def stats(self) -> MemoryStats:
+        """Return counts, means, distributions and bytes by part."""
+        return stats_of(self._engine)
+
+    @property
+    def position(self) -> int:
+        """The position of the newest record: the version of the memory."""
+        return self._engine.ask(Describe()).position
+
+    def at(self, when: int | datetime) -> Self:
+        """Return a read-only memory as it was at a position, or at an aware datetime (by recording time).
+
+        Raises:
+            InputError: the position is not in the log, or the datetime is naive.
+        """
+        if isinstance(when, datetime):
+            if when.tzinfo is None:
+                raise InputError(f"{when} has no time zone; give an aware datetime, such as {when}+00:00")
+            position: int = self._engine.ask(PositionAt(time_us=to_us(when))).value
+        else:
+            position = checks.count("position", when, 0, 2**62)
+        past = object.__new__(type(self))
+        past.__dict__.update(self.__dict__)
+        past._engine = self._engine.at(position)
+        past._home = Home(past._engine, principal=self._home.principal, limits=self._limits, space=self._home.space)
+        past.graph = MemoryGraph(self.graph.embedding_dim, home=past._home)
+        return past
+
+    def history(self, id: str) -> list[Change]:
+        """Return every change that concerns a memory, oldest first, also after it was forgotten."""
+        checks.identifier("id", id)
+        changes = (change for record in self._engine.read(1, about=id) for change in changes_of(record))
+        return [change for change in changes if id in change.ids]
+
+    def log(self, first: int = 1, last: int | None = None) -> Iterator[Change]:
+        """Give the changes at positions first..last (None: the newest), in order."""
+        for record in self._engine.read(checks.count("first", first, 1, 2**62), last):
+            yield from changes_of(record)
+
+    def subscribe(self, from_position: int = 1) -> Subscription:
+        """Return an iterator over changes from a position on: what is there, then what comes, also from other processes."""
+        return Subscription(self._engine, checks.count("from_position", from_position, 1, 2**62))
+
+    def head(self) -> Head:
+        """Return the log's head: position, chain and epoch."""
+        return self._engine.head()
+
+    def verify(self) -> VerifyReport:
+        """Read the whole log, checking every checksum and the chain."""
+        return self._engine.verify()
+
+    def digest(self) -> str:
+        """Return the digest of the state as 64 hexadecimal digits: equal states have equal digests, on any machine."""
+        digest: str = self._engine.ask(Digest()).value
+        return digest
+
+    def replay(self) -> str:
+        """Rebuild the state from the first record, beside the live one, and return its digest."""
+        return rebuilt_digest(self._engine)
+
+    @property
+    def memory_id(self) -> str:
+        """The memory's id, 32 hexadecimal digits, the same in every copy."""
+        return self._engine.memory_id
+
+    @property
+    def read_only(self) -> bool:
+        """Whether changes are refused."""
+        return self._engine.read_only
+
+    @property
+    def language(self) -> str:
+        """The language of its texts."""
+        language: str = self._engine.ask(Describe()).value.language
+        return language
+
+    @property
+    def name(self) -> str:
+        """Its name, as recorded when it was made."""
+        name: str = self._engine.ask(Describe()).value.name
+        return name
+
+    def __len__(self) -> int:
+        return len(self.graph)
+
+    def __bool__(self) -> bool:
+        return True
+
+    def __contains__(self, id: object) -> bool:
+        return isinstance(id, str) and self._home.nodes([id])[0][0] is not None
+
+    def __iter__(self) -> Iterator[MemoryNode]:
+        return self.graph.nodes()
+
+    def _question(self, query: Any) -> tuple[str | None, bytes]:
+        """Return the text and the vector to ask with; the hashing embedder's vectors do not count as knowing the meaning."""
+        if not isinstance(query, str):
+            return None, checks.vector(query)
+        text = checks.content(query, self._limits)
+        if self.embedder is None or isinstance(self.embedder, HashingEmbedder):
+            return text, b""
+        return text, embed_batch(self.embedder, [text])[0]
+
+    def _seed(self, cue: Any) -> str | None:
+        """Return the node id that a cue names, or None if it is a text or a vector."""
+        if isinstance(cue, MemoryNode):
+            return cue.id
+        return cue if isinstance(cue, str) and cue in self else None
+
+    def _hits(self, asked: Recall | Reason, reinforce: bool) -> Hits:
+        answer = self._engine.ask(asked)
+        hits = Hits((hit_of(found) for found in answer.value), answer.position)
+        if reinforce:
+            matched = [hit.node_id for hit in hits if hit.score > 0]
+            self._engine.accessed(matched, self._home.clock.now_us())
+        return hits
+
+    def _filters(
+        self,
+        memory_type: MemoryType | str | None,
+        tags: Iterable[str] | None,
+        session: str | int | None,
+        speaker: str | None,
+        source: str | None,
+        metadata: Mapping[str, Any] | None,
+        since: TimeLike | None,
+        until: TimeLike | None,
+    ) -> Filters:
+        return Filters(
+            memory_type=None if memory_type is None else MemoryType.of(memory_type).code,
+            tags=checks.tags(tags, self._limits),
+            metadata=checks.metadata(metadata, self._limits),
+            session=checks.session(session),
+            speaker=checks.optional_text("speaker", speaker),
+            source=checks.optional_text("source", source),
+            since_us=None if since is None else to_us(since),
+            until_us=None if until is None else to_us(until),
+        )

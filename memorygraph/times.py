@@ -1,0 +1,68 @@
+"""Reading and writing times: microseconds inside, Unix seconds and aware datetimes outside."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from memorygraph.events.errors import TimeFormatError
+
+TimeLike = datetime | float | int | str
+
+_YEARS_MAX_S = 253_402_300_799  # the end of the year 9999
+_YEARS_MIN_S = -62_135_596_800  # the start of the year 1
+
+
+def to_us(given: TimeLike) -> int:
+    """Return a time as microseconds since the Unix epoch.
+
+    Args:
+        given: a datetime (a naive one is UTC), Unix seconds, or text: ISO 8601 or a date as people write it, such as
+            "1:56 pm on 8 May, 2023" (UTC unless it names an offset).
+
+    Raises:
+        TimeFormatError: it cannot be read as a time.
+    """
+    if isinstance(given, bool):
+        raise _unreadable(given)
+    if isinstance(given, int | float):
+        if not _YEARS_MIN_S <= given <= _YEARS_MAX_S:
+            raise _unreadable(given)
+        return round(given * 1_000_000)
+    moment = _parsed(given) if isinstance(given, str) else given
+    if not isinstance(moment, datetime):
+        raise _unreadable(given)
+    aware = moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
+    delta = aware - datetime(1970, 1, 1, tzinfo=UTC)
+    return (delta.days * 86_400 + delta.seconds) * 1_000_000 + delta.microseconds
+
+
+def to_seconds(time_us: int) -> float:
+    """Return microseconds as Unix seconds."""
+    return time_us / 1_000_000
+
+
+def to_text(time_us: int) -> str:
+    """Return microseconds as ISO 8601 text in UTC, to the second."""
+    return datetime.fromtimestamp(time_us // 1_000_000, tz=UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _parsed(text: str) -> datetime:
+    try:
+        return datetime.fromisoformat(text.strip())
+    except ValueError:
+        pass
+    from dateutil import parser  # slow to import, and rarely needed
+
+    try:
+        # Parts that the text leaves out are taken from this day, not from today: the same text is the same time.
+        return parser.parse(text, default=datetime(1970, 1, 1, tzinfo=UTC))
+    except (ValueError, OverflowError, parser.UnknownTimezoneWarning) as error:
+        raise _unreadable(text) from error
+
+
+def _unreadable(given: object) -> TimeFormatError:
+    return TimeFormatError(
+        f"{given!r} cannot be read as a time; give a datetime, Unix seconds, or text such as "
+        "'2023-05-08T13:56:00Z' or '1:56 pm on 8 May, 2023'",
+        given=repr(given),
+    )

@@ -1,0 +1,62 @@
+"""The state digest: one number for what a log says, on any machine and for any sharding (decision 0001, section 6).
+
+Sum modulo 2^256 of SHA-256 over the canonical row of every live node, every live edge and every space. A canonical
+row is MessagePack of recorded values; row numbers and derived values never enter.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable
+from typing import Any, Final
+
+import msgspec
+import numpy as np
+
+from memorygraph.projections.frame import ALIVE, Frame
+from memorygraph.projections.tables import CHUNK_BITS, CHUNK_ROWS, View
+
+_MODULUS: Final = 1 << 256
+_encode: Final = msgspec.msgpack.Encoder().encode
+
+
+class DigestCache:
+    """Sums of chunks that did not change since the last digest, by table and chunk."""
+
+    def __init__(self) -> None:
+        self._sums: dict[tuple[str, int], tuple[int, int]] = {}
+
+    def digest(self, frame: Frame) -> str:
+        """Return the digest of a Frame as 64 hexadecimal digits."""
+        total = _sum([("space", space) for space in frame.spaces])
+        total += self._table("node", frame.nodes, lambda rows: _node_rows(frame, rows))
+        total += self._table("edge", frame.edges, lambda rows: _edge_rows(frame, rows))
+        return f"{total % _MODULUS:064x}"
+
+    def _table(self, kind: str, view: View, canonical: Callable[[range], Iterable[Any]]) -> int:
+        total = 0
+        for chunk, version in enumerate(view.versions):
+            cached = self._sums.get((kind, chunk))
+            if cached is None or cached[0] != version:
+                first = chunk << CHUNK_BITS
+                rows = range(first, min(first + CHUNK_ROWS, view.count))
+                cached = self._sums[kind, chunk] = (version, _sum(canonical(rows)))
+            total += cached[1]
+        return total
+
+
+def _sum(rows: Iterable[Any]) -> int:
+    return sum(int.from_bytes(hashlib.sha256(_encode(row)).digest(), "big") for row in rows)
+
+
+def _node_rows(frame: Frame, rows: range) -> Iterable[Any]:
+    alive = frame.nodes.column("alive")
+    for row in rows:
+        if alive[row]:
+            yield "node", frame.node(row)
+
+
+def _edge_rows(frame: Frame, rows: range) -> Iterable[Any]:
+    alive = np.flatnonzero(frame.edges.column("flags")[rows.start : rows.stop] & ALIVE) + rows.start
+    for row in alive.tolist():
+        yield "edge", frame.edge(row), frame.edges.value("birth", row)

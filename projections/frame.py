@@ -1,0 +1,303 @@
+"""A Frame: the whole memory at one position, immutable, for any number of readers (decision 0001, section 5).
+
+``GraphState`` (``graph.py``) makes Frames. What is derived from rows that are never overwritten (adjacency, norms,
+postings) is shared by all Frames and asks the Frame which rows count.
+"""
+
+from __future__ import annotations
+
+from array import array
+from bisect import bisect_right
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+from msgspec import Struct
+from numpy.typing import NDArray
+
+from memorygraph.events.records import SpaceDeclared
+from memorygraph.events.types import Partition
+from memorygraph.projections.tables import Interner, View
+
+if TYPE_CHECKING:
+    from memorygraph.projections.adjacency import Adjacency
+
+ORDINAL_BITS: Final = 20  # a birth is (position << 20) | ordinal in its record
+ORDINAL_MASK: Final = (1 << ORDINAL_BITS) - 1
+ALIVE: Final = 1  # edge flags
+UNDIRECTED: Final = 2
+NO_ROW: Final = -1
+
+
+def single(value: float) -> float:
+    """Return a single precision value as the shortest decimal that gives the same single (0.8, not 0.800000011...)."""
+    return float(str(np.float32(value)))
+
+
+class Extras(Struct, frozen=True, gc=False):
+    """What few nodes have: kept beside the columns."""
+
+    tags: tuple[str, ...] = ()
+    metadata: dict[str, Any] = {}
+    speaker: str | None = None
+    session: str | int | None = None
+    source: str | None = None
+
+
+class EdgeExtras(Struct, frozen=True, gc=False):
+    """What few edges have: kept beside the columns."""
+
+    id: str = ""
+    confidence: float = 1.0
+    metadata: dict[str, Any] = {}
+
+
+NO_EXTRAS: Final = Extras()
+NO_EDGE_EXTRAS: Final = EdgeExtras()
+
+
+class NodeState(Struct, frozen=True, kw_only=True):
+    """A node's values at one position, as plain data. Times are microseconds; ``version`` is its last content position.
+
+    ``vector`` is little-endian float32 bytes, empty when it has none, None when it was not asked for.
+    """
+
+    id: str
+    content: str
+    memory_type: int
+    importance: float
+    emotional_valence: float
+    confidence: float
+    consolidation_state: int
+    decay_function: int
+    decay_rate: float
+    tags: tuple[str, ...]
+    metadata: dict[str, Any]
+    created_us: int
+    occurred_us: int
+    accessed_us: int
+    access_count: int
+    access_times_us: tuple[int, ...]
+    speaker: str | None
+    session: str | int | None
+    source: str | None
+    partition: Partition
+    birth: int
+    version: int
+    vector: bytes | None
+
+
+class EdgeState(Struct, frozen=True, kw_only=True):
+    """An edge's values at one position, as plain data."""
+
+    id: str
+    source_id: str
+    target_id: str
+    edge_type: int
+    weight: float
+    directed: bool
+    confidence: float
+    metadata: dict[str, Any]
+
+
+class Frame:
+    """One position of a memory; everything reachable from here is read-only."""
+
+    __slots__ = (
+        "_cache",
+        "adjacency",
+        "edge_names",
+        "edges",
+        "interner",
+        "language",
+        "live_edges",
+        "live_nodes",
+        "name",
+        "nodes",
+        "partitions",
+        "position",
+        "spaces",
+        "texts",
+        "times_us",
+        "vectors",
+    )
+
+    def __init__(
+        self,
+        *,
+        position: int,
+        times_us: array[int],
+        name: str,
+        language: str,
+        interner: Interner,
+        nodes: View,
+        edges: View,
+        edge_names: dict[str, int],
+        texts: View,
+        vectors: View | None,
+        spaces: tuple[SpaceDeclared, ...],
+        partitions: tuple[Partition, ...],
+        live_nodes: int,
+        live_edges: int,
+        adjacency: Adjacency,
+    ) -> None:
+        self.position = position
+        self.times_us = times_us
+        self.name = name
+        self.language = language
+        self.interner = interner
+        self.nodes = nodes
+        self.edges = edges
+        self.edge_names = edge_names
+        self.texts = texts
+        self.vectors = vectors
+        self.spaces = spaces
+        self.partitions = partitions
+        self.live_nodes = live_nodes
+        self.live_edges = live_edges
+        self.adjacency = adjacency
+        self._cache: dict[str, Any] = {}
+
+    @property
+    def space(self) -> SpaceDeclared | None:
+        """The active vector space, if one was declared."""
+        return self.spaces[-1] if self.spaces else None
+
+    def row(self, node_id: str) -> int | None:
+        """Return the row of a live node, or None."""
+        row = self.interner.rows.get(node_id)
+        if row is None or row >= self.nodes.count or not self.nodes.value("alive", row):
+            return None
+        return row
+
+    def position_at(self, time_us: int) -> int:
+        """Return the last position recorded at or before a time (by the running maximum of record times)."""
+        return min(bisect_right(self.times_us, time_us, 0, self.position), self.position)
+
+    def live_rows(self) -> NDArray[np.bool_]:
+        """Return which node rows are live, shape (rows,)."""
+        return self.nodes.column("alive")
+
+    def live_texts(self) -> NDArray[np.bool_]:
+        """Return which text rows are the current text of a live node, shape (text rows,)."""
+        return self._current("texts", self.texts, "text_row")
+
+    def live_vectors(self) -> NDArray[np.bool_]:
+        """Return which vector rows are the current vector of a live node, shape (vector rows,)."""
+        if self.vectors is None:
+            return np.zeros(0, dtype=np.bool_)
+        return self._current("vectors", self.vectors, "vector_row")
+
+    def _current(self, key: str, rows: View, pointer: str) -> NDArray[np.bool_]:
+        """Rows whose node is live and points back to them; computed once per Frame."""
+        mask: NDArray[np.bool_] | None = self._cache.get(key)
+        if mask is None:
+            owner = rows.column("node")
+            mask = self.live_rows()[owner] & (self.nodes.column(pointer)[owner] == np.arange(rows.count))
+            self._cache[key] = mask
+        return mask
+
+    def extras(self, row: int) -> Extras:
+        """Return a node's tags, metadata, speaker, session and source."""
+        found: Extras | None = self.nodes.value("extras", row)
+        return found or NO_EXTRAS
+
+    def content(self, row: int) -> str:
+        """Return a node's text."""
+        text_row = self.nodes.value("text_row", row)
+        return "" if text_row == NO_ROW else str(self.texts.value("content", text_row))
+
+    def vector(self, row: int) -> bytes:
+        """Return a node's vector as recorded (little-endian float32 bytes), empty when it has none."""
+        vector_row = self.nodes.value("vector_row", row)
+        if vector_row == NO_ROW or self.vectors is None:
+            return b""
+        chunk = self.vectors.chunks["vector"][vector_row >> 12]
+        assert chunk is not None  # number columns have every chunk
+        return bytes(chunk[vector_row & 4095].tobytes())
+
+    def node(self, row: int, *, vector: bool = True) -> NodeState:
+        """Return a node's values."""
+        cell = self.nodes.value
+        extras = self.extras(row)
+        return NodeState(
+            id=self.interner.ids[row],
+            content=self.content(row),
+            memory_type=cell("memory_type", row),
+            importance=cell("importance", row),
+            emotional_valence=single(cell("emotional_valence", row)),
+            confidence=single(cell("confidence", row)),
+            consolidation_state=cell("consolidation_state", row),
+            decay_function=cell("decay_function", row),
+            decay_rate=single(cell("decay_rate", row)),
+            tags=extras.tags,
+            metadata=extras.metadata,
+            created_us=cell("created_us", row),
+            occurred_us=cell("occurred_us", row),
+            accessed_us=cell("accessed_us", row),
+            access_count=cell("access_count", row),
+            access_times_us=cell("access_times_us", row) or (),
+            speaker=extras.speaker,
+            session=extras.session,
+            source=extras.source,
+            partition=self.partitions[cell("partition", row)],
+            birth=cell("birth", row),
+            version=cell("version", row),
+            vector=self.vector(row) if vector else None,
+        )
+
+    def edge(self, row: int) -> EdgeState:
+        """Return an edge's values."""
+        cell = self.edges.value
+        extras: EdgeExtras = cell("extras", row) or NO_EDGE_EXTRAS
+        return EdgeState(
+            id=extras.id or edge_id(cell("birth", row)),
+            source_id=self.interner.ids[cell("source", row)],
+            target_id=self.interner.ids[cell("target", row)],
+            edge_type=cell("edge_type", row),
+            weight=single(cell("weight", row)),
+            directed=not cell("flags", row) & UNDIRECTED,
+            confidence=single(extras.confidence),
+            metadata=extras.metadata,
+        )
+
+    def edge_row(self, wanted: str) -> int | None:
+        """Return the row of a live edge by its id, or None."""
+        return find_edge(self.edges, self.edge_names, wanted)
+
+
+def find_edge(edges: View, names: dict[str, int], wanted: str) -> int | None:
+    """Return the row of a live edge by its chosen id (``names``) or by its birth; None if there is none."""
+    row = names.get(wanted)
+    if row is None:
+        birth = parse_edge_id(wanted)
+        row = None if birth is None else _edge_born(edges, birth)
+    if row is None or row >= edges.count or not edges.value("flags", row) & ALIVE:
+        return None
+    return row
+
+
+def _edge_born(edges: View, birth: int) -> int | None:
+    """Binary search over the chunks: births rise with the rows."""
+    low, high = 0, edges.count
+    while low < high:
+        middle = (low + high) >> 1
+        if edges.value("birth", middle) < birth:
+            low = middle + 1
+        else:
+            high = middle
+    return low if low < edges.count and edges.value("birth", low) == birth else None
+
+
+def edge_id(birth: int) -> str:
+    """Write an edge's birth as its id, ``position.ordinal``."""
+    return f"{birth >> ORDINAL_BITS}.{birth & ORDINAL_MASK}"
+
+
+def parse_edge_id(text: str) -> int | None:
+    """Read ``position.ordinal`` back to a birth; None if the text is not of that form."""
+    position, dot, ordinal = text.partition(".")
+    if not dot or not (position.isascii() and position.isdigit() and ordinal.isascii() and ordinal.isdigit()):
+        return None
+    if len(position) > 12 or len(ordinal) > 7:
+        return None
+    return int(position) << ORDINAL_BITS | int(ordinal)

@@ -1,0 +1,355 @@
+"""The graph projection: applies events in the order of their positions and publishes Frames.
+
+``apply`` is a pure function of the state and the record: values are copied from events or made by double precision
++ - x /, in event order, so every machine comes to the same state. It trusts its events: rules were checked when
+the command was decided. What cannot be applied raises ``DamagedLog`` with the position.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Callable, Sequence
+from typing import Any, Final, cast
+
+import numpy as np
+from msgspec import UNSET
+
+from memorygraph.events import records as ev
+from memorygraph.events.errors import DamagedLog, MemoryGraphError
+from memorygraph.events.types import Partition
+from memorygraph.projections.adjacency import Adjacency
+from memorygraph.projections.frame import (
+    ALIVE,
+    NO_EDGE_EXTRAS,
+    NO_EXTRAS,
+    NO_ROW,
+    ORDINAL_BITS,
+    UNDIRECTED,
+    EdgeExtras,
+    Extras,
+    Frame,
+    find_edge,
+)
+from memorygraph.projections.tables import Interner, Table
+
+ACCESS_TIMES_MAX: Final = 128  # contract item 17: the last 128 accesses are kept
+
+_NODE_COLUMNS: Final[dict[str, Any]] = {
+    "importance": "f8",
+    "emotional_valence": "f4",
+    "confidence": "f4",
+    "decay_rate": "f4",
+    "created_us": "i8",
+    "occurred_us": "i8",
+    "accessed_us": "i8",
+    "birth": "i8",
+    "version": "i8",
+    "access_count": "u4",
+    "memory_type": "u1",
+    "consolidation_state": "u1",
+    "decay_function": "u1",
+    "alive": "?",
+    "partition": "i4",
+    "vector_row": "i4",
+    "text_row": "i4",
+    "extras": "O",
+    "access_times_us": "O",
+}
+_EDGE_COLUMNS: Final[dict[str, Any]] = {
+    "source": "i4",
+    "target": "i4",
+    "weight": "f4",
+    "edge_type": "u1",
+    "flags": "u1",
+    "birth": "i8",
+    "extras": "O",
+}
+_TEXT_COLUMNS: Final[dict[str, Any]] = {"node": "i4", "content": "O", "speaker": "O"}
+# NodeRevised fields that are columns of the same name.
+_PLAIN_FIELDS: Final = (
+    "memory_type",
+    "importance",
+    "emotional_valence",
+    "confidence",
+    "consolidation_state",
+    "decay_function",
+    "decay_rate",
+)
+_EXTRA_FIELDS: Final = ("tags", "metadata", "speaker", "session", "source")
+
+
+class GraphState:
+    """The writer's side of the graph; one writer at a time."""
+
+    def __init__(self) -> None:
+        self.position = 0
+        self.name = ""
+        self.language = "en"
+        self.times_us: array[int] = array("q")
+        self.interner = Interner()
+        self.nodes = Table(_NODE_COLUMNS)
+        self.edges = Table(_EDGE_COLUMNS)
+        self.texts = Table(_TEXT_COLUMNS)
+        self.vectors: Table | None = None
+        self.spaces: tuple[ev.SpaceDeclared, ...] = ()
+        self.partitions: tuple[Partition, ...] = ()
+        self.edge_names: dict[str, int] = {}
+        self.adjacency = Adjacency()
+        self.text_bytes = 0
+        self._live_nodes = 0
+        self._live_edges = 0
+        self._time_us = 0
+        self._edge_ordinal = 0
+        self._handlers: dict[type[ev.Event], Callable[[Any, int], None]] = {
+            ev.MemoryCreated: self._memory_created,
+            ev.SpaceDeclared: self._space_declared,
+            ev.NodeAdded: self._node_added,
+            ev.NodeRevised: self._node_revised,
+            ev.NodesForgotten: self._nodes_forgotten,
+            ev.NodesReinforced: self._nodes_reinforced,
+            ev.AccessesRecorded: self._accesses_recorded,
+            ev.EdgesAdded: self._edges_added,
+            ev.EdgeRevised: self._edge_revised,
+            ev.EdgesStrengthened: self._edges_strengthened,
+            ev.EdgesRemoved: self._edges_removed,
+        }
+
+    def apply(self, position: int, time_us: int, events: Sequence[ev.Event]) -> None:
+        """Apply the events of the record at ``position``, which must be the next one.
+
+        Raises:
+            DamagedLog: the record is out of order, or an event does not fit the state before it.
+        """
+        if position != self.position + 1:
+            raise DamagedLog(
+                f"the record at position {position} came after position {self.position}; positions must be dense",
+                position=position,
+                expected=self.position + 1,
+            )
+        self._time_us = time_us
+        self._edge_ordinal = 0
+        handlers = self._handlers
+        try:
+            for ordinal, event in enumerate(events):
+                handlers[type(event)](event, position << ORDINAL_BITS | ordinal)
+        except MemoryGraphError:
+            raise
+        except (KeyError, IndexError, ValueError, TypeError, OverflowError) as error:
+            raise DamagedLog(
+                f"an event at position {position} does not fit the memory before it: {error!r}", position=position
+            ) from error
+        self.times_us.append(max(time_us, self.times_us[-1] if self.times_us else time_us))
+        self.position = position
+
+    def publish(self) -> Frame:
+        """Return the state at the current position as a Frame that later events leave alone."""
+        return Frame(
+            position=self.position,
+            times_us=self.times_us,
+            name=self.name,
+            language=self.language,
+            interner=self.interner,
+            nodes=self.nodes.publish(),
+            edges=self.edges.publish(),
+            edge_names=self.edge_names,
+            texts=self.texts.publish(),
+            vectors=None if self.vectors is None else self.vectors.publish(),
+            spaces=self.spaces,
+            partitions=self.partitions,
+            live_nodes=self._live_nodes,
+            live_edges=self._live_edges,
+            adjacency=self.adjacency,
+        )
+
+    def _memory_created(self, event: ev.MemoryCreated, _: int) -> None:
+        self.name = event.name
+        self.language = event.language
+
+    def _space_declared(self, event: ev.SpaceDeclared, _: int) -> None:
+        self.spaces = (*self.spaces, event)
+        self.vectors = Table({"node": "i4", "vector": ("<f4", event.dim)})
+
+    def _node_added(self, event: ev.NodeAdded, birth: int) -> None:
+        row = self.interner.row(event.id)
+        is_new = row == self.nodes.count
+        if not is_new and self.nodes.value("alive", row):
+            raise DamagedLog(
+                f"position {birth >> ORDINAL_BITS} adds the node {event.id!r} a second time", id=event.id
+            )
+        created = self._time_us if event.recorded_us is None else event.recorded_us
+        values = (
+            event.importance,
+            event.emotional_valence,
+            event.confidence,
+            event.decay_rate,
+            created,
+            created if event.occurred_us is None else event.occurred_us,
+            max(event.access_times_us, default=created),
+            birth,
+            birth >> ORDINAL_BITS,
+            event.access_count,
+            event.memory_type,
+            event.consolidation_state,
+            event.decay_function,
+            True,
+            self._partition(event.partition),
+            self._new_vector(row, event.vector) if event.vector else NO_ROW,
+            self._new_text(row, event.content, event.speaker) if event.content else NO_ROW,
+            _extras_of(event),
+            event.access_times_us or None,
+        )
+        if is_new:
+            self.nodes.append(*values)
+        else:
+            for name, value in zip(_NODE_COLUMNS, values, strict=True):
+                self.nodes.set(name, row, value)
+        self._live_nodes += 1
+
+    def _node_revised(self, event: ev.NodeRevised, birth: int) -> None:
+        row = self._row(event.id)
+        for name in _PLAIN_FIELDS:
+            value = getattr(event, name)
+            if value is not UNSET:
+                self.nodes.set(name, row, value)
+        before: Extras = self.nodes.value("extras", row) or NO_EXTRAS
+        changed = {name: value for name in _EXTRA_FIELDS if (value := getattr(event, name)) is not UNSET}
+        after = before
+        if changed:
+            after = Extras(**{name: changed.get(name, getattr(before, name)) for name in _EXTRA_FIELDS})
+            self.nodes.set("extras", row, None if after == NO_EXTRAS else after)
+        if event.content is not UNSET or after.speaker != before.speaker:
+            self._retext(row, event.content, after.speaker)
+        if event.occurred_us is not UNSET:
+            occurred = self.nodes.value("created_us", row) if event.occurred_us is None else event.occurred_us
+            self.nodes.set("occurred_us", row, occurred)
+        if event.vector is not UNSET:
+            self.nodes.set("vector_row", row, self._new_vector(row, event.vector) if event.vector else NO_ROW)
+        self.nodes.set("version", row, birth >> ORDINAL_BITS)
+
+    def _nodes_forgotten(self, event: ev.NodesForgotten, _: int) -> None:
+        rows = [self._row(node_id) for node_id in event.ids]
+        edges = self.edges.publish()
+        for edge in self.adjacency.incident(edges, np.array(rows, dtype=np.int32)).tolist():
+            self._kill_edge(edge)
+        for row in rows:
+            self.nodes.set("alive", row, False)
+        self._live_nodes -= len(rows)
+
+    def _nodes_reinforced(self, event: ev.NodesReinforced, _: int) -> None:
+        for node_id, delta in zip(event.ids, event.deltas, strict=True):
+            row = self._row(node_id)
+            before = self.nodes.value("importance", row)
+            self.nodes.set("importance", row, min(1.0, max(0.0, before + delta * (1.0 - before))))
+
+    def _accesses_recorded(self, event: ev.AccessesRecorded, _: int) -> None:
+        for node_id, time_us in zip(event.ids, event.times_us, strict=True):
+            row = self._row(node_id)
+            times = (*(self.nodes.value("access_times_us", row) or ()), time_us)[-ACCESS_TIMES_MAX:]
+            self.nodes.set("access_times_us", row, times)
+            self.nodes.set("access_count", row, self.nodes.value("access_count", row) + 1)
+            self.nodes.set("accessed_us", row, max(time_us, self.nodes.value("accessed_us", row)))
+
+    def _edges_added(self, event: ev.EdgesAdded, birth: int) -> None:
+        count = len(event.sources)
+        rows = [self._row(node_id) for node_id in event.nodes]
+        undirected = event.undirected or [False] * count
+        first = (birth >> ORDINAL_BITS << ORDINAL_BITS) + self._edge_ordinal
+        start = self.edges.count
+        self.edges.extend(
+            [rows[index] for index in event.sources],
+            [rows[index] for index in event.targets],
+            event.weights or [1.0] * count,
+            event.types or [1] * count,
+            [ALIVE | UNDIRECTED if both else ALIVE for both in undirected],
+            range(first, first + count),
+            _edge_extras_of(event),
+        )
+        for offset, name in enumerate(event.ids):
+            if name:
+                self.edge_names[name] = start + offset
+        self._edge_ordinal += count
+        self._live_edges += count
+
+    def _edge_revised(self, event: ev.EdgeRevised, _: int) -> None:
+        row = self._edge_row(event.id)
+        if event.edge_type is not UNSET:
+            self.edges.set("edge_type", row, event.edge_type)
+        if event.weight is not UNSET:
+            self.edges.set("weight", row, event.weight)
+        before: EdgeExtras = self.edges.value("extras", row) or NO_EDGE_EXTRAS
+        after = EdgeExtras(
+            id=before.id,
+            confidence=before.confidence if event.confidence is UNSET else event.confidence,
+            metadata=before.metadata if event.metadata is UNSET else event.metadata,
+        )
+        self.edges.set("extras", row, None if after == NO_EDGE_EXTRAS else after)
+
+    def _edges_strengthened(self, event: ev.EdgesStrengthened, _: int) -> None:
+        for name in event.ids:
+            row = self._edge_row(name)
+            before = self.edges.value("weight", row)
+            after = before + event.delta * (1.0 - before) - event.decay * before
+            self.edges.set("weight", row, min(1.0, max(0.0, after)))
+
+    def _edges_removed(self, event: ev.EdgesRemoved, _: int) -> None:
+        for name in event.ids:
+            self._kill_edge(self._edge_row(name))
+
+    def _row(self, node_id: str) -> int:
+        row = self.interner.rows.get(node_id)
+        if row is None:
+            raise DamagedLog(f"an event names the node {node_id!r}, which was never added", id=node_id)
+        return row
+
+    def _edge_row(self, name: str) -> int:
+        row = find_edge(self.edges.publish(), self.edge_names, name)
+        if row is None:
+            raise DamagedLog(f"an event names the edge {name!r}, which is not in the graph", id=name)
+        return row
+
+    def _kill_edge(self, row: int) -> None:
+        self.edges.set("flags", row, self.edges.value("flags", row) & ~ALIVE)
+        self._live_edges -= 1
+
+    def _partition(self, partition: Partition) -> int:
+        try:
+            return self.partitions.index(partition)
+        except ValueError:
+            self.partitions = (*self.partitions, partition)
+            return len(self.partitions) - 1
+
+    def _new_vector(self, row: int, vector: bytes) -> int:
+        if self.vectors is None or len(vector) != 4 * self.spaces[-1].dim:
+            raise DamagedLog("a vector does not have the dimension of the memory's space", bytes=len(vector))
+        return self.vectors.append(row, vector)
+
+    def _new_text(self, row: int, content: str, speaker: str | None) -> int:
+        self.text_bytes += content.__sizeof__()
+        return self.texts.append(row, content, speaker)
+
+    def _retext(self, row: int, content: Any, speaker: str | None) -> None:
+        """Give the node a new text row; the old one stays for older Frames."""
+        text_row = self.nodes.value("text_row", row)
+        if content is UNSET:
+            content = "" if text_row == NO_ROW else self.texts.value("content", text_row)
+        self.nodes.set("text_row", row, self._new_text(row, content, speaker) if content else NO_ROW)
+
+
+def _extras_of(event: ev.NodeAdded) -> Extras | None:
+    if not (event.tags or event.metadata or event.speaker or event.source) and event.session is None:
+        return None
+    return Extras(event.tags, event.metadata, event.speaker, event.session, event.source)
+
+
+def _edge_extras_of(event: ev.EdgesAdded) -> Sequence[EdgeExtras | None]:
+    count = len(event.sources)
+    if not (event.ids or event.confidences or event.metadata):
+        return [None] * count
+    columns = zip(
+        event.ids or [""] * count,
+        event.confidences or [1.0] * count,
+        cast("list[dict[str, Any]]", event.metadata or [{}] * count),
+        strict=True,
+    )
+    made = (EdgeExtras(*values) for values in columns)
+    return [None if extras == NO_EDGE_EXTRAS else extras for extras in made]

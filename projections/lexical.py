@@ -1,0 +1,185 @@
+"""The inverted index over memory texts, and BM25 over the rows that a reader may see.
+
+Rows of text are only ever added (decision 0001, section 5). The index follows them and knows nothing of nodes, of
+forgetting or of who may see what: each search brings a mask of the rows that count. So one index serves every state of
+the memory, older or newer, and document frequencies and lengths are taken from visible rows alone: what is hidden
+changes no score.
+
+How readers do without a lock: a term's postings are one ``array('q')`` of ``row << 16 | frequency`` with rising rows,
+that the writer appends to. A reader copies it with ``tobytes()``, which nothing interrupts under the GIL (a buffer view
+would make the writer's next append fail), and drops the rows beyond its mask. Lengths are written in place beyond every
+reader's rows and the array is swapped when it grows.
+"""
+
+from __future__ import annotations
+
+import sys
+from array import array
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from memorygraph.events.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from memorygraph.projections.text import Analyzer
+
+K1 = 1.2
+"""Saturation of the term frequency: at average length, a term seen K1 times counts half of the most it can."""
+B = 0.75
+"""How far a row's length weakens its term frequencies: 0 not at all, 1 in proportion."""
+
+_FREQUENCY_BITS = 16
+_FREQUENCY_MAX = (1 << _FREQUENCY_BITS) - 1
+
+
+class LexicalStatistics(NamedTuple):
+    """What BM25 knows about the visible rows as a whole."""
+
+    rows: int
+    """How many rows are visible."""
+    terms: int
+    """The sum of their lengths, in terms."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LexicalMatches:
+    """The visible rows that hold at least one term of a query."""
+
+    rows: NDArray[np.int32]
+    """Text rows, ascending. Shape (m,)."""
+    scores: NDArray[np.float64]
+    """The share of the query that each row matches, above 0 and below 1. Shape (m,)."""
+    terms: tuple[str, ...]
+    """The analysed query: its different terms, in order. Those that no visible row holds are among them."""
+    _query: str = field(repr=False)
+    _analyzer: Analyzer = field(repr=False)
+    _posting_rows: NDArray[np.int64] = field(repr=False)  # (p,)
+    _posting_terms: NDArray[np.intp] = field(repr=False)  # (p,) index into terms, ascending
+
+    def matched(self, row: int) -> list[str]:
+        """Return the words of the query that a row matched, as the query spells them. Takes time linear in postings."""
+        words = self._analyzer.words(self._query)
+        return [words[self.terms[index]] for index in self._posting_terms[self._posting_rows == row]]
+
+
+class LexicalIndex:
+    """An inverted index that only grows: one writer at a time, any number of readers beside it.
+
+    ``add`` needs the caller's lock; the other methods need none. A reader may ask for rows whose ``add`` has returned.
+    """
+
+    def __init__(self, analyzer: Analyzer) -> None:
+        self.analyzer = analyzer
+        self._postings: dict[str, array[int]] = {}
+        self._lengths: NDArray[np.int32] = np.zeros(64, np.int32)
+        self._count = 0
+
+    @property
+    def count(self) -> int:
+        """How many text rows are indexed."""
+        return self._count
+
+    def add(self, texts: Sequence[str]) -> None:
+        """Index the next text rows. A row is indexed whole or not at all: ``count`` says where to go on after an error."""
+        self._reserve(self._count + len(texts))
+        postings = self._postings
+        for text in texts:
+            row = self._count
+            terms = self.analyzer.terms(text)
+            for term, frequency in Counter(terms).items():
+                entry = row << _FREQUENCY_BITS | min(frequency, _FREQUENCY_MAX)
+                posting = postings.get(term)
+                if posting is None:
+                    postings[term] = array("q", (entry,))
+                else:
+                    posting.append(entry)
+            self._lengths[row] = len(terms)
+            self._count = row + 1
+
+    def statistics(self, visible: NDArray[np.bool_]) -> LexicalStatistics:
+        """Return what BM25 needs to know of all visible rows; worth keeping per state of the memory."""
+        self._check(visible)
+        lengths = self._lengths[: len(visible)]
+        return LexicalStatistics(int(np.count_nonzero(visible)), int(np.sum(lengths, where=visible, dtype=np.int64)))
+
+    def search(
+        self, query: str, visible: NDArray[np.bool_], statistics: LexicalStatistics | None = None
+    ) -> LexicalMatches:
+        """Score the visible rows that hold a term of the query by BM25, as a share of the most it could give.
+
+        BM25 as in Robertson and Zaragoza, "The Probabilistic Relevance Framework: BM25 and Beyond" (2009), section 3.4,
+        with the idf that stays positive, ln(1 + (N - df + 0.5) / (df + 0.5)); each different query term counts once::
+
+            sum over terms of  idf * tf * (K1 + 1) / (tf + K1 * (1 - B + B * length / average length))
+
+        divided by the sum of idf * (K1 + 1), which no row can reach. N, df and the average are of visible rows, so a term
+        that only hidden rows hold scores as one that nobody ever wrote.
+
+        Args:
+            query: any text; without a term that is indexed (stop words alone, say) nothing matches.
+            visible: bool, shape (n,), n <= ``count``: which of the rows 0..n-1 count; later rows do not exist.
+            statistics: what ``statistics(visible)`` gave, if at hand.
+
+        Raises:
+            InputError: the mask covers rows that are not indexed yet.
+        """
+        self._check(visible)
+        terms = tuple(dict.fromkeys(self.analyzer.terms(query)))
+        rows, term_of, frequencies = self._visible_postings(terms, visible)
+        if not len(rows):
+            return LexicalMatches(np.empty(0, np.int32), np.empty(0), terms, query, self.analyzer, rows, term_of)
+        visible_rows, visible_terms = statistics or self.statistics(visible)
+        starts = np.searchsorted(term_of, np.arange(len(terms) + 1))
+        found = starts[1:] - starts[:-1]
+        idf = np.log1p((visible_rows - found + 0.5) / (found + 0.5))
+        damping = self._lengths[rows] * (K1 * B * visible_rows / visible_terms)
+        damping += K1 * (1.0 - B)
+        damping += frequencies
+        parts = (idf / idf.sum())[term_of]
+        parts *= frequencies
+        parts /= damping
+        scores = np.bincount(rows, weights=parts)
+        hits = np.flatnonzero(scores > 0.0)
+        return LexicalMatches(hits.astype(np.int32), scores[hits], terms, query, self.analyzer, rows, term_of)
+
+    def size_bytes(self) -> int:
+        """Return the bytes that the index takes in memory, terms included, the analyser's caches not."""
+        postings = self._postings.copy()  # readers may ask while the writer adds
+        entries = sum(map(sys.getsizeof, postings)) + sum(map(sys.getsizeof, postings.values()))
+        return sys.getsizeof(postings) + entries + self._lengths.nbytes
+
+    def _visible_postings(
+        self, terms: tuple[str, ...], visible: NDArray[np.bool_]
+    ) -> tuple[NDArray[np.int64], NDArray[np.intp], NDArray[np.float64]]:
+        """Return rows, indexes into the terms, and frequencies of all visible postings, each of shape (p,)."""
+        found = [self._postings.get(term) for term in terms]
+        blocks = [b"" if posting is None else posting.tobytes() for posting in found]
+        postings = np.frombuffer(b"".join(blocks), np.int64)
+        term_of = np.repeat(np.arange(len(terms)), [len(block) // 8 for block in blocks])
+        rows = postings >> _FREQUENCY_BITS
+        seen = visible.take(rows, mode="clip") if len(visible) else np.zeros(len(rows), np.bool_)
+        seen &= rows < len(visible)
+        if not seen.all():
+            rows, term_of, postings = rows[seen], term_of[seen], postings[seen]
+        return rows, term_of, (postings & _FREQUENCY_MAX).astype(np.float64)
+
+    def _reserve(self, rows: int) -> None:
+        if rows > len(self._lengths):
+            grown = np.zeros(max(rows, 2 * len(self._lengths)), np.int32)
+            grown[: self._count] = self._lengths[: self._count]
+            self._lengths = grown
+
+    def _check(self, visible: NDArray[np.bool_]) -> None:
+        if len(visible) > self._count:
+            raise InputError(
+                f"The mask covers {len(visible)} text rows and {self._count} are indexed; add the texts first.",
+                rows=len(visible),
+                indexed=self._count,
+            )

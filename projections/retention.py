@@ -1,0 +1,59 @@
+"""How much of a memory is left: forgetting curves over the columns of a Frame.
+
+Retention R is in 0..1, t is the age in seconds since the last access (or the recording), S the stability in seconds:
+S = decay_rate (1 + 0.5 accesses) hours.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from memorygraph.events.types import DecayFunction
+from memorygraph.projections.frame import Frame
+
+HOUR_S: Final = 3600.0
+POWER_ALPHA: Final = 0.5  # Wixted & Ebbesen (1991): R = (1 + b t)^-alpha, here with t in units of S
+POWER_B: Final = 1.0
+
+Doubles = NDArray[np.float64]
+
+
+def stability_s(decay_rate: Any, access_count: Any) -> Any:
+    """Return S = decay_rate (1 + 0.5 accesses) hours, in seconds."""
+    return decay_rate * (1.0 + 0.5 * access_count) * HOUR_S
+
+
+def retention(function: DecayFunction, age_s: Any, stability: Any) -> Any:
+    """Return R for ages and stabilities in seconds (numbers or arrays of one shape).
+
+    Ebbinghaus (1885): e^(-t/S). Power law: (1 + b t/S)^-alpha. Hyperbolic: 1/(1 + t/S). Exponential: 2^(-t/S), so that
+    S is the half-life. Stepped: e^(-floor(t/S)), which falls only at whole multiples of S. No decay: 1.
+    """
+    ratio = np.maximum(age_s, 0.0) / np.maximum(stability, 1e-9)
+    if function is DecayFunction.POWER_LAW:
+        return (1.0 + POWER_B * ratio) ** -POWER_ALPHA
+    if function is DecayFunction.HYPERBOLIC:
+        return 1.0 / (1.0 + ratio)
+    if function is DecayFunction.EXPONENTIAL:
+        return 2.0**-ratio
+    if function is DecayFunction.STEPPED:
+        return np.exp(-np.floor(ratio))
+    if function is DecayFunction.NO_DECAY:
+        return np.ones_like(ratio)
+    return np.exp(-ratio)
+
+
+def retention_now(frame: Frame, now_us: int) -> Doubles:
+    """Return R of every node row at a time in microseconds, shape (rows,)."""
+    nodes = frame.nodes
+    age_s = (now_us - nodes.column("accessed_us")) / 1e6
+    stability = stability_s(nodes.column("decay_rate").astype(np.float64), nodes.column("access_count"))
+    codes = nodes.column("decay_function")
+    result = np.empty(nodes.count, dtype=np.float64)
+    for code in np.unique(codes).tolist():
+        mine = codes == code
+        result[mine] = retention(DecayFunction.from_code(code), age_s[mine], stability[mine])
+    return result

@@ -1,0 +1,141 @@
+"""Exact cosine similarity over the vectors of a Frame."""
+
+from __future__ import annotations
+
+import threading
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from memorygraph.events.errors import EmbeddingDimensionError
+from memorygraph.projections.frame import Frame
+from memorygraph.projections.tables import View
+
+Floats = NDArray[np.float32]
+BATCH_CELLS_MAX: Final = 1 << 22  # scores held at once by a batch: 16 MiB
+
+
+class Norms:
+    """Euclidean length of each vector row; grows with the rows and serves every Frame."""
+
+    def __init__(self) -> None:
+        self._values: Floats = np.zeros(0, dtype=np.float32)
+        self._count = 0
+        self._growing = threading.Lock()
+
+    def upto(self, vectors: View) -> Floats:
+        """Return the lengths of the view's rows, shape (rows,); a zero vector has length 1, so its cosine is 0."""
+        if self._count < vectors.count:
+            with self._growing:
+                self._grow(vectors)
+        return self._values[: vectors.count]
+
+    def size_bytes(self) -> int:
+        """Return the bytes of the array."""
+        return self._values.nbytes
+
+    def _grow(self, vectors: View) -> None:
+        values = self._values
+        if len(values) < vectors.count:
+            values = np.ones(max(vectors.count, len(values) * 5 // 4, 16), dtype=np.float32)
+            values[: self._count] = self._values[: self._count]
+        for first, block in vectors.blocks("vector"):
+            new = block[max(self._count - first, 0) :]
+            if len(new):
+                lengths = np.sqrt(np.einsum("ij,ij->i", new, new))
+                start = max(self._count, first)
+                values[start : start + len(new)] = np.where(lengths > 0, lengths, 1)
+        self._values = values
+        self._count = max(self._count, vectors.count)
+
+
+def cosines(frame: Frame, norms: Norms, query: Floats) -> Floats:
+    """Return the cosine of a query vector, shape (dim,), with every vector row, shape (rows,).
+
+    Raises:
+        EmbeddingDimensionError: the query has another dimension.
+    """
+    vectors = frame.vectors
+    if vectors is None or not vectors.count:
+        return np.zeros(0, dtype=np.float32)
+    query = _fitting(frame, query)
+    length = float(np.linalg.norm(query))
+    scores = np.empty(vectors.count, dtype=np.float32)
+    for first, block in vectors.blocks("vector"):
+        np.dot(block, query, out=scores[first : first + len(block)])
+    scores /= norms.upto(vectors)
+    scores /= length if length > 0 else 1.0
+    return np.clip(scores, -1.0, 1.0, out=scores)
+
+
+def nearest(frame: Frame, norms: Norms, query: Floats, k: int, visible: NDArray[np.bool_] | None = None) -> list[tuple[int, float]]:
+    """Return up to k (node row, cosine), best first, ties by birth.
+
+    Args:
+        visible: which node rows may be found, shape (node rows,); None: every live one.
+    """
+    vectors = frame.vectors
+    if vectors is None or not vectors.count:
+        return []
+    scores = cosines(frame, norms, query)
+    owner = vectors.column("node")
+    allowed = frame.live_vectors() if visible is None else frame.live_vectors() & visible[owner]
+    rows = np.flatnonzero(allowed)
+    found = top(np.round(scores[rows].astype(np.float64), 6), births(frame, owner[rows]), k)
+    return [(int(owner[rows[i]]), float(scores[rows[i]])) for i in found]
+
+
+def nearest_each(frame: Frame, norms: Norms, queries: Floats, k: int, threshold: float) -> list[list[tuple[int, float]]]:
+    """Return for each query, shape (queries, dim), up to k (node row, cosine >= threshold), best first, as one product per block."""
+    vectors = frame.vectors
+    results: list[list[tuple[int, float]]] = [[] for _ in queries]
+    if vectors is None or not vectors.count or not len(queries):
+        return results
+    lengths = np.linalg.norm(queries, axis=1, keepdims=True)
+    units = queries / np.where(lengths > 0, lengths, 1)
+    live, owner, norm = frame.live_vectors(), vectors.column("node"), norms.upto(vectors)
+    step = max(1, BATCH_CELLS_MAX // vectors.count)
+    for start in range(0, len(units), step):
+        part = units[start : start + step]
+        scores = np.empty((len(part), vectors.count), dtype=np.float32)
+        for first, block in vectors.blocks("vector"):
+            np.dot(part, block.T, out=scores[:, first : first + len(block)])
+        scores /= norm
+        scores[:, ~live] = -2.0
+        which, rows = np.nonzero(scores >= threshold)
+        edges = np.searchsorted(which, np.arange(len(part) + 1))
+        for query in range(len(part)):
+            mine = rows[edges[query] : edges[query + 1]]
+            cosine = scores[query, mine]
+            best = top(np.round(cosine.astype(np.float64), 6), births(frame, owner[mine]), k)
+            results[start + query] = [(int(owner[mine[i]]), min(1.0, float(cosine[i]))) for i in best]
+    return results
+
+
+def births(frame: Frame, rows: NDArray[np.int32]) -> NDArray[np.int64]:
+    """Return the births of node rows: what ties are broken by."""
+    birth: NDArray[np.int64] = frame.nodes.column("birth")[rows]
+    return birth
+
+
+def top(scores: NDArray[np.float64], birth: NDArray[np.int64], k: int) -> NDArray[np.intp]:
+    """Return the places of the k highest scores, best first, equal scores by birth."""
+    places: NDArray[np.intp] = np.arange(len(scores))
+    if 0 < k < len(scores):
+        cut = np.partition(scores, len(scores) - k)[len(scores) - k]
+        places = np.flatnonzero(scores >= cut)
+    order: NDArray[np.intp] = places[np.lexsort((birth[places], -scores[places]))][: max(k, 0)]
+    return order
+
+
+def _fitting(frame: Frame, query: Floats) -> Floats:
+    space = frame.space
+    assert space is not None  # there are vectors, so a space was declared
+    if query.shape != (space.dim,):
+        raise EmbeddingDimensionError(
+            f"the query vector has shape {query.shape}; this memory holds vectors of {space.dim} dimensions",
+            expected=space.dim,
+            found=query.shape,
+        )
+    return np.ascontiguousarray(query, dtype=np.float32)

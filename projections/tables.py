@@ -1,0 +1,241 @@
+"""Tables of columns that readers can hold while a writer goes on (decision 0001, section 5).
+
+A column is a list of chunks of 4,096 rows; the first chunk grows by doubling. New rows wait in ``pending`` lists and
+are written beyond the published count, where no reader looks. A change of a published row copies its chunk, once per
+batch. ``publish()`` hands out a ``View``: a count and tuples of chunks, which nobody changes below that count.
+
+A chunk of an ``object`` column is made only when a value other than None is written to it.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+CHUNK_BITS: Final = 12
+CHUNK_ROWS: Final = 1 << CHUNK_BITS
+CHUNK_MASK: Final = CHUNK_ROWS - 1
+FIRST_ROWS: Final = 16
+
+Chunk = NDArray[Any] | None
+
+
+class View:
+    """A published table: ``count`` rows of named columns that no longer change."""
+
+    __slots__ = ("_whole", "chunks", "count", "versions")
+
+    def __init__(self, count: int, chunks: dict[str, tuple[Chunk, ...]], versions: tuple[int, ...]) -> None:
+        self.count = count
+        self.chunks = chunks
+        self.versions = versions
+        self._whole: dict[str, NDArray[Any]] = {}
+
+    def value(self, name: str, row: int) -> Any:
+        """Return one cell as a Python value (None in an object chunk that was never written)."""
+        chunk = self.chunks[name][row >> CHUNK_BITS]
+        return None if chunk is None else chunk.item(row & CHUNK_MASK)
+
+    def column(self, name: str) -> NDArray[Any]:
+        """Return a whole column (not of objects), shape (count, ...); several chunks are joined once per view."""
+        whole = self._whole.get(name)
+        if whole is None:
+            whole = self._whole[name] = self._join(name)
+        return whole
+
+    def blocks(self, name: str) -> Iterable[tuple[int, NDArray[Any]]]:
+        """Give (first row, chunk cut to the published rows) without joining."""
+        for index, chunk in enumerate(self.chunks[name]):
+            first = index << CHUNK_BITS
+            if first < self.count and chunk is not None:
+                yield first, chunk[: self.count - first]
+
+    def objects(self, name: str) -> Iterable[tuple[int, Any]]:
+        """Give (row, value) of an object column where the value is not None."""
+        for first, chunk in self.blocks(name):
+            for row, value in enumerate(chunk.tolist(), first):
+                if value is not None:
+                    yield row, value
+
+    def _join(self, name: str) -> NDArray[Any]:
+        chunks = self.chunks[name]
+        if len(chunks) == 1 and chunks[0] is not None:
+            return chunks[0][: self.count]
+        return np.concatenate([chunk for _, chunk in self.blocks(name)])
+
+
+class Table:
+    """The writer's side of a table; not thread safe, one writer at a time.
+
+    Args:
+        columns: name -> dtype, or (dtype, width) for a column of vectors, whose values come as bytes; the order is
+            the order of ``append``.
+    """
+
+    def __init__(self, columns: dict[str, DTypeLike | tuple[DTypeLike, int]]) -> None:
+        self.names = tuple(columns)
+        self._specs: dict[str, tuple[np.dtype[Any], tuple[int, ...]]] = {}
+        for name, spec in columns.items():
+            dtype, shape = (spec[0], (spec[1],)) if isinstance(spec, tuple) else (spec, ())
+            self._specs[name] = np.dtype(dtype), shape
+        self._chunks: dict[str, list[Chunk]] = {name: [] for name in columns}
+        self._pending: list[list[Any]] = [[] for _ in columns]
+        self._written = 0
+        self._published = 0
+        self._fresh: set[tuple[str, int]] = set()  # chunks of published rows that this batch has already copied
+        self._changed: set[str] = set(columns)  # columns whose tuple of chunks must be made anew
+        self._versions: list[int] = []
+        self._tuples: dict[str, tuple[Chunk, ...]] = {}
+        self._version = 0
+        self._add_chunk()
+
+    @property
+    def count(self) -> int:
+        """Rows, those waiting included."""
+        return self._written + len(self._pending[0])
+
+    def append(self, *row: Any) -> int:
+        """Add one row and return its number."""
+        for column, value in zip(self._pending, row, strict=True):
+            column.append(value)
+        return self._written + len(self._pending[0]) - 1
+
+    def extend(self, *columns: Sequence[Any]) -> None:
+        """Add rows given as columns of equal length."""
+        for column, values in zip(self._pending, columns, strict=True):
+            column.extend(values)
+
+    def value(self, name: str, row: int) -> Any:
+        """Return one cell as a Python value."""
+        self._flush()
+        chunk = self._chunks[name][row >> CHUNK_BITS]
+        return None if chunk is None else chunk.item(row & CHUNK_MASK)
+
+    def set(self, name: str, row: int, value: Any) -> None:
+        """Change one cell; a chunk that readers hold is copied first."""
+        self._flush()
+        index = row >> CHUNK_BITS
+        chunk = self._writable(name, index, touches_published=row < self._published)
+        if chunk is None and value is not None:
+            chunk = self._make(name, index, self._written - (index << CHUNK_BITS))
+        if chunk is not None:
+            chunk[row & CHUNK_MASK] = value
+        self._versions[index] = self._next_version()
+
+    def publish(self) -> View:
+        """Return the rows so far as a view that later writes leave alone."""
+        self._flush()
+        self._published = self._written
+        self._fresh.clear()
+        for name in self._changed:
+            self._tuples[name] = tuple(self._chunks[name])
+        if self._changed:
+            self._tuples = dict(self._tuples)
+            self._changed.clear()
+        return View(self._written, self._tuples, tuple(self._versions))
+
+    def size_bytes(self, names: Iterable[str] | None = None) -> int:
+        """Return the bytes of the columns' arrays (pointers only for objects)."""
+        wanted = self.names if names is None else names
+        arrays = (chunk for name in wanted for chunk in self._chunks[name] if chunk is not None)
+        return sum(chunk.nbytes for chunk in arrays)
+
+    def _next_version(self) -> int:
+        self._version += 1
+        return self._version
+
+    def _flush(self) -> None:
+        waiting = len(self._pending[0])
+        done = 0
+        while done < waiting:
+            done += self._write(done, waiting)
+        if waiting:
+            for column in self._pending:
+                column.clear()
+
+    def _write(self, done: int, waiting: int) -> int:
+        """Write pending rows from ``done`` on, as many as fit in one chunk; return how many."""
+        index, at = self._written >> CHUNK_BITS, self._written & CHUNK_MASK
+        fits = min(waiting - done, CHUNK_ROWS - at)
+        if index == len(self._versions):
+            self._add_chunk()
+        for name, column in zip(self.names, self._pending, strict=True):
+            values = column if fits == waiting else column[done : done + fits]
+            self._write_column(name, index, at, values)
+        self._versions[index] = self._next_version()
+        self._written += fits
+        return fits
+
+    def _add_chunk(self) -> None:
+        """Add a chunk to every column; object columns wait for their first value."""
+        index = len(self._versions)
+        self._versions.append(0)
+        for name, (dtype, _) in self._specs.items():
+            self._chunks[name].append(None)
+            self._changed.add(name)
+            if not dtype.hasobject:
+                self._make(name, index, FIRST_ROWS)
+
+    def _write_column(self, name: str, index: int, at: int, values: list[Any]) -> None:
+        chunk = self._chunks[name][index]
+        dtype, shape = self._specs[name]
+        if dtype.hasobject and chunk is None and all(value is None for value in values):
+            return
+        if chunk is None or len(chunk) < at + len(values):
+            chunk = self._make(name, index, at + len(values))
+        if shape:
+            chunk[at : at + len(values)] = np.frombuffer(b"".join(values), dtype=dtype).reshape(-1, *shape)
+        elif len(values) == 1:
+            chunk[at] = values[0]
+        elif dtype.hasobject:  # fromiter: numpy would take a list of sequences apart
+            chunk[at : at + len(values)] = np.fromiter(values, dtype=dtype, count=len(values))
+        else:
+            chunk[at : at + len(values)] = values
+
+    def _make(self, name: str, index: int, rows: int) -> NDArray[Any]:
+        """Make a chunk, or a larger copy of the first one, for at least ``rows`` rows."""
+        dtype, shape = self._specs[name]
+        old = self._chunks[name][index]
+        size = min(CHUNK_ROWS, max(FIRST_ROWS, 1 << (rows - 1).bit_length())) if index == 0 else CHUNK_ROWS
+        chunk: NDArray[Any] = np.empty((size, *shape), dtype=dtype)
+        if old is not None:
+            chunk[: len(old)] = old
+        self._chunks[name][index] = chunk
+        self._fresh.add((name, index))
+        self._changed.add(name)
+        return chunk
+
+    def _writable(self, name: str, index: int, *, touches_published: bool) -> Chunk:
+        chunk = self._chunks[name][index]
+        if chunk is not None and touches_published and (name, index) not in self._fresh:
+            chunk = self._chunks[name][index] = chunk.copy()
+            self._fresh.add((name, index))
+            self._changed.add(name)
+        return chunk
+
+
+class Interner:
+    """Ids and their rows: an id gets the next row once and keeps it for ever."""
+
+    def __init__(self) -> None:
+        self.ids: list[str] = []
+        self.rows: dict[str, int] = {}
+        self._text_bytes = 0
+
+    def row(self, node_id: str) -> int:
+        """Return the id's row, giving it one if it has none."""
+        row = self.rows.get(node_id)
+        if row is None:
+            row = self.rows[node_id] = len(self.ids)
+            self.ids.append(node_id)
+            self._text_bytes += sys.getsizeof(node_id)
+        return row
+
+    def size_bytes(self) -> int:
+        """Return the bytes of the id texts, the list and the dictionary with its row numbers."""
+        numbers = 32 * len(self.ids)
+        return self._text_bytes + sys.getsizeof(self.ids) + sys.getsizeof(self.rows) + numbers
