@@ -16,8 +16,7 @@ import msgspec
 from msgspec import Struct
 
 from memorygraph.events.records import EdgeRevised, EdgesAdded, Event, NodeAdded, NodeRevised, SpaceDeclared
-from memorygraph.projections.frame import EdgeState, NodeState
-from memorygraph.projections.recall import OPEN, Filters, Hit
+from memorygraph.projections.recall import OPEN, Filters
 
 
 class Associate(Struct, frozen=True):
@@ -269,5 +268,3 @@ _encode: Final = msgspec.msgpack.Encoder().encode
 
 def _has_derived(operation: Operation) -> bool:
     return isinstance(operation, AddNodes | ReviseNodes) and bool(operation.derived or operation.space)
-
-

@@ -115,8 +115,7 @@ class Proposer:
     def forget_nodes(self, operation: cmd.ForgetNodes) -> None:
         """Forget named nodes."""
         ids = tuple(dict.fromkeys(operation.ids))
-        for node_id in ids:
-            self._existing(node_id)
+        self._all_existing(ids)
         self._forget(ids, operation.reason)
 
     def forget_faded(self, operation: cmd.ForgetFaded) -> None:
@@ -132,8 +131,7 @@ class Proposer:
 
     def reinforce_nodes(self, operation: cmd.ReinforceNodes) -> None:
         """Raise importance."""
-        for node_id in operation.ids:
-            self._existing(node_id)
+        self._all_existing(operation.ids)
         self._events.append(
             ev.NodesReinforced(ids=tuple(operation.ids), deltas=(operation.delta,) * len(operation.ids))
         )
@@ -152,8 +150,7 @@ class Proposer:
 
     def add_edges(self, operation: cmd.AddEdges) -> None:
         """Add edges between existing nodes."""
-        for node_id in operation.edges.nodes:
-            self._existing(node_id)
+        self._all_existing(operation.edges.nodes)
         for name in operation.edges.ids:
             if name:
                 self._claim_edge(name)
@@ -210,6 +207,14 @@ class Proposer:
             raise NodeNotFoundError(f"there is no node {node_id!r} in this memory", id=node_id)
         self._reads.add(node_id)
         return row
+
+    def _all_existing(self, node_ids: Sequence[str]) -> None:
+        """Note that we rely on these nodes."""
+        if None in self._frame.rows(node_ids) or self._added or self._gone:
+            for node_id in node_ids:
+                self._existing(node_id)
+        else:
+            self._reads.update(node_ids)
 
     def _existing_edge(self, name: str) -> None:
         row = self._frame.edge_row(name)

@@ -59,7 +59,7 @@ class Engine(ABC):
 
     @abstractmethod
     def read(self, first: int, last: int | None = None, *, about: str | None = None) -> Iterator[Committed]:
-        """Give the records at positions first..last (None: the newest); ``about``: only those whose bytes name that id."""
+        """Give the records at positions first..last (None: the newest), or only those whose bytes name an id."""
 
     @abstractmethod
     def frames(self, first: int = 1) -> Iterator[bytes]:

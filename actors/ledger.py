@@ -19,6 +19,7 @@ class Ledger:
 
     def __init__(self) -> None:
         self._touched: dict[str, int] = {}
+        self._newest = 0  # the position of the last touch
         self._floor = 0  # touches at or before this position are no longer known
         self._commands: dict[str, int] = {}
 
@@ -28,6 +29,8 @@ class Ledger:
 
     def conflict(self, proposal: Proposal) -> str | None:
         """Return an id that was touched since the proposal was made (or '' if that is not known), None if it holds."""
+        if proposal.position >= self._newest:
+            return None
         if proposal.position < self._floor:
             return ""
         touched = self._touched
@@ -38,6 +41,7 @@ class Ledger:
     def recorded(self, command_id: str, position: int, touched: Iterable[str] = ()) -> None:
         """Take note of a record: its command and the ids that it touched."""
         self._commands[command_id] = position
+        self._newest = position
         self._touched.update(dict.fromkeys(touched, position))
         if len(self._touched) > RECENT_IDS_MAX:
             self._touched.clear()

@@ -52,6 +52,7 @@ class _Ticket:
         self.proposal = proposal
         self.time_us = time_us
         self.data = data
+        self.touched = touched_by(proposal.events)
         self.done = False
         self.position: int | None = None  # accepted, here
         self.seen_at: int | None = None  # the same command was recorded before, there
@@ -290,13 +291,13 @@ class LocalEngine(Engine):
             if ticket.conflict is None and not repeated:
                 accepted.append(ticket)
                 ids.add(ticket.command.id)
-                touched.update(touched_by(ticket.proposal.events))
+                touched.update(ticket.touched)
         return accepted
 
     def _apply(self, ticket: _Ticket) -> None:
         position = self._shard.position + 1
         self._shard.apply(position, ticket.time_us, ticket.proposal.events)
-        self._ledger.recorded(ticket.command.id, position, touched_by(ticket.proposal.events))
+        self._ledger.recorded(ticket.command.id, position, ticket.touched)
         ticket.position = position
 
     def _catch_up(self) -> None:
@@ -436,6 +437,4 @@ def _committed(entry: LogEntry) -> Committed:
         return Committed(entry.position, "", "", {}, 0, None)
     record = decode_record(entry.data, entry.position)
     events = tuple([unpack_event(packed, entry.position) for packed in record.events])
-    return Committed(
-        entry.position, record.command_id, record.principal, record.provenance, record.time_us, events
-    )
+    return Committed(entry.position, record.command_id, record.principal, record.provenance, record.time_us, events)

@@ -63,7 +63,7 @@ class Shard:
         return _ANSWERS[type(query)](self, frame, query)
 
     def _get_nodes(self, frame: Frame, query: cmd.GetNodes) -> list[NodeState | None]:
-        rows = [frame.row(node_id) for node_id in query.ids]
+        rows = frame.rows(query.ids)
         return [None if row is None else frame.node(row, vector=query.vectors) for row in rows]
 
     def _find_nodes(self, frame: Frame, query: cmd.FindNodes) -> list[NodeState]:

@@ -23,7 +23,7 @@ class Head(Struct, frozen=True):
 
 
 class LogEntry(Struct, frozen=True, gc=False):
-    """A record as stored: its position, its bytes (None when only its hash is kept), and its SHA-256 (None: not computed)."""
+    """A record as stored: its position, bytes (None: only its hash is kept) and SHA-256 (None: not computed)."""
 
     position: int
     data: bytes | None

@@ -1,4 +1,4 @@
-"""The outside world as the log and the engines see it: clock and ids. (The disk port is in ``disk.py``.)"""
+"""The outside world as the log and the engines see it: clock and ids; the disk is in ``disk.py``."""
 
 from __future__ import annotations
 

@@ -86,10 +86,10 @@ class NodeRevised(Event, frozen=True, kw_only=True):
     decay_rate: float | UnsetType = UNSET
     tags: tuple[str, ...] | UnsetType = UNSET
     metadata: dict[str, Any] | UnsetType = UNSET
-    occurred_us: int | None | UnsetType = UNSET
-    speaker: str | None | UnsetType = UNSET
-    session: str | int | None | UnsetType = UNSET
-    source: str | None | UnsetType = UNSET
+    occurred_us: int | UnsetType | None = UNSET
+    speaker: str | UnsetType | None = UNSET
+    session: str | int | UnsetType | None = UNSET
+    source: str | UnsetType | None = UNSET
     space: int | UnsetType = UNSET
     vector: bytes | UnsetType = UNSET
 

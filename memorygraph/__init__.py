@@ -21,8 +21,8 @@ from memorygraph.core.types import (
     MemoryType,
 )
 from memorygraph.embeddings import CallableEmbedder, Embedder, HashingEmbedder
-from memorygraph.hits import Hits, MemoryHit, Why
 from memorygraph.history import Change, Subscription
+from memorygraph.hits import Hits, MemoryHit, Why
 from memorygraph.stats import MemoryStats
 
 __all__ = [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Self
 
@@ -84,7 +85,9 @@ class AgentMemory(MemoryReader):
         self._decay_rate = checks.decay_rate(decay_rate)
         self._limits = limits
         Analyzer(language)  # an unknown language is refused before anything is made
-        log: EventLog = MemoryLog() if path is None else SegmentLog.open(path, create=not read_only, read_only=read_only)
+        log: EventLog = (
+            MemoryLog() if path is None else SegmentLog.open(path, create=not read_only, read_only=read_only)
+        )
         try:
             engine = LocalEngine(log, name=name, language=language, progress=progress)
             self._settle(engine, embedder, embedding_dim, principal)
@@ -169,7 +172,10 @@ class AgentMemory(MemoryReader):
         command_id = command_id or self._home.ids.command_id()
         associate = self._auto_associate if associate is None else associate
         nodes: list[MemoryNode] = []
-        drafts = (draft_of({"content": item} if isinstance(item, str) else item, self._decay_rate, self._limits) for item in items)
+        drafts = (
+            draft_of({"content": item} if isinstance(item, str) else item, self._decay_rate, self._limits)
+            for item in items
+        )
         for number, chunk in enumerate(chunks_of(drafts, lambda draft: len(draft.content) + len(draft.vector))):
             nodes += self._add(chunk, associate, f"{command_id}/{number}")
             if progress is not None:
@@ -182,13 +188,13 @@ class AgentMemory(MemoryReader):
         """Remember the turns of a conversation, each linked to the next (TEMPORAL), and return their nodes.
 
         Args:
-            messages: dicts with ``role`` and ``content``, and if known ``name`` (the speaker, else the role) and ``time``.
+            messages: dicts with ``role`` and ``content``, and if known ``name`` (else the role speaks) and ``time``.
             session: the conversation they belong to.
         """
         command_id = command_id or self._home.ids.command_id()
         items = [turn_of(message, session) for message in messages]
         nodes = self.remember_many(items, command_id=command_id)
-        steps = [(before.id, after.id, EdgeType.TEMPORAL, 1.0, True) for before, after in zip(nodes, nodes[1:], strict=False)]
+        steps = [(before.id, after.id, EdgeType.TEMPORAL, 1.0, True) for before, after in pairwise(nodes)]
         self.link_many(steps, command_id=f"{command_id}/links")
         return nodes
 
@@ -200,8 +206,8 @@ class AgentMemory(MemoryReader):
         Args:
             id: of the memory.
             expected: its ``version`` must still be this one.
-            fields: content, importance, tags, metadata, memory_type, emotional_valence, confidence, consolidation_state,
-                decay_function, decay_rate, occurred_at, speaker, session, source, embedding.
+            fields: content, importance, tags, metadata, memory_type, emotional_valence, confidence,
+                consolidation_state, decay_function, decay_rate, occurred_at, speaker, session, source, embedding.
 
         Raises:
             NodeNotFoundError: there is no such memory.
@@ -248,7 +254,8 @@ class AgentMemory(MemoryReader):
     ) -> list[str]:
         """Forget memories and return their ids: those in ``ids``, else all whose retention fell below the threshold.
 
-        Important (from 0.9), long-term and undecaying memories do not fade. Forgotten is not erased: the log still tells.
+        Important (from 0.9), long-term and undecaying memories do not fade. Forgotten is not erased: the log still
+        tells.
 
         Raises:
             NodeNotFoundError: one of ``ids`` is not there; nothing was forgotten.
@@ -393,8 +400,8 @@ class AgentMemory(MemoryReader):
         if self.embedder is None:
             recorded: SpaceDeclared = self._engine.ask(Describe()).value.space
             raise EmbedderMismatch(
-                f"this memory holds vectors of {recorded.name!r} ({recorded.dim} dimensions); to add texts, open it with "
-                "AgentMemory(path, embedder=...) and that embedder",
+                f"this memory holds vectors of {recorded.name!r} ({recorded.dim} dimensions); to add texts, open it "
+                "with AgentMemory(path, embedder=...) and that embedder",
                 expected=recorded.name,
             )
         wanted = [text for text in texts if text]

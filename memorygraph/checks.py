@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 import numpy as np
 
 from memorygraph.events.errors import ContentTooLongError, InputError, InvalidVectorError
 from memorygraph.events.types import Limits
+
+NAME_CHARS_MAX: Final = 512
+DECAY_RATE_MAX_H: Final = 1e8  # beyond ten thousand years
 
 
 def content(given: object, limits: Limits, *, empty: bool = False) -> str:
@@ -26,7 +29,7 @@ def content(given: object, limits: Limits, *, empty: bool = False) -> str:
         raise InputError(f"content holds a lone surrogate at {error.start}, which is not text") from error
     if size > limits.content_bytes_max:
         raise ContentTooLongError(
-            f"content takes {size} bytes, more than {limits.content_bytes_max}; split it, or raise Limits.content_bytes_max",
+            f"content takes {size} bytes, more than {limits.content_bytes_max}; split it, or pass larger limits=",
             size_bytes=size,
         )
     return given
@@ -79,7 +82,7 @@ def number(name: str, given: Any, low: float, high: float) -> float:
 def decay_rate(given: Any) -> float:
     """Return a base stability in hours: positive, at most ten thousand years."""
     value = number("decay_rate", given, -math.inf, math.inf)
-    if not 0 < value < 1e8:
+    if not 0 < value < DECAY_RATE_MAX_H:
         raise InputError(f"decay_rate must be a positive number of hours, not {given!r}")
     return value
 
@@ -104,7 +107,9 @@ def vector(given: Any) -> bytes:
         )
     if not np.isfinite(array).all():
         bad = int(np.flatnonzero(~np.isfinite(array))[0])
-        raise InvalidVectorError(f"the embedding holds {array[bad]} at place {bad}; all numbers must be finite", place=bad)
+        raise InvalidVectorError(
+            f"the embedding holds {array[bad]} at place {bad}; all numbers must be finite", place=bad
+        )
     return array.tobytes()
 
 
@@ -116,9 +121,9 @@ def count(name: str, given: Any, low: int, high: int) -> int:
 
 
 def identifier(name: str, given: Any) -> str:
-    """Return an id or name: a text of 1 to 512 characters without control characters."""
-    if not isinstance(given, str) or not 0 < len(given) <= 512 or not given.isprintable():
-        raise InputError(f"{name} must be a text of 1 to 512 printable characters, not {given!r}")
+    """Return an id or name: a text of 1 to ``NAME_CHARS_MAX`` characters without control characters."""
+    if not isinstance(given, str) or not 0 < len(given) <= NAME_CHARS_MAX or not given.isprintable():
+        raise InputError(f"{name} must be a text of 1 to {NAME_CHARS_MAX} printable characters, not {given!r}")
     return given
 
 

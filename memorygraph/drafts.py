@@ -69,6 +69,11 @@ def draft_of(item: Mapping[str, Any], decay_rate: float, limits: Limits) -> Node
 
 
 def turn_of(message: Mapping[str, Any], session: str | int | None) -> dict[str, Any]:
+    """Return a turn of a conversation as an item.
+
+    Raises:
+        InputError: it has no role or no content.
+    """
     if not isinstance(message, Mapping) or "content" not in message or "role" not in message:
         raise InputError(f"a message needs 'role' and 'content', and may have 'name' and 'time'; this is {message!r}")
     return {
@@ -80,15 +85,16 @@ def turn_of(message: Mapping[str, Any], session: str | int | None) -> dict[str, 
 
 
 def id_of(node: str | MemoryNode) -> str:
+    """Return the id of a node, or the id itself."""
     return node.id if isinstance(node, MemoryNode) else node
 
 
 def edge_of(link: Sequence[Any] | Mapping[str, Any]) -> MemoryEdge:
+    """Return a link given as a tuple or a dict as an edge to add."""
     if isinstance(link, Mapping):
         link = [link["source"], link["target"], *(link.get(name, default) for name, default in _LINK_DEFAULTS)]
     source, target, *rest = link
-    defaults = [default for _, default in _LINK_DEFAULTS]
-    edge_type, weight, directed, metadata = [*rest, *defaults[len(rest) :]]
+    edge_type, weight, directed, metadata = rest + [default for _, default in _LINK_DEFAULTS[len(rest) :]]
     return MemoryEdge(id_of(source), id_of(target), edge_type, weight, directed=directed, metadata=metadata)
 
 
@@ -96,6 +102,7 @@ _LINK_DEFAULTS: Final = (("edge_type", EdgeType.ASSOCIATION), ("weight", 0.8), (
 
 
 def chunks_of(items: Iterable[T], size: Callable[[T], int]) -> Iterator[list[T]]:
+    """Cut items into lists of at most ``CHUNK_ITEMS`` and about ``CHUNK_BYTES``; ``size`` gives an item's bytes."""
     chunk: list[T] = []
     total = 0
     for item in items:

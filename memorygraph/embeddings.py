@@ -22,8 +22,8 @@ Vector = NDArray[np.float32]
 class Embedder(Protocol):
     """A callable from text to a vector, shape (dim,), float32.
 
-    It may also have ``name`` and ``version`` (texts that, with ``dim``, say which vector space it makes; a memory refuses
-    vectors of another one), ``normalised`` (bool) and ``embed_batch(texts)``, shape (len(texts), dim).
+    It may also have ``name`` and ``version`` (texts that, with ``dim``, say which vector space it makes; a memory
+    refuses vectors of another one), ``normalised`` (bool) and ``embed_batch(texts)``, shape (len(texts), dim).
     """
 
     dim: int
@@ -34,7 +34,7 @@ class Embedder(Protocol):
 
 
 class HashingEmbedder:
-    """Feature hashing of words (Weinberger et al., 2009): deterministic, without a model, for links between alike texts.
+    """Feature hashing of words (Weinberger et al., 2009): deterministic, without a model, to link alike texts.
 
     Each n-gram of words adds +1 or -1 to one of ``dim`` buckets. It knows no meaning, so recall by text does not lean
     on it (BM25 answers); similar wording gives similar vectors.
@@ -75,7 +75,7 @@ class CallableEmbedder:
     Args:
         fn: the function.
         dim: length of its vectors.
-        name: what the vector space is called; give each model its own, so that a memory can refuse another one's vectors.
+        name: what the vector space is called; give each model its own, so that a memory can tell them apart.
         version: of the model.
     """
 

@@ -36,8 +36,8 @@ class Change(Struct, frozen=True):
     """One event of the log: what happened, to which nodes or edges, when it was recorded and by whom.
 
     ``time`` is Unix seconds. ``kind`` is "created", "added", "revised", "forgotten", "reinforced", "recalled", "linked",
-    "edge_revised", "strengthened", "unlinked" or "space". ``ids`` are the nodes concerned (edges for the edge kinds but
-    "linked").
+    "edge_revised", "strengthened", "unlinked" or "space". ``ids`` are the nodes concerned, or the edges for the last
+    three edge kinds.
     """
 
     position: int

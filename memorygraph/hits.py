@@ -15,8 +15,8 @@ from memorygraph.times import to_seconds
 class Why(Struct, frozen=True):
     """What a score is made of; ``str(why)`` is one line.
 
-    ``lexical``, ``dense`` and ``walk`` are 0..1, None where that leg had no say. ``terms`` are the question's words found in
-    the memory. ``path`` are node ids from a seed to this memory.
+    ``lexical``, ``dense`` and ``walk`` are 0..1, None where that leg had no say. ``terms`` are the question's words
+    found in the memory. ``path`` are node ids from a seed to this memory.
     """
 
     lexical: float | None

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from memorygraph.actors.commands import Command, GetEdges, GetNodes, Operation, Receipt
+from memorygraph import checks
+from memorygraph.actors.commands import Command, GetEdges, GetNodes, Receipt
 from memorygraph.actors.engine import Engine
-from memorygraph.events.errors import EdgeNotFoundError, InputError, NodeNotFoundError
+from memorygraph.events.errors import EdgeNotFoundError, NodeNotFoundError
 from memorygraph.events.ports import Clock, IdSource, RandomIds, SystemClock
 from memorygraph.events.records import SpaceDeclared
 from memorygraph.events.types import LIMITS, Limits
@@ -35,12 +36,8 @@ class Home:
 
     def execute(self, *operations: Any, command_id: str | None = None) -> Receipt:
         """Send operations as one command, under the caller's id or a new one."""
-        if command_id is not None and not (isinstance(command_id, str) and 0 < len(command_id) <= 512):
-            raise InputError(f"command_id must be a text of 1 to 512 characters, not {command_id!r}")
-        assert all(isinstance(operation, Operation) for operation in operations)
-        command = Command(
-            id=command_id or self.ids.command_id(), operations=operations, principal=self.principal
-        )
+        name = self.ids.command_id() if command_id is None else checks.identifier("command_id", command_id)
+        command = Command(id=name, operations=operations, principal=self.principal)
         return self.engine.execute(command)
 
     def node(self, node_id: str) -> tuple[NodeState, int]:

@@ -71,8 +71,8 @@ def load(cls: type[M], path: str | Path, embedder: Embedder | None) -> M:
         memory._home.execute(AddNodes(nodes=chunk, space=space))
     # An id of the form position.ordinal told where the edge was made; here it is made anew.
     renamed = (msgspec.structs.replace(edge, id="") if parse_edge_id(edge.id) is not None else edge for edge in edges)
-    for chunk in chunks_of(renamed, lambda edge: len(edge.source_id) + len(edge.target_id)):
-        memory._home.execute(AddEdges(edges=edge_columns(chunk)))
+    for links in chunks_of(renamed, lambda edge: len(edge.source_id) + len(edge.target_id)):
+        memory._home.execute(AddEdges(edges=edge_columns(links)))
     memory._settle(memory._engine, embedder, memory.graph.embedding_dim, "")
     return memory
 
@@ -99,7 +99,7 @@ def import_log(path: str | Path, to: str | Path) -> None:
         DamagedLog: the file is damaged or continues another log; the store holds what came before.
     """
     try:
-        data = memoryview(Path(path).read_bytes())
+        data = Path(path).read_bytes()
     except OSError as error:
         raise ImportFormatError(f"{path} cannot be read: {error.strerror}", path=str(path)) from error
     start = len(EXPORT_MAGIC) + 16
@@ -109,7 +109,7 @@ def import_log(path: str | Path, to: str | Path) -> None:
     log = SegmentLog.open(to, memory_id=memory_id)
     try:
         with log.lock() as head:
-            for frame, header in _frames_in(data, start, memory_id, path):
+            for frame, header in _frames_in(memoryview(data), start, memory_id, path):
                 if header.last > head.position:
                     log.adopt(frame)
     finally:
@@ -167,7 +167,7 @@ def _replacing(path: str | Path) -> Iterator[IO[bytes]]:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        os.replace(name, target)
+        Path(name).replace(target)
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise

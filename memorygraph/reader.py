@@ -165,7 +165,7 @@ class MemoryReader:
             yield from changes_of(record)
 
     def subscribe(self, from_position: int = 1) -> Subscription:
-        """Return an iterator over changes from a position on: what is there, then what comes, also from other processes."""
+        """Return an iterator over changes from a position on: what is there, then what comes, from any process."""
         return Subscription(self._engine, checks.count("from_position", from_position, 1, 2**62))
 
     def head(self) -> Head:
@@ -220,7 +220,7 @@ class MemoryReader:
         return self.graph.nodes()
 
     def _question(self, query: Any) -> tuple[str | None, bytes]:
-        """Return the text and the vector to ask with; the hashing embedder's vectors do not count as knowing the meaning."""
+        """Return the text and the vector to ask with (none from the hashing embedder, which knows no meaning)."""
         if not isinstance(query, str):
             return None, checks.vector(query)
         text = checks.content(query, self._limits)

@@ -14,7 +14,7 @@ from memorygraph.events.types import EdgeType, MemoryType
 
 
 class MemoryStats(Struct, frozen=True, kw_only=True):
-    """Counts, means and distributions of live nodes and edges; ``bytes_by_part`` adds up to ``memory_usage_bytes`` + log."""
+    """Counts, means and distributions of live nodes and edges; ``bytes_by_part`` tells memory and log apart."""
 
     name: str
     position: int

@@ -98,7 +98,8 @@ def _slices(index: _Index, nodes: Rows) -> Rows:
         return np.zeros(0, dtype=np.int32)
     ends = np.cumsum(lengths)
     places = np.arange(total) + np.repeat(starts - (ends - lengths), lengths)
-    return index.edges[places]
+    gathered: Rows = index.edges[places]
+    return gathered
 
 
 def _scan_tail(edges: View, first: int, nodes: Rows, end: str) -> Rows:

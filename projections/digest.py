@@ -35,7 +35,7 @@ class DigestCache:
 
     def _table(self, kind: str, view: View, canonical: Callable[[range], Iterable[Any]]) -> int:
         total = 0
-        for chunk, version in enumerate(view.versions):
+        for chunk, version in enumerate(view.versions[:-1]):
             cached = self._sums.get((kind, chunk))
             if cached is None or cached[0] != version:
                 first = chunk << CHUNK_BITS

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_right
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 
 from memorygraph.events.records import SpaceDeclared
 from memorygraph.events.types import Partition
-from memorygraph.projections.tables import Interner, View
+from memorygraph.projections.tables import CHUNK_BITS, CHUNK_MASK, Interner, View
 
 if TYPE_CHECKING:
     from memorygraph.projections.adjacency import Adjacency
@@ -26,6 +27,7 @@ ORDINAL_MASK: Final = (1 << ORDINAL_BITS) - 1
 ALIVE: Final = 1  # edge flags
 UNDIRECTED: Final = 2
 NO_ROW: Final = -1
+EDGE_ID_CHARS_MAX: Final = 20
 
 
 def single(value: float) -> float:
@@ -169,6 +171,13 @@ class Frame:
             return None
         return row
 
+    def rows(self, node_ids: Iterable[str]) -> list[int | None]:
+        """Return the row of each live node, None for the others."""
+        count, row_of = self.nodes.count, self.interner.rows
+        alive = [chunk.item for chunk in self.nodes.chunks["alive"] if chunk is not None]
+        found = [row_of.get(node_id, count) for node_id in node_ids]
+        return [row if row < count and alive[row >> CHUNK_BITS](row & CHUNK_MASK) else None for row in found]
+
     def position_at(self, time_us: int) -> int:
         """Return the last position recorded at or before a time (by the running maximum of record times)."""
         return min(bisect_right(self.times_us, time_us, 0, self.position), self.position)
@@ -211,9 +220,9 @@ class Frame:
         vector_row = self.nodes.value("vector_row", row)
         if vector_row == NO_ROW or self.vectors is None:
             return b""
-        chunk = self.vectors.chunks["vector"][vector_row >> 12]
+        chunk = self.vectors.chunks["vector"][vector_row >> CHUNK_BITS]
         assert chunk is not None  # number columns have every chunk
-        return bytes(chunk[vector_row & 4095].tobytes())
+        return bytes(chunk[vector_row & CHUNK_MASK].tobytes())
 
     def node(self, row: int, *, vector: bool = True) -> NodeState:
         """Return a node's values."""
@@ -298,6 +307,6 @@ def parse_edge_id(text: str) -> int | None:
     position, dot, ordinal = text.partition(".")
     if not dot or not (position.isascii() and position.isdigit() and ordinal.isascii() and ordinal.isdigit()):
         return None
-    if len(position) > 12 or len(ordinal) > 7:
+    if len(text) > EDGE_ID_CHARS_MAX:
         return None
     return int(position) << ORDINAL_BITS | int(ordinal)

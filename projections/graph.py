@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Callable, Sequence
-from typing import Any, Final, cast
+from typing import Any, Final
 
 import numpy as np
 from msgspec import UNSET
@@ -173,9 +173,7 @@ class GraphState:
         row = self.interner.row(event.id)
         is_new = row == self.nodes.count
         if not is_new and self.nodes.value("alive", row):
-            raise DamagedLog(
-                f"position {birth >> ORDINAL_BITS} adds the node {event.id!r} a second time", id=event.id
-            )
+            raise DamagedLog(f"position {birth >> ORDINAL_BITS} adds the node {event.id!r} a second time", id=event.id)
         created = self._time_us if event.recorded_us is None else event.recorded_us
         values = (
             event.importance,
@@ -232,7 +230,7 @@ class GraphState:
         for edge in self.adjacency.incident(edges, np.array(rows, dtype=np.int32)).tolist():
             self._kill_edge(edge)
         for row in rows:
-            self.nodes.set("alive", row, False)
+            self.nodes.set("alive", row, value=False)
         self._live_nodes -= len(rows)
 
     def _nodes_reinforced(self, event: ev.NodesReinforced, _: int) -> None:
@@ -251,8 +249,8 @@ class GraphState:
 
     def _edges_added(self, event: ev.EdgesAdded, birth: int) -> None:
         count = len(event.sources)
-        rows = [self._row(node_id) for node_id in event.nodes]
-        undirected = event.undirected or [False] * count
+        row_of = self.interner.rows
+        rows = [row_of[node_id] for node_id in event.nodes]
         first = (birth >> ORDINAL_BITS << ORDINAL_BITS) + self._edge_ordinal
         start = self.edges.count
         self.edges.extend(
@@ -260,7 +258,7 @@ class GraphState:
             [rows[index] for index in event.targets],
             event.weights or [1.0] * count,
             event.types or [1] * count,
-            [ALIVE | UNDIRECTED if both else ALIVE for both in undirected],
+            [ALIVE | UNDIRECTED if both else ALIVE for both in event.undirected] or [ALIVE] * count,
             range(first, first + count),
             _edge_extras_of(event),
         )
@@ -345,10 +343,11 @@ def _edge_extras_of(event: ev.EdgesAdded) -> Sequence[EdgeExtras | None]:
     count = len(event.sources)
     if not (event.ids or event.confidences or event.metadata):
         return [None] * count
+    no_metadata: dict[str, Any] = {}
     columns = zip(
         event.ids or [""] * count,
         event.confidences or [1.0] * count,
-        cast("list[dict[str, Any]]", event.metadata or [{}] * count),
+        event.metadata or [no_metadata] * count,
         strict=True,
     )
     made = (EdgeExtras(*values) for values in columns)

@@ -87,7 +87,7 @@ class LexicalIndex:
         return self._count
 
     def add(self, texts: Sequence[str]) -> None:
-        """Index the next text rows. A row is indexed whole or not at all: ``count`` says where to go on after an error."""
+        """Index the next text rows; each whole or not at all, so ``count`` says where to go on after an error."""
         self._reserve(self._count + len(texts))
         postings = self._postings
         for text in texts:
@@ -98,7 +98,7 @@ class LexicalIndex:
                 posting = postings.get(term)
                 if posting is None:
                     postings[term] = array("q", (entry,))
-                else:
+                elif posting[-1] >> _FREQUENCY_BITS < row:  # else: Ctrl-C came between the postings of this row
                     posting.append(entry)
             self._lengths[row] = len(terms)
             self._count = row + 1
@@ -119,8 +119,8 @@ class LexicalIndex:
 
             sum over terms of  idf * tf * (K1 + 1) / (tf + K1 * (1 - B + B * length / average length))
 
-        divided by the sum of idf * (K1 + 1), which no row can reach. N, df and the average are of visible rows, so a term
-        that only hidden rows hold scores as one that nobody ever wrote.
+        divided by the sum of idf * (K1 + 1), which no row can reach. N, df and the average are of visible rows, so a
+        term that only hidden rows hold counts as one that nobody ever wrote.
 
         Args:
             query: any text; without a term that is indexed (stop words alone, say) nothing matches.
@@ -147,7 +147,8 @@ class LexicalIndex:
         parts /= damping
         scores = np.bincount(rows, weights=parts)
         hits = np.flatnonzero(scores > 0.0)
-        return LexicalMatches(hits.astype(np.int32), scores[hits], terms, query, self.analyzer, rows, term_of)
+        shares = scores[hits].astype(np.float64, copy=False)  # bincount is typed as whole numbers
+        return LexicalMatches(hits.astype(np.int32), shares, terms, query, self.analyzer, rows, term_of)
 
     def size_bytes(self) -> int:
         """Return the bytes that the index takes in memory, terms included, the analyser's caches not."""

@@ -46,8 +46,8 @@ OPEN: Final = Filters()
 class Hit(Struct, frozen=True):
     """A found memory: its values, its score (0..1) and what the score is made of.
 
-    ``lexical``, ``dense`` and ``walk`` are 0..1, None where that leg had no say; ``terms`` are the question's words found
-    in the text; ``path`` are node ids from a seed to this memory.
+    ``lexical``, ``dense`` and ``walk`` are 0..1, None where that leg had no say; ``terms`` are the question's words
+    found in the text; ``path`` are node ids from a seed to this memory.
     """
 
     node: NodeState
@@ -133,11 +133,13 @@ class RecallIndex:
         visible = visible_nodes(frame, filters)
         count = frame.nodes.count
         matches = None if text is None else self._search(frame, text, visible, filters)
-        lexical = None if matches is None else _on_nodes(count, frame.texts.column("node"), matches.rows, matches.scores)
+        lexical = (
+            None if matches is None else _on_nodes(count, frame.texts.column("node"), matches.rows, matches.scores)
+        )
         dense = None if vector is None else self._dense(frame, vector)
         scores = np.round(_fused(lexical, dense, visible), DECIMALS)
-        rows = np.flatnonzero(visible)
-        order = rows[top(scores[rows], births(frame, rows), k)].astype(np.int32)
+        rows = np.flatnonzero(visible).astype(np.int32)
+        order = rows[top(scores[rows], births(frame, rows), k)]
         return _Ranked(order, scores[order], lexical, dense, matches)
 
     def _search(self, frame: Frame, text: str, visible: Mask, filters: Filters) -> LexicalMatches:
@@ -253,5 +255,3 @@ def _fused(lexical: Doubles | None, dense: Doubles | None, visible: Mask) -> Dou
 
 def _part(leg: Doubles | None, row: int) -> float | None:
     return None if leg is None else round(float(leg[row]), DECIMALS)
-
-

@@ -69,7 +69,9 @@ def cosines(frame: Frame, norms: Norms, query: Floats) -> Floats:
     return np.clip(scores, -1.0, 1.0, out=scores)
 
 
-def nearest(frame: Frame, norms: Norms, query: Floats, k: int, visible: NDArray[np.bool_] | None = None) -> list[tuple[int, float]]:
+def nearest(
+    frame: Frame, norms: Norms, query: Floats, k: int, visible: NDArray[np.bool_] | None = None
+) -> list[tuple[int, float]]:
     """Return up to k (node row, cosine), best first, ties by birth.
 
     Args:
@@ -82,12 +84,18 @@ def nearest(frame: Frame, norms: Norms, query: Floats, k: int, visible: NDArray[
     owner = vectors.column("node")
     allowed = frame.live_vectors() if visible is None else frame.live_vectors() & visible[owner]
     rows = np.flatnonzero(allowed)
-    found = top(np.round(scores[rows].astype(np.float64), 6), births(frame, owner[rows]), k)
+    rounded: NDArray[np.float64] = np.round(scores[rows].astype(np.float64), 6)
+    found = top(rounded, births(frame, owner[rows]), k)
     return [(int(owner[rows[i]]), float(scores[rows[i]])) for i in found]
 
 
-def nearest_each(frame: Frame, norms: Norms, queries: Floats, k: int, threshold: float) -> list[list[tuple[int, float]]]:
-    """Return for each query, shape (queries, dim), up to k (node row, cosine >= threshold), best first, as one product per block."""
+def nearest_each(
+    frame: Frame, norms: Norms, queries: Floats, k: int, threshold: float
+) -> list[list[tuple[int, float]]]:
+    """Return for each query, shape (queries, dim), up to k (node row, cosine >= threshold), best first.
+
+    All queries are multiplied with a block of vectors at once.
+    """
     vectors = frame.vectors
     results: list[list[tuple[int, float]]] = [[] for _ in queries]
     if vectors is None or not vectors.count or not len(queries):

@@ -1,7 +1,7 @@
 """Spreading activation (Collins & Loftus, 1975): level-synchronous, max-product, exact and deterministic.
 
-A(v) = max over edges u-v of A(u) * decay * weight * confidence * importance(v), over paths of at most ``hops`` edges. Every node keeps its
-best path, found level by level, so no order of visits changes the result.
+A(v) = max over edges u-v of A(u) * decay * weight * confidence * importance(v), over paths of at most ``hops`` edges.
+Every node keeps its best path, found level by level, so no order of visits changes the result.
 """
 
 from __future__ import annotations

@@ -7,19 +7,18 @@ Changing a list changes what an index holds: raise ``text.RULES_VERSION`` with i
 
 from __future__ import annotations
 
-ENGLISH: frozenset[str] = frozenset(
-    """
-    a an the this that these those such some any each every either neither both all no none
-    i me my mine myself we us our ours ourselves you your yours yourself yourselves
-    he him his himself she her hers herself it its itself they them their theirs themselves one
-    who whom whose which what when where why how whoever whatever whichever whenever wherever
-    am is are was were be been being do does did doing done have has had having
-    can could may might must shall should will would ought
-    and or but nor so yet if then else than because since unless until while whether though although as
-    of in on at by to from for with without about into onto upon within between among through during
-    against toward towards over under above below before after up down out off
-    not only also too very just even ever again there here now
-    im ive youre youve hes shes theyre theyve thats whats
-    dont doesnt didnt isnt arent wasnt werent havent hasnt hadnt cant couldnt wont wouldnt shouldnt
-    """.split()
-)
+_ENGLISH = """
+a an the this that these those such some any each every either neither both all no none
+i me my mine myself we us our ours ourselves you your yours yourself yourselves
+he him his himself she her hers herself it its itself they them their theirs themselves one
+who whom whose which what when where why how whoever whatever whichever whenever wherever
+am is are was were be been being do does did doing done have has had having
+can could may might must shall should will would ought
+and or but nor so yet if then else than because since unless until while whether though although as
+of in on at by to from for with without about into onto upon within between among through during
+against toward towards over under above below before after up down out off
+not only also too very just even ever again there here now
+im ive youre youve hes shes theyre theyve thats whats
+dont doesnt didnt isnt arent wasnt werent havent hasnt hadnt cant couldnt wont wouldnt shouldnt
+"""
+ENGLISH: frozenset[str] = frozenset(_ENGLISH.split())

@@ -25,7 +25,10 @@ Chunk = NDArray[Any] | None
 
 
 class View:
-    """A published table: ``count`` rows of named columns that no longer change."""
+    """A published table: ``count`` rows of named columns that no longer change.
+
+    ``versions`` has a number per chunk, which changes with its rows, and the table's own as its last.
+    """
 
     __slots__ = ("_whole", "chunks", "count", "versions")
 
@@ -83,11 +86,11 @@ class Table:
             dtype, shape = (spec[0], (spec[1],)) if isinstance(spec, tuple) else (spec, ())
             self._specs[name] = np.dtype(dtype), shape
         self._chunks: dict[str, list[Chunk]] = {name: [] for name in columns}
-        self._pending: list[list[Any]] = [[] for _ in columns]
+        self._pending: list[tuple[Any, ...]] = []
         self._written = 0
-        self._published = 0
+        self._published: View | None = None
         self._fresh: set[tuple[str, int]] = set()  # chunks of published rows that this batch has already copied
-        self._changed: set[str] = set(columns)  # columns whose tuple of chunks must be made anew
+        self._changed: set[str] = set()  # columns whose tuple of chunks must be made anew
         self._versions: list[int] = []
         self._tuples: dict[str, tuple[Chunk, ...]] = {}
         self._version = 0
@@ -96,47 +99,52 @@ class Table:
     @property
     def count(self) -> int:
         """Rows, those waiting included."""
-        return self._written + len(self._pending[0])
+        return self._written + len(self._pending)
 
     def append(self, *row: Any) -> int:
         """Add one row and return its number."""
-        for column, value in zip(self._pending, row, strict=True):
-            column.append(value)
-        return self._written + len(self._pending[0]) - 1
+        self._pending.append(row)
+        return self._written + len(self._pending) - 1
 
     def extend(self, *columns: Sequence[Any]) -> None:
         """Add rows given as columns of equal length."""
-        for column, values in zip(self._pending, columns, strict=True):
-            column.extend(values)
+        self._flush()
+        total = len(columns[0])
+        done = 0
+        while done < total:
+            done += self._write(columns, done, total)
 
     def value(self, name: str, row: int) -> Any:
         """Return one cell as a Python value."""
-        self._flush()
+        if self._pending:
+            self._flush()
         chunk = self._chunks[name][row >> CHUNK_BITS]
         return None if chunk is None else chunk.item(row & CHUNK_MASK)
 
     def set(self, name: str, row: int, value: Any) -> None:
         """Change one cell; a chunk that readers hold is copied first."""
-        self._flush()
+        if self._pending:
+            self._flush()
         index = row >> CHUNK_BITS
-        chunk = self._writable(name, index, touches_published=row < self._published)
+        chunk = self._writable(name, index, row)
         if chunk is None and value is not None:
             chunk = self._make(name, index, self._written - (index << CHUNK_BITS))
         if chunk is not None:
             chunk[row & CHUNK_MASK] = value
-        self._versions[index] = self._next_version()
+        self._touch(index)
 
     def publish(self) -> View:
-        """Return the rows so far as a view that later writes leave alone."""
-        self._flush()
-        self._published = self._written
+        """Return the rows so far as a view that later writes leave alone; the same one if nothing changed."""
+        if self._pending:
+            self._flush()
+        if self._published is not None and self._published.versions[-1] == self._version:
+            return self._published
         self._fresh.clear()
-        for name in self._changed:
-            self._tuples[name] = tuple(self._chunks[name])
         if self._changed:
-            self._tuples = dict(self._tuples)
+            self._tuples = self._tuples | {name: tuple(self._chunks[name]) for name in self._changed}
             self._changed.clear()
-        return View(self._written, self._tuples, tuple(self._versions))
+        self._published = View(self._written, self._tuples, (*self._versions, self._version))
+        return self._published
 
     def size_bytes(self, names: Iterable[str] | None = None) -> int:
         """Return the bytes of the columns' arrays (pointers only for objects)."""
@@ -144,29 +152,44 @@ class Table:
         arrays = (chunk for name in wanted for chunk in self._chunks[name] if chunk is not None)
         return sum(chunk.nbytes for chunk in arrays)
 
-    def _next_version(self) -> int:
+    def _touch(self, index: int) -> None:
         self._version += 1
-        return self._version
+        self._versions[index] = self._version
 
     def _flush(self) -> None:
-        waiting = len(self._pending[0])
+        rows, self._pending = self._pending, []
+        if len(rows) == 1 and self._write_row(rows[0]):
+            return
+        columns = tuple(zip(*rows, strict=True))
         done = 0
-        while done < waiting:
-            done += self._write(done, waiting)
-        if waiting:
-            for column in self._pending:
-                column.clear()
+        while done < len(rows):
+            done += self._write(columns, done, len(rows))
 
-    def _write(self, done: int, waiting: int) -> int:
-        """Write pending rows from ``done`` on, as many as fit in one chunk; return how many."""
+    def _write_row(self, row: tuple[Any, ...]) -> bool:
+        """Write one row if every array has room for it; False: it takes the general way."""
         index, at = self._written >> CHUNK_BITS, self._written & CHUNK_MASK
-        fits = min(waiting - done, CHUNK_ROWS - at)
+        if index == len(self._versions):
+            return False
+        arrays = [chunks[index] for chunks in self._chunks.values()]
+        for array, value in zip(arrays, row, strict=True):
+            if value is not None if array is None else at >= len(array):
+                return False
+        for array, value in zip(arrays, row, strict=True):
+            if array is not None:
+                array[at] = value if array.ndim == 1 else np.frombuffer(value, dtype=array.dtype)
+        self._written += 1
+        self._touch(index)
+        return True
+
+    def _write(self, columns: Sequence[Sequence[Any]], done: int, total: int) -> int:
+        """Write rows ``done``.. of the columns, as many as fit in one chunk; return how many."""
+        index, at = self._written >> CHUNK_BITS, self._written & CHUNK_MASK
+        fits = min(total - done, CHUNK_ROWS - at)
         if index == len(self._versions):
             self._add_chunk()
-        for name, column in zip(self.names, self._pending, strict=True):
-            values = column if fits == waiting else column[done : done + fits]
-            self._write_column(name, index, at, values)
-        self._versions[index] = self._next_version()
+        for name, column in zip(self.names, columns, strict=True):
+            self._write_column(name, index, at, column if fits == total else column[done : done + fits])
+        self._touch(index)
         self._written += fits
         return fits
 
@@ -180,7 +203,7 @@ class Table:
             if not dtype.hasobject:
                 self._make(name, index, FIRST_ROWS)
 
-    def _write_column(self, name: str, index: int, at: int, values: list[Any]) -> None:
+    def _write_column(self, name: str, index: int, at: int, values: Sequence[Any]) -> None:
         chunk = self._chunks[name][index]
         dtype, shape = self._specs[name]
         if dtype.hasobject and chunk is None and all(value is None for value in values):
@@ -189,8 +212,6 @@ class Table:
             chunk = self._make(name, index, at + len(values))
         if shape:
             chunk[at : at + len(values)] = np.frombuffer(b"".join(values), dtype=dtype).reshape(-1, *shape)
-        elif len(values) == 1:
-            chunk[at] = values[0]
         elif dtype.hasobject:  # fromiter: numpy would take a list of sequences apart
             chunk[at : at + len(values)] = np.fromiter(values, dtype=dtype, count=len(values))
         else:
@@ -209,9 +230,11 @@ class Table:
         self._changed.add(name)
         return chunk
 
-    def _writable(self, name: str, index: int, *, touches_published: bool) -> Chunk:
+    def _writable(self, name: str, index: int, row: int) -> Chunk:
+        """Return the chunk to change a row in: a copy, if readers hold that row and this batch has not copied it."""
         chunk = self._chunks[name][index]
-        if chunk is not None and touches_published and (name, index) not in self._fresh:
+        is_published = self._published is not None and row < self._published.count
+        if chunk is not None and is_published and (name, index) not in self._fresh:
             chunk = self._chunks[name][index] = chunk.copy()
             self._fresh.add((name, index))
             self._changed.add(name)

@@ -6,9 +6,9 @@ Pure, and the same for memories and questions. A text is cut at white space, and
 2. Clitics are split off ("Alice's" is Alice, "we'll" is we) and negated auxiliaries ("don't") are dropped.
 3. Han, kana and Hangul have no spaces between words: each run becomes its overlapping pairs of characters
    (東京都 gives 東京 and 京都), a run of one character itself.
-4. Elsewhere a word is a run of letters, digits and combining marks. Words joined by one of ``. / ' -`` or by underscores,
-   and words in CamelCase, are indexed by their parts and, written together, as a whole: ``remember_many``,
-   ``rememberMany`` and ``remember-many`` all give *remember*, *many* and *remembermany* (stemmed).
+4. Elsewhere a word is a run of letters, digits and combining marks. Words joined by one of ``. / ' -`` or by
+   underscores, and words in CamelCase, are indexed by their parts and, written together, as a whole:
+   ``remember_many``, ``rememberMany`` and ``remember-many`` all give *remember*, *many* and *remembermany* (stemmed).
 5. Case folding, at most 64 characters, stop words out (English), Snowball stemming.
 
 Emoji and other symbols give no terms. Thai, Lao, Khmer and Burmese, which are written without spaces too, would need a

@@ -96,15 +96,27 @@ class MemoryEdge:
         """What it says."""
         return EdgeType.from_code(self._now().edge_type)
 
+    @edge_type.setter
+    def edge_type(self, value: Any) -> None:
+        self._assign("edge_type", value)
+
     @property
     def weight(self) -> float:
         """Strength, 0..1."""
         return self._now().weight
 
+    @weight.setter
+    def weight(self, value: Any) -> None:
+        self._assign("weight", value)
+
     @property
     def confidence(self) -> float:
         """How sure it is, 0..1."""
         return self._now().confidence
+
+    @confidence.setter
+    def confidence(self, value: Any) -> None:
+        self._assign("confidence", value)
 
     @property
     def effective_weight(self) -> float:
@@ -122,6 +134,10 @@ class MemoryEdge:
         """Its metadata (a copy)."""
         plain: dict[str, Any] = msgspec.msgpack.decode(msgspec.msgpack.encode(self._now().metadata))
         return plain
+
+    @metadata.setter
+    def metadata(self, value: Any) -> None:
+        self._assign("metadata", value)
 
     def hebbian_update(self, delta: float = 0.05, decay: float = 0.01) -> MemoryEdge:
         """Strengthen by Hebb's rule, w += delta (1 - w) - decay w. Return the new view (a built edge: itself)."""
@@ -162,17 +178,12 @@ class MemoryEdge:
         kind = EdgeType.from_code(self._state.edge_type).value
         return f"MemoryEdge({self.source_id!r} {arrow} {self.target_id!r}, {kind}, {self._state.weight:.3g})"
 
-    def __setattr__(self, name: str, value: Any) -> None:
-        if name in MemoryEdge.__slots__:
-            object.__setattr__(self, name, value)
-        elif name not in {"edge_type", "weight", "confidence", "metadata"}:
-            raise AttributeError(f"a memory edge has no attribute {name!r} to assign")
-        elif self._home is not None:
+    def _assign(self, name: str, value: Any) -> None:
+        if self._home is not None:
             raise FrozenViewError(
                 "this edge belongs to a memory; use hebbian_update(), or unlink it and link anew", id=self.id
             )
-        else:
-            self._state = msgspec.structs.replace(self._state, **{name: _CHECKS[name](value)})
+        self._state = msgspec.structs.replace(self._state, **{name: _CHECKS[name](value)})
 
     def _added_to(self, home: Home, birth: int) -> None:
         """From now on read through to the graph."""

@@ -156,7 +156,8 @@ class MemoryGraph:
     def neighbors(self, node_id: str, direction: str = "both") -> list[str]:
         """Return the ids of the nodes that a node is linked to, each once, oldest link first."""
         ends = [
-            edge.target_id if edge.source_id == node_id else edge.source_id for edge in self.edges_of(node_id, direction)
+            edge.target_id if edge.source_id == node_id else edge.source_id
+            for edge in self.edges_of(node_id, direction)
         ]
         return list(dict.fromkeys(ends))
 
@@ -180,7 +181,9 @@ class MemoryGraph:
         memory_type: MemoryType | str | None = None,
         tags: Iterable[str] | None = None,
     ) -> list[SearchResult]:
-        """Return up to k nodes by cosine with a vector, best first, none below ``threshold``; filters act inside the search.
+        """Return up to k nodes by cosine with a vector, best first, none below ``threshold``.
+
+        Filters act inside the search, so k nodes come back whenever k pass them.
 
         Args:
             query: vector, shape (dim,), finite.

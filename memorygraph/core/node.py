@@ -7,6 +7,7 @@ through to the graph. A node that the memory hands out is a frozen view at its `
 
 from __future__ import annotations
 
+import textwrap
 import time
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple, Self
@@ -147,45 +148,81 @@ class MemoryNode:
         """The text."""
         return self._now().content
 
+    @content.setter
+    def content(self, value: Any) -> None:
+        self._assign("content", value)
+
     @property
     def memory_type(self) -> MemoryType:
         """What kind of memory it is."""
         return MemoryType.from_code(self._now().memory_type)
+
+    @memory_type.setter
+    def memory_type(self, value: Any) -> None:
+        self._assign("memory_type", value)
 
     @property
     def importance(self) -> float:
         """Base importance, 0..1."""
         return self._now().importance
 
+    @importance.setter
+    def importance(self, value: Any) -> None:
+        self._assign("importance", value)
+
     @property
     def emotional_valence(self) -> float:
         """Emotional tone, -1..1."""
         return self._now().emotional_valence
+
+    @emotional_valence.setter
+    def emotional_valence(self, value: Any) -> None:
+        self._assign("emotional_valence", value)
 
     @property
     def confidence(self) -> float:
         """How sure it is, 0..1."""
         return self._now().confidence
 
+    @confidence.setter
+    def confidence(self, value: Any) -> None:
+        self._assign("confidence", value)
+
     @property
     def consolidation_state(self) -> ConsolidationState:
         """How settled it is."""
         return ConsolidationState.from_code(self._now().consolidation_state)
+
+    @consolidation_state.setter
+    def consolidation_state(self, value: Any) -> None:
+        self._assign("consolidation_state", value)
 
     @property
     def decay_function(self) -> DecayFunction:
         """Its forgetting curve."""
         return DecayFunction.from_code(self._now().decay_function)
 
+    @decay_function.setter
+    def decay_function(self, value: Any) -> None:
+        self._assign("decay_function", value)
+
     @property
     def decay_rate(self) -> float:
         """Base stability in hours."""
         return self._now().decay_rate
 
+    @decay_rate.setter
+    def decay_rate(self, value: Any) -> None:
+        self._assign("decay_rate", value)
+
     @property
     def tags(self) -> list[str]:
         """Its labels (a copy)."""
         return list(self._now().tags)
+
+    @tags.setter
+    def tags(self, value: Any) -> None:
+        self._assign("tags", value)
 
     @property
     def metadata(self) -> dict[str, Any]:
@@ -193,20 +230,36 @@ class MemoryNode:
         plain: dict[str, Any] = msgspec.msgpack.decode(msgspec.msgpack.encode(self._now().metadata))
         return plain
 
+    @metadata.setter
+    def metadata(self, value: Any) -> None:
+        self._assign("metadata", value)
+
     @property
     def speaker(self) -> str | None:
         """Who said it."""
         return self._now().speaker
+
+    @speaker.setter
+    def speaker(self, value: Any) -> None:
+        self._assign("speaker", value)
 
     @property
     def session(self) -> str | int | None:
         """The conversation it belongs to."""
         return self._now().session
 
+    @session.setter
+    def session(self, value: Any) -> None:
+        self._assign("session", value)
+
     @property
     def source(self) -> str | None:
         """Where it was taken from."""
         return self._now().source
+
+    @source.setter
+    def source(self, value: Any) -> None:
+        self._assign("source", value)
 
     @property
     def created_at(self) -> float:
@@ -217,6 +270,10 @@ class MemoryNode:
     def occurred_at(self) -> float:
         """When it happened, Unix seconds."""
         return to_seconds(self._now().occurred_us)
+
+    @occurred_at.setter
+    def occurred_at(self, value: Any) -> None:
+        self._assign("occurred_at", value)
 
     @property
     def access_count(self) -> int:
@@ -245,6 +302,10 @@ class MemoryNode:
             found = self._home.engine.ask(GetNodes(ids=[state.id])).value[0]
             vector = b"" if found is None else found.vector
         return np.frombuffer(vector, dtype="<f4") if vector else None
+
+    @embedding.setter
+    def embedding(self, value: Any) -> None:
+        self._assign("embedding", value)
 
     def has_tag(self, tag: str) -> bool:
         """Whether it has a label."""
@@ -315,20 +376,14 @@ class MemoryNode:
 
     def __repr__(self) -> str:
         state = self._state
-        text = state.content if len(state.content) <= 60 else f"{state.content[:57]}..."
-        return f"MemoryNode({state.id!r}, {text!r})"
+        return f"MemoryNode({state.id!r}, {textwrap.shorten(state.content, 60, placeholder='...')!r})"
 
-    def __setattr__(self, name: str, value: Any) -> None:
-        if name in MemoryNode.__slots__:
-            object.__setattr__(self, name, value)
-        elif name not in _ASSIGNABLE:
-            raise AttributeError(f"a memory node has no attribute {name!r} to assign")
-        elif self._home is not None:
+    def _assign(self, name: str, value: Any) -> None:
+        if self._home is not None:
             raise FrozenViewError(
                 f"this node belongs to a memory; use memory.revise({self.id!r}, {name}=...) to change it", id=self.id
             )
-        else:
-            self._set(**{name: value})
+        self._set(**{name: value})
 
     def _set(self, **fields: Any) -> None:
         self._state = msgspec.structs.replace(self._state, **_checked_fields(fields, LIMITS))
@@ -386,7 +441,9 @@ def revision(node_id: str, fields: Mapping[str, Any], limits: Limits) -> NodeRev
 def _checked_fields(fields: Mapping[str, Any], limits: Limits) -> dict[str, Any]:
     unknown = sorted(set(fields) - _ASSIGNABLE)
     if unknown:
-        raise FrozenViewError(f"a memory has no field {unknown[0]!r} to revise; it has {', '.join(sorted(_ASSIGNABLE))}")
+        raise FrozenViewError(
+            f"a memory has no field {unknown[0]!r} to revise; it has {', '.join(sorted(_ASSIGNABLE))}"
+        )
     checked: dict[str, Any] = {}
     for name, value in fields.items():
         stored, check = _FIELDS[name]
@@ -400,7 +457,7 @@ def _occurred(given: Any, _: Limits) -> int | None:
 
 # Field -> its name in events, and its check.
 _FIELDS: dict[str, tuple[str, Any]] = {
-    "content": ("content", lambda value, limits: checks.content(value, limits)),
+    "content": ("content", checks.content),
     "memory_type": ("memory_type", lambda value, _: MemoryType.of(value).code),
     "importance": ("importance", lambda value, _: checks.number("importance", value, 0.0, 1.0)),
     "emotional_valence": ("emotional_valence", lambda value, _: checks.number("emotional_valence", value, -1.0, 1.0)),

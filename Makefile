@@ -1,0 +1,74 @@
+# Everything a contributor runs. `make` alone lists the targets.
+# Checks run in .venv, which is made on first use from pyproject.toml and constraints.txt.
+
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+VENV  := .venv
+PY    := $(VENV)/bin/python
+STAMP := $(VENV)/.made
+PEER  := .venv-peer
+PIP_QUIET := -m pip install -qq --disable-pip-version-check --no-input
+
+# The first Python that is new enough and can make a virtual environment.
+PYTHON_OK := import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))
+FIND_PYTHON = for p in python3 python3.11 python3.12 python3.13 python3.14; do \
+	  $$p -c "$(PYTHON_OK)" >/dev/null 2>&1 && { echo $$p; break; }; done
+NEED_PYTHON = p=$$($(FIND_PYTHON)); \
+	test -n "$$p" || { echo "memorygraph needs Python 3.11 or newer, with venv, on the PATH." >&2; exit 1; }
+
+# What `make demo` remembers, and the question it asks (the demo has its own questions without one).
+REPO ?= $(CURDIR)
+ASK  ?=
+export REPO ASK
+
+.PHONY: help setup demo test lint types pytest format test-faults bench bench-peer clean
+
+help: ## List the targets
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(firstword $(MAKEFILE_LIST)) | \
+	  while IFS='|' read -r target text; do printf '%-20s %s\n' "$$target" "$$text"; done
+
+setup: $(STAMP) ## Make .venv with the package and the pinned development tools
+
+$(STAMP): pyproject.toml constraints.txt
+	@$(NEED_PYTHON); echo "Setting up $(VENV) ..."; \
+	  { test -x $(PY) && $(PY) -c "$(PYTHON_OK)" 2>/dev/null; } || $$p -m venv --clear $(VENV)
+	@$(PY) $(PIP_QUIET) --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+demo: $(STAMP) ## Remember a git repository and ask about it: make demo REPO=PATH ASK="..."
+	@if test -n "$$ASK"; then $(PY) -m memorygraph.demo --repo "$$REPO" --ask "$$ASK"; \
+	  else $(PY) -m memorygraph.demo --repo "$$REPO"; fi
+
+test: lint types pytest ## Lint, types, and all tests with the coverage gate
+
+lint: $(STAMP) ## Check rules and formatting
+	@$(PY) -m ruff check --quiet .
+	@$(PY) -m ruff format --check --quiet . || { echo "Formatting differs: run make format." >&2; exit 1; }
+
+types: $(STAMP) ## Check types (mypy, strict)
+	@$(PY) -m mypy
+
+pytest: $(STAMP)
+	@$(PY) -m pytest --cov --cov-report=term
+
+format: $(STAMP) ## Format the code and apply safe fixes
+	@$(PY) -m ruff check --fix --quiet . ; $(PY) -m ruff format .
+
+test-faults: $(STAMP) ## Run the fault-injection tests alone
+	@$(PY) -m pytest -m faults
+
+bench: $(STAMP) ## Measure recall, reasoning and the log
+	@$(PY) -m bench.memory
+
+bench-peer: $(PEER)/.made ## Make .venv-peer with the older package, to measure against
+	@echo "The older package is ready: $(PEER)/bin/python"
+
+$(PEER)/.made:
+	@$(NEED_PYTHON); echo "Setting up $(PEER) ..."; $$p -m venv --clear $(PEER)
+	@$(PEER)/bin/python $(PIP_QUIET) neural-memorygraph==1.3.0 numpy
+	@touch $@
+
+clean: ## Remove environments, builds and caches
+	@rm -rf $(VENV) $(PEER) build dist *.egg-info .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache htmlcov
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
