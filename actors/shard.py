@@ -113,8 +113,9 @@ class Shard:
         if vector is None:
             return []
         visible = visible_nodes(frame, query.filters)
-        found = nearest(frame, self.index(frame).norms, vector, query.k, visible)
-        return [(frame.interner.ids[row], score) for row, score in found if score >= query.threshold]
+        norms = self.index(frame).norms
+        found = nearest(frame, norms, vector, query.k, threshold=query.threshold, visible=visible)
+        return [(frame.interner.ids[row], score) for row, score in found]
 
     def _describe(self, frame: Frame, _: cmd.Describe) -> cmd.Description:
         return cmd.Description(

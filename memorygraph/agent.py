@@ -32,7 +32,7 @@ from memorygraph.events.records import NodeAdded, NodeRevised, NodesForgotten, S
 from memorygraph.events.stores import MemoryLog, SegmentLog
 from memorygraph.events.types import LIMITS, EdgeType, Limits, MemoryType
 from memorygraph.home import Home
-from memorygraph.projections.text import Analyzer
+from memorygraph.projections.text import analyzer_for
 from memorygraph.reader import MemoryReader
 from memorygraph.times import TimeLike
 
@@ -84,7 +84,7 @@ class AgentMemory(MemoryReader):
         self._auto_associate = bool(auto_associate)
         self._decay_rate = checks.decay_rate(decay_rate)
         self._limits = limits
-        Analyzer(language)  # an unknown language is refused before anything is made
+        analyzer_for(language)  # an unknown language is refused before anything is made
         log: EventLog = (
             MemoryLog() if path is None else SegmentLog.open(path, create=not read_only, read_only=read_only)
         )

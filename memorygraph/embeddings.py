@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import re
 from collections.abc import Callable, Sequence
 from functools import lru_cache
@@ -56,13 +57,15 @@ class HashingEmbedder:
     def __call__(self, text: str) -> Vector:
         """Return the vector of a text, shape (dim,)."""
         words = _WORD.findall(text.casefold())
-        vector = np.zeros(self.dim, dtype=np.float32)
-        for size in range(1, self.ngram + 1):
-            for start in range(len(words) - size + 1):
-                bucket = _bucket(" ".join(words[start : start + size]))
-                vector[bucket % self.dim] += 1.0 if bucket >> 63 else -1.0
-        length = float(np.linalg.norm(vector))
-        return vector / length if self.normalised and length > 0 else vector
+        hashes = [
+            _hash(" ".join(words[start : start + size]))
+            for size in range(1, self.ngram + 1)
+            for start in range(len(words) - size + 1)
+        ]
+        signs = [1.0 if value >> 63 else -1.0 for value in hashes]
+        vector = np.bincount([value % self.dim for value in hashes], signs, self.dim).astype(np.float32)
+        length = math.sqrt(vector @ vector)
+        return vector / np.float32(length) if self.normalised and length > 0 else vector
 
     def embed_batch(self, texts: Sequence[str]) -> Vector:
         """Return the vectors of texts, shape (len(texts), dim)."""
@@ -150,5 +153,5 @@ _WORD = re.compile(r"\w+")
 
 
 @lru_cache(maxsize=65_536)
-def _bucket(words: str) -> int:
+def _hash(words: str) -> int:
     return int.from_bytes(hashlib.blake2b(words.encode(errors="replace"), digest_size=8).digest(), "little")

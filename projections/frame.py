@@ -9,6 +9,7 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_right
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -30,6 +31,7 @@ NO_ROW: Final = -1
 EDGE_ID_CHARS_MAX: Final = 20
 
 
+@lru_cache(maxsize=65_536)
 def single(value: float) -> float:
     """Return a single precision value as the shortest decimal that gives the same single (0.8, not 0.800000011...)."""
     return float(str(np.float32(value)))
@@ -205,11 +207,6 @@ class Frame:
             self._cache[key] = mask
         return mask
 
-    def extras(self, row: int) -> Extras:
-        """Return a node's tags, metadata, speaker, session and source."""
-        found: Extras | None = self.nodes.value("extras", row)
-        return found or NO_EXTRAS
-
     def content(self, row: int) -> str:
         """Return a node's text."""
         text_row = self.nodes.value("text_row", row)
@@ -226,31 +223,35 @@ class Frame:
 
     def node(self, row: int, *, vector: bool = True) -> NodeState:
         """Return a node's values."""
-        cell = self.nodes.value
-        extras = self.extras(row)
+        index, place = row >> CHUNK_BITS, row & CHUNK_MASK
+        cell = {
+            name: None if (chunk := chunks[index]) is None else chunk.item(place)
+            for name, chunks in self.nodes.chunks.items()
+        }
+        extras: Extras = cell["extras"] or NO_EXTRAS
         return NodeState(
             id=self.interner.ids[row],
             content=self.content(row),
-            memory_type=cell("memory_type", row),
-            importance=cell("importance", row),
-            emotional_valence=single(cell("emotional_valence", row)),
-            confidence=single(cell("confidence", row)),
-            consolidation_state=cell("consolidation_state", row),
-            decay_function=cell("decay_function", row),
-            decay_rate=single(cell("decay_rate", row)),
+            memory_type=cell["memory_type"],
+            importance=cell["importance"],
+            emotional_valence=single(cell["emotional_valence"]),
+            confidence=single(cell["confidence"]),
+            consolidation_state=cell["consolidation_state"],
+            decay_function=cell["decay_function"],
+            decay_rate=single(cell["decay_rate"]),
             tags=extras.tags,
             metadata=extras.metadata,
-            created_us=cell("created_us", row),
-            occurred_us=cell("occurred_us", row),
-            accessed_us=cell("accessed_us", row),
-            access_count=cell("access_count", row),
-            access_times_us=cell("access_times_us", row) or (),
+            created_us=cell["created_us"],
+            occurred_us=cell["occurred_us"],
+            accessed_us=cell["accessed_us"],
+            access_count=cell["access_count"],
+            access_times_us=cell["access_times_us"] or (),
             speaker=extras.speaker,
             session=extras.session,
             source=extras.source,
-            partition=self.partitions[cell("partition", row)],
-            birth=cell("birth", row),
-            version=cell("version", row),
+            partition=self.partitions[cell["partition"]],
+            birth=cell["birth"],
+            version=cell["version"],
             vector=self.vector(row) if vector else None,
         )
 

@@ -58,15 +58,13 @@ class LexicalMatches:
     """The share of the query that each row matches, above 0 and below 1. Shape (m,)."""
     terms: tuple[str, ...]
     """The analysed query: its different terms, in order. Those that no visible row holds are among them."""
-    _query: str = field(repr=False)
-    _analyzer: Analyzer = field(repr=False)
+    _words: dict[str, str] = field(repr=False)  # each term as the query spells it
     _posting_rows: NDArray[np.int64] = field(repr=False)  # (p,)
     _posting_terms: NDArray[np.intp] = field(repr=False)  # (p,) index into terms, ascending
 
     def matched(self, row: int) -> list[str]:
         """Return the words of the query that a row matched, as the query spells them. Takes time linear in postings."""
-        words = self._analyzer.words(self._query)
-        return [words[self.terms[index]] for index in self._posting_terms[self._posting_rows == row]]
+        return [self._words[self.terms[index]] for index in self._posting_terms[self._posting_rows == row]]
 
 
 class LexicalIndex:
@@ -131,10 +129,11 @@ class LexicalIndex:
             InputError: the mask covers rows that are not indexed yet.
         """
         self._check(visible)
-        terms = tuple(dict.fromkeys(self.analyzer.terms(query)))
+        words = self.analyzer.words(query)
+        terms = tuple(words)
         rows, term_of, frequencies = self._visible_postings(terms, visible)
         if not len(rows):
-            return LexicalMatches(np.empty(0, np.int32), np.empty(0), terms, query, self.analyzer, rows, term_of)
+            return LexicalMatches(np.empty(0, np.int32), np.empty(0), terms, words, rows, term_of)
         visible_rows, visible_terms = statistics or self.statistics(visible)
         starts = np.searchsorted(term_of, np.arange(len(terms) + 1))
         found = starts[1:] - starts[:-1]
@@ -148,7 +147,7 @@ class LexicalIndex:
         scores = np.bincount(rows, weights=parts)
         hits = np.flatnonzero(scores > 0.0)
         shares = scores[hits].astype(np.float64, copy=False)  # bincount is typed as whole numbers
-        return LexicalMatches(hits.astype(np.int32), shares, terms, query, self.analyzer, rows, term_of)
+        return LexicalMatches(hits.astype(np.int32), shares, terms, words, rows, term_of)
 
     def size_bytes(self) -> int:
         """Return the bytes that the index takes in memory, terms included, the analyser's caches not."""

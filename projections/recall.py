@@ -19,7 +19,7 @@ from memorygraph.projections.frame import Frame, NodeState
 from memorygraph.projections.lexical import LexicalIndex, LexicalMatches, LexicalStatistics
 from memorygraph.projections.similarity import Norms, births, cosines, top
 from memorygraph.projections.spreading import Activation, spread
-from memorygraph.projections.text import Analyzer
+from memorygraph.projections.text import analyzer_for
 
 Rows = NDArray[np.int32]
 Doubles = NDArray[np.float64]
@@ -73,7 +73,7 @@ class RecallIndex:
     """Postings and norms over the rows of one memory; readers bring it up to their Frame."""
 
     def __init__(self, language: str) -> None:
-        self.lexical = LexicalIndex(Analyzer(language))
+        self.lexical = LexicalIndex(analyzer_for(language))
         self.norms = Norms()
         self._growing = threading.Lock()
         self._statistics: tuple[Frame, LexicalStatistics] | None = None
@@ -138,7 +138,9 @@ class RecallIndex:
         )
         dense = None if vector is None else self._dense(frame, vector)
         scores = np.round(_fused(lexical, dense, visible), DECIMALS)
-        rows = np.flatnonzero(visible).astype(np.int32)
+        rows = np.flatnonzero(visible & (scores > 0)).astype(np.int32)
+        if len(rows) < k:
+            rows = np.flatnonzero(visible).astype(np.int32)
         order = rows[top(scores[rows], births(frame, rows), k)]
         return _Ranked(order, scores[order], lexical, dense, matches)
 

@@ -70,55 +70,59 @@ def cosines(frame: Frame, norms: Norms, query: Floats) -> Floats:
 
 
 def nearest(
-    frame: Frame, norms: Norms, query: Floats, k: int, visible: NDArray[np.bool_] | None = None
+    frame: Frame,
+    norms: Norms,
+    query: Floats,
+    k: int,
+    *,
+    threshold: float = -1.0,
+    visible: NDArray[np.bool_] | None = None,
 ) -> list[tuple[int, float]]:
-    """Return up to k (node row, cosine), best first, ties by birth.
+    """Return up to k (node row, cosine), none below ``threshold``, best first, ties by birth.
 
     Args:
         visible: which node rows may be found, shape (node rows,); None: every live one.
     """
-    vectors = frame.vectors
-    if vectors is None or not vectors.count:
-        return []
-    scores = cosines(frame, norms, query)
-    owner = vectors.column("node")
-    allowed = frame.live_vectors() if visible is None else frame.live_vectors() & visible[owner]
-    rows = np.flatnonzero(allowed)
-    rounded: NDArray[np.float64] = np.round(scores[rows].astype(np.float64), 6)
-    found = top(rounded, births(frame, owner[rows]), k)
-    return [(int(owner[rows[i]]), float(scores[rows[i]])) for i in found]
+    return _best(frame, cosines(frame, norms, query), k, threshold, visible)
 
 
 def nearest_each(
     frame: Frame, norms: Norms, queries: Floats, k: int, threshold: float
 ) -> list[list[tuple[int, float]]]:
-    """Return for each query, shape (queries, dim), up to k (node row, cosine >= threshold), best first.
-
-    All queries are multiplied with a block of vectors at once.
-    """
+    """Return what ``nearest`` gives for each query, shape (queries, dim), as one product per block of vectors."""
     vectors = frame.vectors
-    results: list[list[tuple[int, float]]] = [[] for _ in queries]
-    if vectors is None or not vectors.count or not len(queries):
-        return results
+    if len(queries) == 1 or vectors is None or not vectors.count:
+        return [nearest(frame, norms, query, k, threshold=threshold) for query in queries]
     lengths = np.linalg.norm(queries, axis=1, keepdims=True)
     units = queries / np.where(lengths > 0, lengths, 1)
-    live, owner, norm = frame.live_vectors(), vectors.column("node"), norms.upto(vectors)
+    norm = norms.upto(vectors)
     step = max(1, BATCH_CELLS_MAX // vectors.count)
+    results = []
     for start in range(0, len(units), step):
         part = units[start : start + step]
         scores = np.empty((len(part), vectors.count), dtype=np.float32)
         for first, block in vectors.blocks("vector"):
-            np.dot(part, block.T, out=scores[:, first : first + len(block)])
+            scores[:, first : first + len(block)] = part @ block.T
         scores /= norm
-        scores[:, ~live] = -2.0
-        which, rows = np.nonzero(scores >= threshold)
-        edges = np.searchsorted(which, np.arange(len(part) + 1))
-        for query in range(len(part)):
-            mine = rows[edges[query] : edges[query + 1]]
-            cosine = scores[query, mine]
-            best = top(np.round(cosine.astype(np.float64), 6), births(frame, owner[mine]), k)
-            results[start + query] = [(int(owner[mine[i]]), min(1.0, float(cosine[i]))) for i in best]
+        np.clip(scores, -1.0, 1.0, out=scores)
+        results += [_best(frame, row, k, threshold, None) for row in scores]
     return results
+
+
+def _best(
+    frame: Frame, scores: Floats, k: int, threshold: float, visible: NDArray[np.bool_] | None
+) -> list[tuple[int, float]]:
+    """Pick from scores of vector rows; which rows count is asked only of those that pass the threshold."""
+    if frame.vectors is None or not len(scores):
+        return []
+    rows = np.flatnonzero(scores >= threshold)
+    owner = frame.vectors.column("node")[rows]
+    counts = frame.live_rows()[owner] & (frame.nodes.column("vector_row")[owner] == rows)
+    if visible is not None:
+        counts &= visible[owner]
+    rows, owner = rows[counts], owner[counts]
+    found = top(scores[rows].astype(np.float64).round(6), births(frame, owner), k)
+    return [(int(owner[place]), float(scores[rows[place]])) for place in found]
 
 
 def births(frame: Frame, rows: NDArray[np.int32]) -> NDArray[np.int64]:

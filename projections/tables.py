@@ -166,17 +166,19 @@ class Table:
             done += self._write(columns, done, len(rows))
 
     def _write_row(self, row: tuple[Any, ...]) -> bool:
-        """Write one row if every array has room for it; False: it takes the general way."""
+        """Write one row if every array has room for it; False: it must go the general way, over what was written."""
         index, at = self._written >> CHUNK_BITS, self._written & CHUNK_MASK
         if index == len(self._versions):
             return False
         arrays = [chunks[index] for chunks in self._chunks.values()]
         for array, value in zip(arrays, row, strict=True):
-            if value is not None if array is None else at >= len(array):
-                return False
-        for array, value in zip(arrays, row, strict=True):
-            if array is not None:
+            if array is None:
+                if value is not None:
+                    return False
+            elif at < len(array):
                 array[at] = value if array.ndim == 1 else np.frombuffer(value, dtype=array.dtype)
+            else:
+                return False
         self._written += 1
         self._touch(index)
         return True

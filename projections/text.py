@@ -46,6 +46,7 @@ STEMMERS: dict[str, str | None] = {
 
 _WORD_CHARS_MAX = 64  # longer words are cut there (hashes, base64): a term must not cost as much as its text
 _CACHED_WORDS_MAX = 1 << 16
+_CACHED_QUERY_WORDS_MAX = 4096
 
 _CLEAN = {
     **dict.fromkeys((0x00AD, 0x200C, 0x200D, 0x2060, 0xFE0E, 0xFE0F)),  # invisible: None deletes
@@ -85,6 +86,7 @@ class Analyzer:
         self._stop_words = ENGLISH if language == "en" else frozenset[str]()
         self._term = lru_cache(_CACHED_WORDS_MAX)(self._make_term)
         self._piece_terms = lru_cache(_CACHED_WORDS_MAX)(self._make_piece_terms)
+        self._piece_words = lru_cache(_CACHED_QUERY_WORDS_MAX)(self._make_piece_words)
         snowball = importlib.metadata.version("snowballstemmer")
         self.version = f"rules-{RULES_VERSION} unicode-{unicodedata.unidata_version} snowball-{snowball} {language}"
 
@@ -100,14 +102,16 @@ class Analyzer:
         """Return each different term of a text, in order, with the first spelling that it came from."""
         spelling: dict[str, str] = {}
         for piece in text.split():
-            for word, folded in _cut(piece):
-                term = self._term(folded)
-                if term:
-                    spelling.setdefault(term, word)
+            cached = len(piece) <= _WORD_CHARS_MAX
+            for term, word in self._piece_words(piece) if cached else self._make_piece_words(piece):
+                spelling.setdefault(term, word)
         return spelling
 
     def _make_piece_terms(self, piece: str) -> tuple[str, ...]:
-        return tuple(term for _, folded in _cut(piece) if (term := self._term(folded)))
+        return tuple(term for term, _ in self._make_piece_words(piece))
+
+    def _make_piece_words(self, piece: str) -> tuple[tuple[str, str], ...]:
+        return tuple((term, word) for word, folded in _cut(piece) if (term := self._term(folded)))
 
     def _make_term(self, folded: str) -> str:
         """Return the stem of a folded word, or nothing for a stop word."""
@@ -117,6 +121,16 @@ class Analyzer:
             return folded
         with self._stemmer_lock:
             return self._stemmer.stemWord(folded) or folded
+
+
+@cache
+def analyzer_for(language: str) -> Analyzer:
+    """Return the analyzer of a language, one per process: its caches serve every memory.
+
+    Raises:
+        InputError: no such language; the message lists the known ones.
+    """
+    return Analyzer(language)
 
 
 def _load_stemmer(language: str) -> _Stemmer | None:
