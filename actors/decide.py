@@ -26,11 +26,12 @@ from memorygraph.events.errors import (
     EmbedderMismatch,
     EmbeddingDimensionError,
     ExpectationFailed,
+    InputError,
     NodeNotFoundError,
 )
 from memorygraph.events.ports import IdSource
 from memorygraph.events.types import LIMITS, ConsolidationState, DecayFunction, EdgeType
-from memorygraph.projections.frame import Frame
+from memorygraph.projections.frame import ORDINAL_MASK, Frame, parse_edge_id
 from memorygraph.projections.retention import retention_now
 from memorygraph.projections.similarity import Norms, nearest_each
 
@@ -55,8 +56,10 @@ class Proposer:
         self._ids = ids
         self._events: list[ev.Event] = []
         self._reads: set[str] = set()
-        self._added: set[str] = set()  # nodes that earlier operations of this command add
-        self._gone: set[str] = set()
+        self._added: set[str] = set()  # nodes that are there only because of earlier operations of this command
+        self._gone: set[str] = set()  # nodes of the Frame that earlier operations forget
+        self._named: set[str] = set()  # edges, by chosen id, that earlier operations add
+        self._cut: set[str] = set()  # edges of the Frame that earlier operations remove
         self._space = frame.space
 
     def proposal(self, command: cmd.Command) -> Proposal:
@@ -74,6 +77,9 @@ class Proposer:
                 f"the command makes {len(self._events)} events, more than {LIMITS.command_events_max}; split it",
                 events=len(self._events),
             )
+        edges = sum(len(event.sources) for event in self._events if isinstance(event, ev.EdgesAdded))
+        if edges > ORDINAL_MASK:
+            raise BatchTooLarge(f"the command adds {edges} edges, more than {ORDINAL_MASK}; split it", edges=edges)
         return Proposal(self._frame.position, tuple(self._events), frozenset(self._reads))
 
     def add_nodes(self, operation: cmd.AddNodes) -> None:
@@ -125,7 +131,8 @@ class Proposer:
         faded &= nodes.column("importance") < IMPORTANT
         faded &= nodes.column("decay_function") != DecayFunction.NO_DECAY.code
         faded &= nodes.column("consolidation_state") != ConsolidationState.LONG_TERM.code
-        ids = tuple(self._frame.interner.ids[row] for row in np.flatnonzero(faded).tolist())
+        names = self._frame.interner.ids
+        ids = tuple(names[row] for row in np.flatnonzero(faded).tolist() if names[row] not in self._gone)
         self._reads.update(ids)
         self._forget(ids, operation.reason)
 
@@ -141,7 +148,7 @@ class Proposer:
         pairs = [
             (node_id, time_us)
             for node_id, time_us in zip(operation.ids, operation.times_us, strict=True)
-            if self._frame.row(node_id) is not None
+            if self._frame.row(node_id) is not None and node_id not in self._gone
         ]
         if pairs:
             ids, times_us = zip(*pairs, strict=True)
@@ -174,11 +181,13 @@ class Proposer:
         ids = tuple(dict.fromkeys(operation.ids))
         for name in ids:
             self._existing_edge(name)
+        self._cut.update(ids)
         if ids:
             self._events.append(ev.EdgesRemoved(ids=ids, reason=operation.reason))
 
     def _forget(self, ids: tuple[str, ...], reason: str) -> None:
         self._gone.update(ids)
+        self._added.difference_update(ids)
         if ids:
             self._events.append(ev.NodesForgotten(ids=ids, reason=reason))
 
@@ -193,9 +202,11 @@ class Proposer:
         self._reads.add(node_id)
 
     def _claim_edge(self, name: str) -> None:
-        if name in self._added or self._frame.edge_row(name) is not None:
+        if parse_edge_id(name) is not None:
+            raise InputError(f"edge ids like {name!r} are given by the memory; choose another, or none", id=name)
+        if name in self._named or self._frame.edge_row(name) is not None:
             raise DuplicateIdError(f"the memory already has an edge {name!r}", id=name)
-        self._added.add(name)
+        self._named.add(name)
         self._reads.add(name)
 
     def _existing(self, node_id: str) -> int | None:
@@ -218,9 +229,9 @@ class Proposer:
 
     def _existing_edge(self, name: str) -> None:
         row = self._frame.edge_row(name)
-        if row is None:
+        edge = None if row is None or name in self._cut else self._frame.edge(row)
+        if edge is None or edge.source_id in self._gone or edge.target_id in self._gone:
             raise EdgeNotFoundError(f"there is no edge {name!r} in this memory", id=name)
-        edge = self._frame.edge(row)
         self._reads.update((name, edge.source_id, edge.target_id))
 
     def _expect(self, node_id: str, row: int, expected: int) -> None:

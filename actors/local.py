@@ -115,7 +115,7 @@ class LocalEngine(Engine):
             ticket = self._propose(frame, command)
             self._queue.append(ticket)
             with self._committing:
-                if not ticket.done:
+                while not ticket.done:  # a full queue takes more than one frame
                     self._commit_waiting()
             if ticket.error is not None:
                 raise type(ticket.error)(ticket.error.message, **ticket.error.about) from ticket.error

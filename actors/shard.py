@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -139,10 +140,10 @@ class Shard:
             edge_types=dict(Counter(edges.column("edge_type")[live_edges].tolist())),
             accesses=int(nodes.column("access_count")[live].sum()),
             oldest_us=int(nodes.column("created_us")[live].min(initial=np.iinfo(np.int64).max)) if live.any() else 0,
-            bytes_by_part=self._bytes_by_part(),
+            bytes_by_part=self._bytes_by_part(frame),
         )
 
-    def _bytes_by_part(self) -> dict[str, int]:
+    def _bytes_by_part(self, frame: Frame) -> dict[str, int]:
         state = self._state
         edge_columns = [name for name in state.edges.names if name != "birth"]
         return {
@@ -150,7 +151,7 @@ class Shard:
             "columns": state.nodes.size_bytes() + state.times_us.itemsize * len(state.times_us),
             "ids": state.interner.size_bytes() + state.edges.size_bytes(["birth"]),
             "adjacency": state.edges.size_bytes(edge_columns) + state.adjacency.size_bytes(),
-            "text": state.text_bytes + state.texts.size_bytes(),
+            "text": _text_bytes(frame) + state.texts.size_bytes(),
             "index": self._index.size_bytes() if self._index else 0,
         }
 
@@ -176,6 +177,10 @@ _ANSWERS: Final[dict[type[cmd.Query], Callable[[Shard, Frame, Any], Any]]] = {
     cmd.Digest: Shard._digest,
     cmd.PositionAt: Shard._position_at,
 }
+
+
+def _text_bytes(frame: Frame) -> int:
+    return sum(sys.getsizeof(content) for _, content in frame.texts.objects("content"))
 
 
 def _vector(data: bytes) -> Any:

@@ -15,7 +15,6 @@ from memorygraph.actors.commands import (
     Describe,
     ForgetFaded,
     ForgetNodes,
-    Receipt,
     RemoveEdges,
     ReviseNodes,
 )
@@ -24,7 +23,7 @@ from memorygraph.actors.local import LocalEngine
 from memorygraph.core.edge import MemoryEdge
 from memorygraph.core.graph import MemoryGraph, edge_columns, edges_in
 from memorygraph.core.node import MemoryNode, revision
-from memorygraph.drafts import chunks_of, draft_of, edge_of, id_of, turn_of
+from memorygraph.drafts import change_of, chunks_of, draft_of, edge_of, id_of, size_bytes, turn_of
 from memorygraph.embeddings import Embedder, HashingEmbedder, embed_batch, space_of
 from memorygraph.events.errors import EmbedderMismatch, InputError
 from memorygraph.events.log import EventLog
@@ -84,9 +83,17 @@ class AgentMemory(MemoryReader):
         self._auto_associate = bool(auto_associate)
         self._decay_rate = checks.decay_rate(decay_rate)
         self._limits = limits
-        analyzer_for(language)  # an unknown language is refused before anything is made
+        # What cannot be used is refused before anything is made.
+        analyzer_for(language)
+        space_of(HashingEmbedder(embedding_dim) if embedder is None else embedder)
+        checks.note("principal", principal)
+        checks.note("name", name)
+        if path is None and read_only:
+            raise InputError("read_only=True needs the path of a store; a memory in this process begins empty")
         log: EventLog = (
-            MemoryLog() if path is None else SegmentLog.open(path, create=not read_only, read_only=read_only)
+            MemoryLog()
+            if path is None
+            else SegmentLog.open(checks.path("path", path), create=not read_only, read_only=read_only)
         )
         try:
             engine = LocalEngine(log, name=name, language=language, progress=progress)
@@ -102,7 +109,7 @@ class AgentMemory(MemoryReader):
         self.embedder = _fitting_embedder(recorded, embedder, embedding_dim)
         space = None if self.embedder is None else space_of(self.embedder)
         self._home = Home(engine, principal=principal, limits=self._limits, space=space)
-        self.graph = MemoryGraph(embedding_dim, home=self._home)
+        self.graph = MemoryGraph(embedding_dim if self.embedder is None else self.embedder.dim, home=self._home)
 
     def remember(
         self,
@@ -134,6 +141,7 @@ class AgentMemory(MemoryReader):
 
         Raises:
             InputError: a value that cannot be used; the message says which and why.
+            NodeNotFoundError: the command was sent before, and what it remembered is forgotten meanwhile.
             StoreError: it could not be written; nothing was.
         """
         item = {
@@ -151,7 +159,9 @@ class AgentMemory(MemoryReader):
             "source": source,
             "node_id": node_id,
         }
-        return self._add([draft_of(item, self._decay_rate, self._limits)], self._auto_associate, command_id)[0]
+        return self.get(
+            self._add([draft_of(item, self._decay_rate, self._limits)], self._auto_associate, command_id)[0]
+        )
 
     def remember_many(
         self,
@@ -169,18 +179,7 @@ class AgentMemory(MemoryReader):
             command_id: chunks are sent as ``<command_id>/<n>``; the same call again goes on where it broke off.
             progress: called with the number done after each chunk.
         """
-        command_id = command_id or self._home.ids.command_id()
-        associate = self._auto_associate if associate is None else associate
-        nodes: list[MemoryNode] = []
-        drafts = (
-            draft_of({"content": item} if isinstance(item, str) else item, self._decay_rate, self._limits)
-            for item in items
-        )
-        for number, chunk in enumerate(chunks_of(drafts, lambda draft: len(draft.content) + len(draft.vector))):
-            nodes += self._add(chunk, associate, f"{command_id}/{number}")
-            if progress is not None:
-                progress(len(nodes))
-        return nodes
+        return self._views(self._add_many(items, associate, command_id or self._home.ids.command_id(), progress))
 
     def remember_messages(
         self, messages: Iterable[Mapping[str, Any]], session: str | int | None = None, *, command_id: str | None = None
@@ -192,11 +191,11 @@ class AgentMemory(MemoryReader):
             session: the conversation they belong to.
         """
         command_id = command_id or self._home.ids.command_id()
-        items = [turn_of(message, session) for message in messages]
-        nodes = self.remember_many(items, command_id=command_id)
-        steps = [(before.id, after.id, EdgeType.TEMPORAL, 1.0, True) for before, after in pairwise(nodes)]
+        items = [turn_of(message, session) for message in checks.several("messages", messages)]
+        ids = self._add_many(items, None, command_id, None)
+        steps = [(before, after, EdgeType.TEMPORAL, 1.0, True) for before, after in pairwise(ids)]
         self.link_many(steps, command_id=f"{command_id}/links")
-        return nodes
+        return self._views(ids)
 
     def revise(
         self, id: str, *, expected: int | None = None, command_id: str | None = None, **fields: Any
@@ -213,8 +212,6 @@ class AgentMemory(MemoryReader):
             NodeNotFoundError: there is no such memory.
             ExpectationFailed: somebody revised it meanwhile; nothing was written.
         """
-        if not fields:
-            raise InputError("revise() needs at least one field to change, such as content=...")
         change = revision(id, fields, self._limits)
         self._revise([change], [0 if expected is None else checks.count("expected", expected, 1, 2**62)], command_id)
         return self.get(id)
@@ -233,11 +230,8 @@ class AgentMemory(MemoryReader):
         """
         command_id = command_id or self._home.ids.command_id()
         done = 0
-        revisions = (
-            revision(change["id"], {name: value for name, value in change.items() if name != "id"}, self._limits)
-            for change in changes
-        )
-        for number, chunk in enumerate(chunks_of(revisions, lambda change: len(change.content or ""))):
+        revisions = (change_of(change, self._limits) for change in checks.several("changes", changes))
+        for number, chunk in enumerate(chunks_of(revisions, self._with_vector_bytes)):
             self._revise(chunk, [], f"{command_id}/{number}")
             done += len(chunk)
             if progress is not None:
@@ -261,13 +255,13 @@ class AgentMemory(MemoryReader):
             NodeNotFoundError: one of ``ids`` is not there; nothing was forgotten.
         """
         operation: ForgetNodes | ForgetFaded
+        checks.note("reason", reason)
         if ids is None:
             threshold = checks.number("retention_threshold", retention_threshold, 0.0, 1.0)
             operation = ForgetFaded(retention_threshold=threshold, reason=reason or "faded")
         else:
-            if isinstance(ids, str):
-                raise InputError(f"ids must be a list of ids; write ids=[{ids!r}]")
-            operation = ForgetNodes(ids=[checks.identifier("id", node_id) for node_id in ids], reason=reason)
+            listed = [checks.identifier("id", node_id) for node_id in checks.several("ids", ids)]
+            operation = ForgetNodes(ids=listed, reason=reason)
         receipt = self._home.execute(operation, command_id=command_id)
         return [node_id for event in receipt.events if isinstance(event, NodesForgotten) for node_id in event.ids]
 
@@ -305,8 +299,8 @@ class AgentMemory(MemoryReader):
         """
         command_id = command_id or self._home.ids.command_id()
         done = 0
-        states = (edge_of(link)._state for link in links)
-        for number, chunk in enumerate(chunks_of(states, lambda state: len(state.source_id) + len(state.target_id))):
+        states = (edge_of(link)._state for link in checks.several("links", links))
+        for number, chunk in enumerate(chunks_of(states, size_bytes)):
             self._home.execute(AddEdges(edges=edge_columns(chunk)), command_id=f"{command_id}/{number}")
             done += len(chunk)
             if progress is not None:
@@ -325,8 +319,11 @@ class AgentMemory(MemoryReader):
         self, edges: Iterable[str | MemoryEdge], *, reason: str = "", command_id: str | None = None
     ) -> None:
         """Take links away, all or none."""
-        ids = [edge.id if isinstance(edge, MemoryEdge) else checks.identifier("edge", edge) for edge in edges]
-        self._home.execute(RemoveEdges(ids=ids, reason=reason), command_id=command_id)
+        ids = [
+            edge.id if isinstance(edge, MemoryEdge) else checks.identifier("edge", edge)
+            for edge in checks.several("edges", edges)
+        ]
+        self._home.execute(RemoveEdges(ids=ids, reason=checks.note("reason", reason)), command_id=command_id)
 
     def save(self, path: str | Path) -> None:
         """Write memories and links to a JSON file, whole or not at all."""
@@ -373,16 +370,36 @@ class AgentMemory(MemoryReader):
     def __repr__(self) -> str:
         return f"AgentMemory({self.path!r}, memory_id={self.memory_id!r})"
 
-    def _add(self, drafts: list[NodeAdded], associate: bool, command_id: str | None) -> list[MemoryNode]:
+    def _add_many(
+        self,
+        items: Iterable[str | Mapping[str, Any]],
+        associate: bool | None,
+        command_id: str,
+        progress: Callable[[int], None] | None,
+    ) -> list[str]:
+        associate = self._auto_associate if associate is None else associate
+        ids: list[str] = []
+        drafts = (draft_of(item, self._decay_rate, self._limits) for item in checks.several("items", items))
+        for number, chunk in enumerate(chunks_of(drafts, self._with_vector_bytes)):
+            ids += self._add(chunk, associate, f"{command_id}/{number}")
+            if progress is not None:
+                progress(len(ids))
+        return ids
+
+    def _with_vector_bytes(self, event: NodeAdded | NodeRevised) -> int:
+        """How many bytes an event takes in the log, with the vector that the embedder makes for it."""
+        return size_bytes(event) + (0 if event.vector or self.embedder is None else 4 * self.embedder.dim)
+
+    def _add(self, drafts: list[NodeAdded], associate: bool, command_id: str | None) -> list[str]:
+        """Add nodes and return their ids."""
         derived = self._derived([draft.content if not draft.vector else "" for draft in drafts])
         policy = self._policy if associate and self._policy.k else None
         operation = AddNodes(nodes=drafts, derived=derived, space=self._home.space, associate=policy)
         receipt = self._home.execute(operation, command_id=command_id)
-        return self._added(receipt)
+        return [event.id for event in receipt.events if isinstance(event, NodeAdded)]
 
-    def _added(self, receipt: Receipt) -> list[MemoryNode]:
-        """The nodes that a command added, as they are now (forgotten ones, after a repeated command, are left out)."""
-        ids = [event.id for event in receipt.events if isinstance(event, NodeAdded)]
+    def _views(self, ids: list[str]) -> list[MemoryNode]:
+        """The nodes of these ids as they are now (those forgotten, after a repeated command, are left out)."""
         states, position = self._home.nodes(ids)
         return [MemoryNode._view(state, self._home, position) for state in states if state is not None]
 

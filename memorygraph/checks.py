@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import math
+import os
+import re
 from collections.abc import Iterable, Mapping
-from typing import Any, Final
+from pathlib import Path
+from typing import Any, Final, TypeVar
 
 import msgspec
 import numpy as np
@@ -13,7 +15,10 @@ import numpy as np
 from memorygraph.events.errors import ContentTooLongError, InputError, InvalidVectorError
 from memorygraph.events.types import Limits
 
+T = TypeVar("T")
 NAME_CHARS_MAX: Final = 512
+NOTE_CHARS_MAX: Final = 4096
+SHOWN_CHARS_MAX: Final = 100
 DECAY_RATE_MAX_H: Final = 1e8  # beyond ten thousand years
 
 
@@ -40,10 +45,11 @@ def tags(given: Iterable[str] | None, limits: Limits) -> tuple[str, ...]:
     if given is None:
         return ()
     if isinstance(given, str):
-        raise InputError(f"tags must be a list of texts; write tags=[{given!r}]")
-    unique = tuple(dict.fromkeys(given))
-    if not all(isinstance(tag, str) and tag for tag in unique):
-        raise InputError(f"tags must be non-empty texts, not {unique!r}")
+        raise InputError(f"tags must be a list of texts; write tags=[{shown(given)}]")
+    listed = list(several("tags", given))
+    if not all(isinstance(tag, str) and tag and not _SURROGATE.search(tag) for tag in listed):
+        raise InputError(f"tags must be non-empty texts, not {shown(listed)}")
+    unique = tuple(dict.fromkeys(listed))
     if len(unique) > limits.tags_max:
         raise ContentTooLongError(f"{len(unique)} tags are more than {limits.tags_max}", tags=len(unique))
     return unique
@@ -56,10 +62,10 @@ def metadata(given: Mapping[str, Any] | None, limits: Limits) -> dict[str, Any]:
     try:
         encoded = msgspec.msgpack.encode(dict(given))
         plain: dict[str, Any] = msgspec.msgpack.decode(encoded, type=dict[str, Any])
-        json.dumps(plain)
+        _require_plain(plain)
     except (TypeError, ValueError, OverflowError, RecursionError) as error:
         raise InputError(
-            f"metadata must map texts to numbers, texts, booleans, lists and maps: {error}", error=str(error)
+            f"metadata must map texts to finite numbers, texts, booleans, lists and maps: {error}", error=str(error)
         ) from error
     if len(encoded) > limits.metadata_bytes_max:
         raise ContentTooLongError(
@@ -72,8 +78,8 @@ def number(name: str, given: Any, low: float, high: float) -> float:
     """Return a finite number clipped to low..high (contract item 16)."""
     try:
         value = float(given)
-    except (TypeError, ValueError) as error:
-        raise InputError(f"{name} must be a number, not {given!r}") from error
+    except (TypeError, ValueError, OverflowError) as error:
+        raise InputError(f"{name} must be a number, not {shown(given)}") from error
     if math.isnan(value):
         raise InputError(f"{name} is not a number (NaN)")
     return min(high, max(low, value))
@@ -83,7 +89,7 @@ def decay_rate(given: Any) -> float:
     """Return a base stability in hours: positive, at most ten thousand years."""
     value = number("decay_rate", given, -math.inf, math.inf)
     if not 0 < value < DECAY_RATE_MAX_H:
-        raise InputError(f"decay_rate must be a positive number of hours, not {given!r}")
+        raise InputError(f"decay_rate must be a positive number of hours, not {shown(given)}")
     return value
 
 
@@ -97,9 +103,9 @@ def vector(given: Any) -> bytes:
         return b""
     try:
         with np.errstate(over="ignore", invalid="ignore"):
-            array = np.asarray(given, dtype="<f4")
+            array = np.asarray(given).astype("<f4", casting="same_kind", copy=False)
     except (TypeError, ValueError) as error:
-        raise InvalidVectorError(f"an embedding must be a list or array of numbers: {error}") from error
+        raise InvalidVectorError(f"an embedding must be a list or array of numbers: {one_line(error)}") from error
     if array.ndim != 1 or not array.size:
         raise InvalidVectorError(
             f"an embedding must have one dimension and at least one number; this has shape {array.shape}",
@@ -113,17 +119,32 @@ def vector(given: Any) -> bytes:
     return array.tobytes()
 
 
+def question(given: Any) -> bytes:
+    """Return a vector to search with."""
+    data = vector(given)
+    if not data:
+        raise InputError("there is no question; ask with a text or a vector")
+    return data
+
+
 def count(name: str, given: Any, low: int, high: int) -> int:
     """Return a whole number in low..high."""
     if isinstance(given, bool) or not isinstance(given, int | np.integer) or not low <= given <= high:
-        raise InputError(f"{name} must be a whole number from {low} to {high}, not {given!r}")
+        raise InputError(f"{name} must be a whole number from {low} to {high}, not {shown(given)}")
     return int(given)
 
 
 def identifier(name: str, given: Any) -> str:
-    """Return an id or name: a text of 1 to ``NAME_CHARS_MAX`` characters without control characters."""
-    if not isinstance(given, str) or not 0 < len(given) <= NAME_CHARS_MAX or not given.isprintable():
-        raise InputError(f"{name} must be a text of 1 to {NAME_CHARS_MAX} printable characters, not {given!r}")
+    """Return an id or name: a text of 1 to ``NAME_CHARS_MAX`` characters, on one line, without control characters."""
+    if not isinstance(given, str) or not 0 < len(given) <= NAME_CHARS_MAX or _UNPRINTABLE.search(given):
+        raise InputError(f"{name} must be a text of 1 to {NAME_CHARS_MAX} printable characters, not {shown(given)}")
+    return given
+
+
+def note(name: str, given: Any) -> str:
+    """Return a text of up to ``NOTE_CHARS_MAX`` characters, which may be empty."""
+    if not isinstance(given, str) or len(given) > NOTE_CHARS_MAX or _SURROGATE.search(given):
+        raise InputError(f"{name} must be a text of up to {NOTE_CHARS_MAX} characters, not {shown(given)}")
     return given
 
 
@@ -137,3 +158,51 @@ def session(given: Any) -> str | int | None:
     if isinstance(given, int) and not isinstance(given, bool) and -(2**63) <= given < 2**63:
         return given
     return optional_text("session", given)
+
+
+def several(name: str, given: Iterable[T]) -> Iterable[T]:
+    """Return what can be iterated over, but is neither a text nor a map."""
+    if isinstance(given, str | bytes | Mapping) or not isinstance(given, Iterable):
+        raise InputError(f"{name} must be a list, not {shown(given)}")
+    return given
+
+
+def path(name: str, given: Any) -> Path:
+    """Return the path of a file or folder."""
+    if not isinstance(given, str | os.PathLike) or not os.fspath(given) or "\0" in str(given):
+        raise InputError(f"{name} must be the path of a file or folder, not {shown(given)}")
+    return Path(given)
+
+
+def shown(given: object) -> str:
+    """Return what was given as one short line for a message."""
+    try:
+        text = one_line(repr(given))
+    except ValueError:  # an integer of thousands of digits
+        text = f"{type(given).__name__} of great length"
+    return text if len(text) <= SHOWN_CHARS_MAX else f"{text[: SHOWN_CHARS_MAX - 3]}..."
+
+
+def one_line(text: object) -> str:
+    """Return a text on one line."""
+    return " ".join(str(text).split())
+
+
+def _require_plain(value: Any) -> None:
+    """Look through decoded metadata for what JSON would lose: keys that are not texts, bytes, NaN and infinity."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            if not isinstance(key, str):
+                raise TypeError(f"the key {shown(key)} is not a text")
+            _require_plain(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            _require_plain(inner)
+    elif isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(f"{value} is not finite")
+    elif not (value is None or isinstance(value, str | int | float)):
+        raise TypeError(f"{shown(value)} is not one of these")
+
+
+_SURROGATE: Final = re.compile("[\ud800-\udfff]")
+_UNPRINTABLE: Final = re.compile("[\0-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")

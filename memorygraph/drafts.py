@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
+import msgspec
+from msgspec import Struct
+
 from memorygraph import checks
 from memorygraph.core.edge import MemoryEdge
-from memorygraph.core.node import MemoryNode
+from memorygraph.core.node import MemoryNode, revision
 from memorygraph.events.errors import InputError
-from memorygraph.events.records import NodeAdded
+from memorygraph.events.records import NodeAdded, NodeRevised
 from memorygraph.events.types import ConsolidationState, DecayFunction, EdgeType, Limits, MemoryType
 from memorygraph.times import to_us
 
@@ -36,15 +39,19 @@ _REMEMBER_FIELDS: Final = frozenset(
 )
 
 
-def draft_of(item: Mapping[str, Any], decay_rate: float, limits: Limits) -> NodeAdded:
+def draft_of(item: str | Mapping[str, Any], decay_rate: float, limits: Limits) -> NodeAdded:
     """Check what ``remember`` was given and return it as an event (without an id, unless one was chosen).
 
     Raises:
         InputError: an unknown field, or a value that cannot be used.
     """
-    unknown = sorted(set(item) - _REMEMBER_FIELDS)
+    if isinstance(item, str):
+        item = {"content": item}
+    if not isinstance(item, Mapping):
+        raise InputError(f"a memory must be a text or a dict of remember's arguments, not {checks.shown(item)}")
+    unknown = [name for name in item if name not in _REMEMBER_FIELDS]
     if unknown or "content" not in item:
-        problem = f"has an unknown field {unknown[0]!r}" if unknown else "has no content"
+        problem = f"has an unknown field {checks.shown(unknown[0])}" if unknown else "has no content"
         raise InputError(f"a memory {problem}; fields are {', '.join(sorted(_REMEMBER_FIELDS))}")
     get = item.get
     occurred_at, node_id = get("occurred_at"), get("node_id")
@@ -75,7 +82,9 @@ def turn_of(message: Mapping[str, Any], session: str | int | None) -> dict[str, 
         InputError: it has no role or no content.
     """
     if not isinstance(message, Mapping) or "content" not in message or "role" not in message:
-        raise InputError(f"a message needs 'role' and 'content', and may have 'name' and 'time'; this is {message!r}")
+        raise InputError(
+            f"a message needs 'role' and 'content', and may have 'name' and 'time'; this is {checks.shown(message)}"
+        )
     return {
         "content": message["content"],
         "speaker": message.get("name") or message["role"],
@@ -84,21 +93,51 @@ def turn_of(message: Mapping[str, Any], session: str | int | None) -> dict[str, 
     }
 
 
+def change_of(change: Mapping[str, Any], limits: Limits) -> NodeRevised:
+    """Return what ``revise_many`` was given for one memory as an event.
+
+    Raises:
+        InputError: it has no id, an unknown field, or a value that cannot be used.
+    """
+    if not isinstance(change, Mapping) or "id" not in change:
+        raise InputError(f"a change needs 'id' and the fields to replace; this is {checks.shown(change)}")
+    return revision(change["id"], {name: value for name, value in change.items() if name != "id"}, limits)
+
+
 def id_of(node: str | MemoryNode) -> str:
     """Return the id of a node, or the id itself."""
     return node.id if isinstance(node, MemoryNode) else node
 
 
 def edge_of(link: Sequence[Any] | Mapping[str, Any]) -> MemoryEdge:
-    """Return a link given as a tuple or a dict as an edge to add."""
+    """Return a link given as a tuple or a dict as an edge to add.
+
+    Raises:
+        InputError: it is not of that form, or a value cannot be used.
+    """
+    given: dict[str, Any] = {}
     if isinstance(link, Mapping):
-        link = [link["source"], link["target"], *(link.get(name, default) for name, default in _LINK_DEFAULTS)]
-    source, target, *rest = link
-    edge_type, weight, directed, metadata = rest + [default for _, default in _LINK_DEFAULTS[len(rest) :]]
-    return MemoryEdge(id_of(source), id_of(target), edge_type, weight, directed=directed, metadata=metadata)
+        given = dict(link)
+    elif isinstance(link, list | tuple) and len(link) <= len(_LINK_FIELDS):
+        given = dict(zip(_LINK_FIELDS, link, strict=False))
+    if not {"source", "target"} <= set(given) <= set(_LINK_FIELDS):
+        raise InputError(
+            f"a link is a tuple or dict of {', '.join(_LINK_FIELDS)}, at least the first two; "
+            f"this is {checks.shown(link)}"
+        )
+    fields = {"edge_type": EdgeType.ASSOCIATION, "weight": 0.8, **given}
+    return MemoryEdge(id_of(fields.pop("source")), id_of(fields.pop("target")), **fields)
 
 
-_LINK_DEFAULTS: Final = (("edge_type", EdgeType.ASSOCIATION), ("weight", 0.8), ("directed", True), ("metadata", None))
+_LINK_FIELDS: Final = ("source", "target", "edge_type", "weight", "directed", "metadata")
+
+
+def size_bytes(event: Struct) -> int:
+    """Return about how many bytes an item takes in the log."""
+    return len(_encode(event))
+
+
+_encode: Final = msgspec.msgpack.Encoder().encode
 
 
 def chunks_of(items: Iterable[T], size: Callable[[T], int]) -> Iterator[list[T]]:

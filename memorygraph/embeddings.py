@@ -90,7 +90,7 @@ class CallableEmbedder:
         self._fn = fn
         self.dim = checks.count("dim", dim, 1, 65_536)
         self.name = checks.identifier("name", name)
-        self.version = version
+        self.version = checks.note("version", version)
 
     def __call__(self, text: str) -> Vector:
         """Return the vector of a text, shape (dim,).
@@ -132,12 +132,21 @@ def embed_batch(embedder: Embedder, texts: Sequence[str]) -> list[bytes]:
 
 
 def space_of(embedder: Embedder) -> SpaceDeclared:
-    """Return the vector space that an embedder makes."""
+    """Return the vector space that an embedder makes.
+
+    Raises:
+        InputError: it is not an embedder.
+    """
+    if not isinstance(embedder, Embedder):
+        raise InputError(
+            f"an embedder is a callable with a dim, not {checks.shown(embedder)}; "
+            "wrap a function in CallableEmbedder(fn, dim)"
+        )
     return SpaceDeclared(
         space=1,
-        name=str(getattr(embedder, "name", type(embedder).__name__)),
-        version=str(getattr(embedder, "version", "")),
-        dim=int(embedder.dim),
+        name=checks.identifier("an embedder's name", getattr(embedder, "name", type(embedder).__name__)),
+        version=checks.note("an embedder's version", getattr(embedder, "version", "")),
+        dim=checks.count("an embedder's dim", embedder.dim, 1, 65_536),
         normalised=bool(getattr(embedder, "normalised", False)),
     )
 

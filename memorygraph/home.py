@@ -56,6 +56,14 @@ class Home:
         answer = self.engine.ask(GetNodes(ids=ids))
         return answer.value, answer.position
 
+    def vector(self, state: NodeState, position: int) -> bytes:
+        """Return the vector that a node had when it was read at a position, without its vector."""
+        question = GetNodes(ids=[state.id])
+        found: NodeState | None = self.engine.ask(question).value[0]
+        if found is None or found.version != state.version:
+            found = self.engine.at(position).ask(question).value[0]
+        return b"" if found is None else found.vector or b""
+
     def edge(self, edge_id: str) -> tuple[EdgeState, int]:
         """Return an edge's values and the position they are true at.
 

@@ -13,14 +13,16 @@ from typing import IO, TYPE_CHECKING, Any, Final, TypeVar
 
 import msgspec
 
+from memorygraph import checks
 from memorygraph.actors.commands import AddEdges, AddNodes, AllEdges, Describe, FindNodes
 from memorygraph.actors.engine import Engine
 from memorygraph.core.graph import edge_columns
-from memorygraph.drafts import chunks_of
+from memorygraph.drafts import chunks_of, size_bytes
 from memorygraph.events.errors import DamagedLog, ImportFormatError
 from memorygraph.events.frames import FrameHeader, fault_of, require_frame, whole_frame
 from memorygraph.events.records import NodeAdded, SpaceDeclared
 from memorygraph.events.stores import SegmentLog
+from memorygraph.events.stores.directory import named_errors
 from memorygraph.projections.frame import EdgeState, NodeState, parse_edge_id
 
 if TYPE_CHECKING:
@@ -65,13 +67,13 @@ def load(cls: type[M], path: str | Path, embedder: Embedder | None) -> M:
         nodes = [_node_from_json(node) for node in document["nodes"]]
         edges = [msgspec.convert(edge, EdgeState) for edge in document["edges"]]
         memory = cls(embedder=embedder, name=document["name"], language=document["language"])
-    except (KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise ImportFormatError(f"{path} is damaged: {error}", path=str(path)) from error
-    for chunk in chunks_of(nodes, lambda node: len(node.content) + len(node.vector)):
+    for chunk in chunks_of(nodes, size_bytes):
         memory._home.execute(AddNodes(nodes=chunk, space=space))
     # An id of the form position.ordinal told where the edge was made; here it is made anew.
     renamed = (msgspec.structs.replace(edge, id="") if parse_edge_id(edge.id) is not None else edge for edge in edges)
-    for links in chunks_of(renamed, lambda edge: len(edge.source_id) + len(edge.target_id)):
+    for links in chunks_of(renamed, size_bytes):
         memory._home.execute(AddEdges(edges=edge_columns(links)))
     memory._settle(memory._engine, embedder, memory.graph.embedding_dim, "")
     return memory
@@ -99,14 +101,14 @@ def import_log(path: str | Path, to: str | Path) -> None:
         DamagedLog: the file is damaged or continues another log; the store holds what came before.
     """
     try:
-        data = Path(path).read_bytes()
+        data = checks.path("path", path).read_bytes()
     except OSError as error:
         raise ImportFormatError(f"{path} cannot be read: {error.strerror}", path=str(path)) from error
     start = len(EXPORT_MAGIC) + 16
     if len(data) < start or data[: len(EXPORT_MAGIC)] != EXPORT_MAGIC:
         raise ImportFormatError(f"{path} is not a file that export wrote", path=str(path))
     memory_id = bytes(data[len(EXPORT_MAGIC) : start])
-    log = SegmentLog.open(to, memory_id=memory_id)
+    log = SegmentLog.open(checks.path("to", to), memory_id=memory_id)
     try:
         with log.lock() as head:
             for frame, header in _frames_in(memoryview(data), start, memory_id, path):
@@ -129,7 +131,7 @@ def _frames_in(
 
 def _read_json(path: str | Path) -> dict[str, Any]:
     try:
-        document = json.loads(Path(path).read_bytes())
+        document = json.loads(checks.path("path", path).read_bytes())
     except (OSError, ValueError, RecursionError) as error:
         raise ImportFormatError(f"{path} cannot be read as JSON: {error}", path=str(path)) from error
     if not isinstance(document, dict) or document.get("format") != JSON_FORMAT:
@@ -159,15 +161,16 @@ def _node_from_json(values: dict[str, Any]) -> NodeAdded:
 @contextlib.contextmanager
 def _replacing(path: str | Path) -> Iterator[IO[bytes]]:
     """Write to a new file beside ``path`` that takes its place when it is complete and on disk."""
-    target = Path(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        Path(name).replace(target)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+    target = checks.path("path", path)
+    with named_errors(str(target), "write the file"):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            Path(name).replace(target)
+        except BaseException:
+            Path(name).unlink(missing_ok=True)
+            raise

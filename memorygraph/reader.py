@@ -222,7 +222,9 @@ class MemoryReader:
     def _question(self, query: Any) -> tuple[str | None, bytes]:
         """Return the text and the vector to ask with (none from the hashing embedder, which knows no meaning)."""
         if not isinstance(query, str):
-            return None, checks.vector(query)
+            return None, checks.question(query)
+        if not query.strip():
+            raise InputError("the question is empty; ask with a text or a vector")
         text = checks.content(query, self._limits)
         if self.embedder is None or isinstance(self.embedder, HashingEmbedder):
             return text, b""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta, timezone, tzinfo
 
+from memorygraph import checks
 from memorygraph.events.errors import TimeFormatError
 
 TimeLike = datetime | float | int | str
@@ -25,15 +26,13 @@ def to_us(given: TimeLike) -> int:
     if isinstance(given, bool):
         raise _unreadable(given)
     if isinstance(given, int | float):
-        if not _YEARS_MIN_S <= given <= _YEARS_MAX_S:
-            raise _unreadable(given)
-        return round(given * 1_000_000)
+        return _in_range(round(given * 1_000_000) if abs(given) <= _YEARS_MAX_S else None, given)
     moment = _parsed(given) if isinstance(given, str) else given
     if not isinstance(moment, datetime):
         raise _unreadable(given)
     aware = moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
     delta = aware - datetime(1970, 1, 1, tzinfo=UTC)
-    return (delta.days * 86_400 + delta.seconds) * 1_000_000 + delta.microseconds
+    return _in_range((delta.days * 86_400 + delta.seconds) * 1_000_000 + delta.microseconds, given)
 
 
 def to_seconds(time_us: int) -> float:
@@ -55,14 +54,31 @@ def _parsed(text: str) -> datetime:
 
     try:
         # Parts that the text leaves out are taken from this day, not from today: the same text is the same time.
-        return parser.parse(text, default=datetime(1970, 1, 1, tzinfo=UTC))
-    except (ValueError, OverflowError, parser.UnknownTimezoneWarning) as error:
+        read = parser.parse(text, default=datetime(1970, 1, 1, tzinfo=UTC), tzinfos=_zone)
+        again = parser.parse(text, default=datetime(1972, 1, 1, tzinfo=UTC), tzinfos=_zone)
+    except (ValueError, OverflowError) as error:
         raise _unreadable(text) from error
+    if read != again:  # it names no year
+        raise _unreadable(text)
+    return read
+
+
+def _zone(name: str | None, offset_s: int | None) -> tzinfo:
+    """Return the zone that a text names. Letters such as EST mean different offsets in different places."""
+    if name is not None and offset_s is None:
+        raise ValueError(f"the time zone {name} has no offset")
+    return timezone(timedelta(seconds=offset_s or 0))
+
+
+def _in_range(time_us: int | None, given: object) -> int:
+    if time_us is None or not _YEARS_MIN_S * 1_000_000 <= time_us < (_YEARS_MAX_S + 1) * 1_000_000:
+        raise _unreadable(given)
+    return time_us
 
 
 def _unreadable(given: object) -> TimeFormatError:
     return TimeFormatError(
-        f"{given!r} cannot be read as a time; give a datetime, Unix seconds, or text such as "
+        f"{checks.shown(given)} cannot be read as a time; give a datetime, Unix seconds, or text such as "
         "'2023-05-08T13:56:00Z' or '1:56 pm on 8 May, 2023'",
-        given=repr(given),
+        given=checks.shown(given),
     )

@@ -276,14 +276,22 @@ class Frame:
 
 
 def find_edge(edges: View, names: dict[str, int], wanted: str) -> int | None:
-    """Return the row of a live edge by its chosen id (``names``) or by its birth; None if there is none."""
+    """Return the row of a live edge by its chosen id (``names``), or by its birth if it has none; else None."""
     row = names.get(wanted)
     if row is None:
         birth = parse_edge_id(wanted)
         row = None if birth is None else _edge_born(edges, birth)
-    if row is None or row >= edges.count or not edges.value("flags", row) & ALIVE:
+        if row is not None and (edges.value("extras", row) or NO_EDGE_EXTRAS).id:
+            return None
+    elif row >= edges.count:  # the name was given (again) after these edges were published
+        return next((row for row in _edges_named(edges, wanted) if edges.value("flags", row) & ALIVE), None)
+    if row is None or not edges.value("flags", row) & ALIVE:
         return None
     return row
+
+
+def _edges_named(edges: View, wanted: str) -> Iterable[int]:
+    return (row for row, extras in edges.objects("extras") if extras.id == wanted)
 
 
 def _edge_born(edges: View, birth: int) -> int | None:
@@ -310,4 +318,5 @@ def parse_edge_id(text: str) -> int | None:
         return None
     if len(text) > EDGE_ID_CHARS_MAX:
         return None
-    return int(position) << ORDINAL_BITS | int(ordinal)
+    birth = int(position) << ORDINAL_BITS | int(ordinal)
+    return birth if edge_id(birth) == text else None  # an edge has one name: 07.0 is not 7.0

@@ -15,7 +15,7 @@ import numpy as np
 from msgspec import UNSET
 
 from memorygraph.events import records as ev
-from memorygraph.events.errors import DamagedLog, MemoryGraphError
+from memorygraph.events.errors import DamagedLog
 from memorygraph.events.types import Partition
 from memorygraph.projections.adjacency import Adjacency
 from memorygraph.projections.frame import (
@@ -93,9 +93,9 @@ class GraphState:
         self.vectors: Table | None = None
         self.spaces: tuple[ev.SpaceDeclared, ...] = ()
         self.partitions: tuple[Partition, ...] = ()
+        self._partition_codes: dict[Partition, int] = {}
         self.edge_names: dict[str, int] = {}
         self.adjacency = Adjacency()
-        self.text_bytes = 0
         self._live_nodes = 0
         self._live_edges = 0
         self._time_us = 0
@@ -130,15 +130,15 @@ class GraphState:
         self._edge_ordinal = 0
         handlers = self._handlers
         try:
-            for ordinal, event in enumerate(events):
-                handlers[type(event)](event, position << ORDINAL_BITS | ordinal)
-        except MemoryGraphError:
-            raise
+            for birth, event in enumerate(events, position << ORDINAL_BITS):
+                handlers[type(event)](event, birth)
+            self.times_us.append(max(time_us, self.times_us[-1] if self.times_us else time_us))
+        except DamagedLog as error:
+            raise DamagedLog(f"{error} (position {position})", **{"position": position, **error.about}) from error
         except (KeyError, IndexError, ValueError, TypeError, OverflowError) as error:
             raise DamagedLog(
                 f"an event at position {position} does not fit the memory before it: {error!r}", position=position
             ) from error
-        self.times_us.append(max(time_us, self.times_us[-1] if self.times_us else time_us))
         self.position = position
 
     def publish(self) -> Frame:
@@ -170,11 +170,9 @@ class GraphState:
         self.vectors = Table({"node": "i4", "vector": ("<f4", event.dim)})
 
     def _node_added(self, event: ev.NodeAdded, birth: int) -> None:
-        row = self.interner.row(event.id)
-        is_new = row == self.nodes.count
-        if not is_new and self.nodes.value("alive", row):
-            raise DamagedLog(f"position {birth >> ORDINAL_BITS} adds the node {event.id!r} a second time", id=event.id)
+        row = self._new_row(event.id)
         created = self._time_us if event.recorded_us is None else event.recorded_us
+        has_extras = event.tags or event.metadata or event.speaker or event.source or event.session is not None
         values = (
             event.importance,
             event.emotional_valence,
@@ -182,7 +180,7 @@ class GraphState:
             event.decay_rate,
             created,
             created if event.occurred_us is None else event.occurred_us,
-            max(event.access_times_us, default=created),
+            event.access_times_us[-1] if event.access_times_us else created,
             birth,
             birth >> ORDINAL_BITS,
             event.access_count,
@@ -192,11 +190,11 @@ class GraphState:
             True,
             self._partition(event.partition),
             self._new_vector(row, event.vector) if event.vector else NO_ROW,
-            self._new_text(row, event.content, event.speaker) if event.content else NO_ROW,
-            _extras_of(event),
+            self.texts.append(row, event.content, event.speaker) if event.content else NO_ROW,
+            Extras(event.tags, event.metadata, event.speaker, event.session, event.source) if has_extras else None,
             event.access_times_us or None,
         )
-        if is_new:
+        if row == self.nodes.count:
             self.nodes.append(*values)
         else:
             for name, value in zip(_NODE_COLUMNS, values, strict=True):
@@ -225,7 +223,7 @@ class GraphState:
         self.nodes.set("version", row, birth >> ORDINAL_BITS)
 
     def _nodes_forgotten(self, event: ev.NodesForgotten, _: int) -> None:
-        rows = [self._row(node_id) for node_id in event.ids]
+        rows = [self._row(node_id) for node_id in dict.fromkeys(event.ids)]
         edges = self.edges.publish()
         for edge in self.adjacency.incident(edges, np.array(rows, dtype=np.int32)).tolist():
             self._kill_edge(edge)
@@ -293,10 +291,20 @@ class GraphState:
         for name in event.ids:
             self._kill_edge(self._edge_row(name))
 
+    def _new_row(self, node_id: str) -> int:
+        """Return the row of an id that is not in the graph."""
+        interner = self.interner
+        row = interner.rows.get(node_id)
+        if row is None:
+            return interner.add(node_id)
+        if row >= self.nodes.count or self.nodes.value("alive", row):
+            raise DamagedLog(f"the node {node_id!r} is added a second time", id=node_id)
+        return row
+
     def _row(self, node_id: str) -> int:
         row = self.interner.rows.get(node_id)
-        if row is None:
-            raise DamagedLog(f"an event names the node {node_id!r}, which was never added", id=node_id)
+        if row is None or not self.nodes.value("alive", row):
+            raise DamagedLog(f"an event names the node {node_id!r}, which is not in the graph", id=node_id)
         return row
 
     def _edge_row(self, name: str) -> int:
@@ -310,33 +318,23 @@ class GraphState:
         self._live_edges -= 1
 
     def _partition(self, partition: Partition) -> int:
-        try:
-            return self.partitions.index(partition)
-        except ValueError:
+        code = self._partition_codes.get(partition)
+        if code is None:
+            code = self._partition_codes[partition] = len(self.partitions)
             self.partitions = (*self.partitions, partition)
-            return len(self.partitions) - 1
+        return code
 
     def _new_vector(self, row: int, vector: bytes) -> int:
         if self.vectors is None or len(vector) != 4 * self.spaces[-1].dim:
             raise DamagedLog("a vector does not have the dimension of the memory's space", bytes=len(vector))
         return self.vectors.append(row, vector)
 
-    def _new_text(self, row: int, content: str, speaker: str | None) -> int:
-        self.text_bytes += content.__sizeof__()
-        return self.texts.append(row, content, speaker)
-
     def _retext(self, row: int, content: Any, speaker: str | None) -> None:
         """Give the node a new text row; the old one stays for older Frames."""
         text_row = self.nodes.value("text_row", row)
         if content is UNSET:
             content = "" if text_row == NO_ROW else self.texts.value("content", text_row)
-        self.nodes.set("text_row", row, self._new_text(row, content, speaker) if content else NO_ROW)
-
-
-def _extras_of(event: ev.NodeAdded) -> Extras | None:
-    if not (event.tags or event.metadata or event.speaker or event.source) and event.session is None:
-        return None
-    return Extras(event.tags, event.metadata, event.speaker, event.session, event.source)
+        self.nodes.set("text_row", row, self.texts.append(row, content, speaker) if content else NO_ROW)
 
 
 def _edge_extras_of(event: ev.EdgesAdded) -> Sequence[EdgeExtras | None]:

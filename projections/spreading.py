@@ -12,7 +12,7 @@ import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
-from memorygraph.projections.frame import NO_ROW, Frame
+from memorygraph.projections.frame import Frame
 
 ACTIVATION_MIN: Final = 0.01
 DECAY: Final = 0.6
@@ -21,18 +21,19 @@ Rows = NDArray[np.int32]
 
 
 class Activation(Struct, frozen=True):
-    """Where activation came to: node rows, activations (0..1), the row each best path came from (-1: a seed)."""
+    """Where activation came to: node rows, activations (0..1), and by level (rows reached, rows they came from)."""
 
     rows: Rows
     values: NDArray[np.float64]
-    parents: Rows
+    levels: list[tuple[Rows, Rows]]
 
     def path(self, row: int) -> list[int]:
         """Return the rows of the best path, seed first."""
-        parent_of = dict(zip(self.rows.tolist(), self.parents.tolist(), strict=True))
         path = [row]
-        while (parent := parent_of[path[-1]]) != NO_ROW and parent not in path:
-            path.append(parent)
+        for reached, origins in reversed(self.levels):
+            place = int(np.searchsorted(reached, path[-1]))
+            if place < len(reached) and reached[place] == path[-1]:
+                path.append(int(origins[place]))
         return path[::-1]
 
 
@@ -54,10 +55,10 @@ def spread(
         visible: which node rows may hold activation, shape (node rows,).
     """
     level = np.zeros(frame.nodes.count)
-    parents = np.full(frame.nodes.count, NO_ROW, dtype=np.int32)
-    level[seeds] = activations
+    level[seeds] = np.where(visible[seeds], activations, 0.0)
+    levels: list[tuple[Rows, Rows]] = []
     importance = frame.nodes.column("importance")
-    frontier = seeds[activations > 0]
+    frontier = seeds[level[seeds] > 0]
     for _ in range(hops):
         if not len(frontier):
             break
@@ -71,9 +72,9 @@ def spread(
         better = value > level[target]
         frontier = target[better]
         level[frontier] = value[better]
-        parents[frontier] = origin[better]
+        levels.append((frontier, origin[better]))
     rows = np.flatnonzero(level).astype(np.int32)
-    return Activation(rows, level[rows], parents[rows])
+    return Activation(rows, level[rows], levels)
 
 
 def _arcs(frame: Frame, frontier: Rows) -> tuple[Rows, Rows, NDArray[np.float64]]:

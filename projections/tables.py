@@ -20,6 +20,7 @@ CHUNK_BITS: Final = 12
 CHUNK_ROWS: Final = 1 << CHUNK_BITS
 CHUNK_MASK: Final = CHUNK_ROWS - 1
 FIRST_ROWS: Final = 16
+_INT_BYTES: Final = 32  # of a Python integer, as allocated
 
 Chunk = NDArray[Any] | None
 
@@ -108,8 +109,14 @@ class Table:
 
     def extend(self, *columns: Sequence[Any]) -> None:
         """Add rows given as columns of equal length."""
-        self._flush()
         total = len(columns[0])
+        if any(len(column) != total for column in columns):
+            raise ValueError(f"columns of unequal length: {[len(column) for column in columns]}")
+        if total == 1:
+            self._pending.append(tuple([column[0] for column in columns]))
+            return
+        if self._pending:
+            self._flush()
         done = 0
         while done < total:
             done += self._write(columns, done, total)
@@ -249,18 +256,15 @@ class Interner:
     def __init__(self) -> None:
         self.ids: list[str] = []
         self.rows: dict[str, int] = {}
-        self._text_bytes = 0
 
-    def row(self, node_id: str) -> int:
-        """Return the id's row, giving it one if it has none."""
-        row = self.rows.get(node_id)
-        if row is None:
-            row = self.rows[node_id] = len(self.ids)
-            self.ids.append(node_id)
-            self._text_bytes += sys.getsizeof(node_id)
+    def add(self, node_id: str) -> int:
+        """Give a new id the next row."""
+        row = self.rows[node_id] = len(self.ids)
+        self.ids.append(node_id)
         return row
 
     def size_bytes(self) -> int:
         """Return the bytes of the id texts, the list and the dictionary with its row numbers."""
-        numbers = 32 * len(self.ids)
-        return self._text_bytes + sys.getsizeof(self.ids) + sys.getsizeof(self.rows) + numbers
+        ids = self.ids.copy()  # readers may ask while the writer adds
+        numbers = _INT_BYTES * len(ids)
+        return sum(map(sys.getsizeof, ids)) + sys.getsizeof(self.ids) + sys.getsizeof(self.rows) + numbers

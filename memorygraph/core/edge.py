@@ -12,7 +12,7 @@ from memorygraph.actors.commands import StrengthenEdges
 from memorygraph.events.errors import FrozenViewError, InputError
 from memorygraph.events.types import LIMITS, EdgeType
 from memorygraph.home import Home
-from memorygraph.projections.frame import EdgeState, edge_id
+from memorygraph.projections.frame import EdgeState, edge_id, parse_edge_id
 
 
 class MemoryEdge:
@@ -47,7 +47,7 @@ class MemoryEdge:
         self._position: int | None = None
         self._birth: int | None = None
         self._state = EdgeState(
-            id="" if edge_id is None else checks.identifier("edge_id", edge_id),
+            id="" if edge_id is None else _chosen_id(edge_id),
             source_id=checks.identifier("source_id", source_id),
             target_id=checks.identifier("target_id", target_id),
             edge_type=EdgeType.of(edge_type).code,
@@ -185,15 +185,28 @@ class MemoryEdge:
             )
         self._state = msgspec.structs.replace(self._state, **{name: _CHECKS[name](value)})
 
+    def _draft(self) -> EdgeState:
+        """The values to add; an id that told where the edge was made is left behind."""
+        state = self._now()
+        return state if parse_edge_id(state.id) is None else msgspec.structs.replace(state, id="")
+
     def _added_to(self, home: Home, birth: int) -> None:
-        """From now on read through to the graph."""
-        self._home = home
-        self._birth = birth
+        """From now on read through to the graph; a view stays what it is."""
+        if self._position is None:
+            self._home = home
+            self._birth = birth
 
 
 def _with_home(home: Home, name: str) -> tuple[EdgeState, Home, int]:
     state, position = home.edge(name)
     return state, home, position
+
+
+def _chosen_id(given: Any) -> str:
+    name = checks.identifier("edge_id", given)
+    if parse_edge_id(name) is not None:
+        raise InputError(f"edge_id {name!r} has the form of ids that the memory gives; choose another")
+    return name
 
 
 _CHECKS: dict[str, Any] = {

@@ -23,8 +23,8 @@ from memorygraph.actors.commands import (
 from memorygraph.actors.local import LocalEngine
 from memorygraph.core.edge import MemoryEdge
 from memorygraph.core.node import MemoryNode, revision
-from memorygraph.events.errors import NodeNotFoundError
-from memorygraph.events.records import EdgesAdded, Event
+from memorygraph.events.errors import InputError, NodeNotFoundError
+from memorygraph.events.records import EdgesAdded, Event, SpaceDeclared
 from memorygraph.events.stores.memory import MemoryLog
 from memorygraph.events.types import MemoryType
 from memorygraph.home import Home
@@ -33,6 +33,7 @@ from memorygraph.projections.recall import Filters
 from memorygraph.stats import MemoryStats, stats_of
 
 PAGE: int = 4096
+_DIRECTIONS = ("both", "out", "in")
 
 
 class SearchResult(NamedTuple):
@@ -53,9 +54,15 @@ class MemoryGraph:
     """
 
     def __init__(self, embedding_dim: int = 768, name: str = "memory_graph", *, home: Home | None = None) -> None:
-        self.embedding_dim = checks.count("embedding_dim", embedding_dim, 1, 65_536)
-        self.name = name
+        self._embedding_dim = checks.count("embedding_dim", embedding_dim, 1, 65_536)
+        self.name = checks.note("name", name)
         self._home = home or Home(LocalEngine(MemoryLog(), name=name))
+
+    @property
+    def embedding_dim(self) -> int:
+        """The length of its vectors; before the first one, the length that is expected."""
+        space: SpaceDeclared | None = self._home.engine.ask(Describe()).value.space
+        return self._embedding_dim if space is None else space.dim
 
     def add_node(self, node: MemoryNode, *, command_id: str | None = None) -> str:
         """Add a node and return its id; from then on the object reads through to the graph.
@@ -88,7 +95,7 @@ class MemoryGraph:
         """Add edges, all or none. At most 8 MiB in one call."""
         if not edges:
             return
-        states = [edge._state for edge in edges]
+        states = [edge._draft() for edge in edges]
         receipt = self._home.execute(AddEdges(edges=edge_columns(states)), command_id=command_id)
         first = receipt.position << ORDINAL_BITS
         for ordinal, edge in enumerate(edges):
@@ -100,7 +107,7 @@ class MemoryGraph:
         Raises:
             NodeNotFoundError: there is no such node.
         """
-        state, position = self._home.node(node_id)
+        state, position = self._home.node(checks.identifier("id", node_id))
         return MemoryNode._view(state, self._home, position)
 
     def get_node_safe(self, node_id: str) -> MemoryNode | None:
@@ -116,7 +123,7 @@ class MemoryGraph:
         Raises:
             EdgeNotFoundError: there is no such edge.
         """
-        state, position = self._home.edge(edge_id)
+        state, position = self._home.edge(checks.identifier("id", edge_id))
         return MemoryEdge._view(state, self._home, position)
 
     def get_edges_between(self, source_id: str, target_id: str) -> list[MemoryEdge]:
@@ -129,7 +136,8 @@ class MemoryGraph:
         Raises:
             NodeNotFoundError: there is no such node.
         """
-        self._home.execute(ForgetNodes(ids=[node_id], reason="removed"), command_id=command_id)
+        operation = ForgetNodes(ids=[checks.identifier("id", node_id)], reason="removed")
+        self._home.execute(operation, command_id=command_id)
 
     def remove_edge(self, edge_id: str, *, command_id: str | None = None) -> None:
         """Remove an edge, undirected ones from both ends.
@@ -137,7 +145,7 @@ class MemoryGraph:
         Raises:
             EdgeNotFoundError: there is no such edge.
         """
-        self._home.execute(RemoveEdges(ids=[edge_id]), command_id=command_id)
+        self._home.execute(RemoveEdges(ids=[checks.identifier("id", edge_id)]), command_id=command_id)
 
     def update_node_embedding(self, node_id: str, embedding: Any, *, command_id: str | None = None) -> None:
         """Give a node another vector."""
@@ -150,7 +158,9 @@ class MemoryGraph:
         Raises:
             NodeNotFoundError: there is no such node.
         """
-        answer = self._home.engine.ask(NodeEdges(id=node_id, direction=direction))
+        if direction not in _DIRECTIONS:
+            raise InputError(f"direction must be one of {', '.join(_DIRECTIONS)}, not {checks.shown(direction)}")
+        answer = self._home.engine.ask(NodeEdges(id=checks.identifier("id", node_id), direction=direction))
         return [MemoryEdge._view(state, self._home, answer.position) for state in answer.value]
 
     def neighbors(self, node_id: str, direction: str = "both") -> list[str]:
@@ -194,7 +204,7 @@ class MemoryGraph:
             memory_type=None if memory_type is None else MemoryType.of(memory_type).code, tags=checks.tags(tags, limits)
         )
         asked = Similar(
-            vector=checks.vector(query),
+            vector=checks.question(query),
             k=checks.count("k", k, 1, limits.k_max),
             threshold=checks.number("threshold", threshold, -1.0, math.inf),
             filters=filters,

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import textwrap
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple, Self
 
 import msgspec
@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from memorygraph import checks
-from memorygraph.actors.commands import GetNodes, ReinforceNodes, ReviseNodes
-from memorygraph.events.errors import FrozenViewError
+from memorygraph.actors.commands import ReinforceNodes, ReviseNodes
+from memorygraph.events.errors import ExpectationFailed, FrozenViewError, InputError
 from memorygraph.events.ports import RandomIds
 from memorygraph.events.records import NodeAdded, NodeRevised
 from memorygraph.events.types import LIMITS, ConsolidationState, DecayFunction, Limits, MemoryType, Partition
@@ -28,6 +28,8 @@ from memorygraph.projections.retention import retention, stability_s
 from memorygraph.times import TimeLike, to_seconds, to_us
 
 _IDS = RandomIds()
+_OCCURRED_GIVEN = -1  # as the birth of a built node: its event time was given
+EDITS_MAX = 6
 
 
 class TemporalInfo(NamedTuple):
@@ -109,7 +111,7 @@ class MemoryNode:
             session=checks.session(session),
             source=checks.optional_text("source", source),
             partition=Partition(),
-            birth=0 if occurred_at is None else -1,  # of a built node: whether its event time was given
+            birth=0 if occurred_at is None else _OCCURRED_GIVEN,
             version=0,
             vector=checks.vector(embedding),
         )
@@ -299,8 +301,8 @@ class MemoryNode:
         vector = state.vector
         if vector is None:  # a view from a long list, which carries no vectors
             assert self._home is not None
-            found = self._home.engine.ask(GetNodes(ids=[state.id])).value[0]
-            vector = b"" if found is None else found.vector
+            assert self._position is not None
+            vector = self._home.vector(state, self._position)
         return np.frombuffer(vector, dtype="<f4") if vector else None
 
     @embedding.setter
@@ -334,15 +336,15 @@ class MemoryNode:
 
     def add_tag(self, tag: str) -> MemoryNode:
         """Add a label. Return the new view (a built node: itself)."""
-        return self._change(tags=[*self._now().tags, tag])
+        return self._change(lambda state: {"tags": [*state.tags, tag]})
 
     def remove_tag(self, tag: str) -> MemoryNode:
         """Take a label away, if it has it. Return the new view (a built node: itself)."""
-        return self._change(tags=[kept for kept in self._now().tags if kept != tag])
+        return self._change(lambda state: {"tags": [kept for kept in state.tags if kept != tag]})
 
     def set_meta(self, key: str, value: Any) -> MemoryNode:
         """Set one value of its metadata. Return the new view (a built node: itself)."""
-        return self._change(metadata={**self._now().metadata, key: value})
+        return self._change(lambda state: {"metadata": {**state.metadata, key: value}})
 
     def to_dict(self) -> dict[str, Any]:
         """Return its values as plain data for JSON (without the vector)."""
@@ -369,7 +371,10 @@ class MemoryNode:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, MemoryNode):
             return NotImplemented
-        return self.id == other.id and self._now() == other._now()
+        mine, theirs = self._now(), other._now()
+        if None in (mine.vector, theirs.vector):  # a view from a long list, which carries no vectors
+            mine, theirs = msgspec.structs.replace(mine, vector=None), msgspec.structs.replace(theirs, vector=None)
+        return mine == theirs
 
     def __hash__(self) -> int:
         return hash(self.id)
@@ -386,13 +391,28 @@ class MemoryNode:
         self._set(**{name: value})
 
     def _set(self, **fields: Any) -> None:
-        self._state = msgspec.structs.replace(self._state, **_checked_fields(fields, LIMITS))
+        checked = _checked_fields(fields, LIMITS)
+        if "occurred_us" in checked:
+            is_given = checked["occurred_us"] is not None
+            checked["birth"] = _OCCURRED_GIVEN if is_given else 0
+            checked["occurred_us"] = checked["occurred_us"] if is_given else self._state.created_us
+        self._state = msgspec.structs.replace(self._state, **checked)
 
-    def _change(self, **fields: Any) -> MemoryNode:
-        if self._home is None:
-            self._set(**fields)
+    def _change(self, edit: Callable[[NodeState], dict[str, Any]]) -> MemoryNode:
+        """Edit the fields as they are in the memory now; an edit of somebody else's meanwhile is not overwritten."""
+        home = self._home
+        if home is None:
+            self._set(**edit(self._state))
             return self
-        self._home.execute(ReviseNodes(changes=[revision(self.id, fields, self._home.limits)]))
+        for attempts_left in reversed(range(EDITS_MAX)):
+            state, _ = home.node(self.id)
+            change = revision(self.id, edit(state), home.limits)
+            try:
+                home.execute(ReviseNodes(changes=[change], expected=[state.version]))
+                break
+            except ExpectationFailed:
+                if not attempts_left:
+                    raise
         return self._renewed()
 
     def _renewed(self) -> MemoryNode:
@@ -401,12 +421,13 @@ class MemoryNode:
         return MemoryNode._view(state, self._home, position)
 
     def _added_to(self, home: Home) -> None:
-        """From now on read through to the graph."""
-        self._home = home
+        """From now on read through to the graph; a view stays what it is."""
+        if self._position is None:
+            self._home = home
 
     def _event(self, limits: Limits) -> NodeAdded:
         """The event that adds this node."""
-        state = self._now()
+        state, embedding = self._now(), self.embedding
         if state.content:
             checks.content(state.content, limits)
         return NodeAdded(
@@ -425,7 +446,7 @@ class MemoryNode:
             speaker=state.speaker,
             session=state.session,
             source=state.source,
-            vector=state.vector or b"",
+            vector=b"" if embedding is None else embedding.tobytes(),
         )
 
 
@@ -433,17 +454,17 @@ def revision(node_id: str, fields: Mapping[str, Any], limits: Limits) -> NodeRev
     """Return the event that replaces fields of a node, checked.
 
     Raises:
-        InputError: an unknown field, or a value that cannot be used.
+        InputError: no field, an unknown one, or a value that cannot be used.
     """
-    return NodeRevised(id=node_id, **_checked_fields(fields, limits))
+    if not fields:
+        raise InputError("revise needs at least one field to change, such as content=...")
+    return NodeRevised(id=checks.identifier("id", node_id), **_checked_fields(fields, limits))
 
 
 def _checked_fields(fields: Mapping[str, Any], limits: Limits) -> dict[str, Any]:
     unknown = sorted(set(fields) - _ASSIGNABLE)
     if unknown:
-        raise FrozenViewError(
-            f"a memory has no field {unknown[0]!r} to revise; it has {', '.join(sorted(_ASSIGNABLE))}"
-        )
+        raise InputError(f"a memory has no field {unknown[0]!r} to revise; it has {', '.join(sorted(_ASSIGNABLE))}")
     checked: dict[str, Any] = {}
     for name, value in fields.items():
         stored, check = _FIELDS[name]

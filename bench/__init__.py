@@ -1,0 +1,1 @@
+"""Benchmarks: ``python -m bench.memory`` measures this package, beside the older one where it is installed."""

@@ -1,0 +1,197 @@
+"""The segment store's directory: telling whose it is, and making it so that a crash leaves nothing half made.
+
+``MEMORY`` is written last, by rename. A directory without it that holds nothing but our own first files was being
+made when its maker died; the next one to open it for writing finishes it, and keeps what it holds.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from memorygraph.events.disk import Disk, is_full
+from memorygraph.events.errors import DamagedLog, DiskFull, ForeignStore, NewerFormat, StoreError, StoreNotFound
+from memorygraph.events.frames import NO_CHAIN
+from memorygraph.events.ports import Clock
+from memorygraph.events.stores.segment_file import OpenFile, SegmentFile, SegmentHeader, write_all
+
+FORMAT: Final = "memorygraph"
+VERSION: Final = 1
+
+_MEMORY: Final = "MEMORY"
+_LOCK: Final = "lock"
+_LOG: Final = "log"
+_OURS: Final = frozenset({_MEMORY, f"{_MEMORY}.tmp", _LOCK, _LOG})
+_SEGMENT_NAME: Final = re.compile(r"(\d{20})\.seg")
+_LOG_NAME: Final = re.compile(r"\d{20}\.seg(\.tmp|\.torn-\d+(-\d+)?)?")
+
+
+class MemoryFile(msgspec.Struct, frozen=True):
+    """The content of ``MEMORY``; ``memory_id`` is 32 hexadecimal digits."""
+
+    format: str
+    version: int
+    memory_id: str = ""
+    created_us: int = 0
+
+
+def named(error: OSError, path: str, doing: str) -> StoreError:
+    """Make a ``DiskFull`` or ``StoreError`` that says what could not be done."""
+    cls = DiskFull if is_full(error) else StoreError
+    return cls(f"{path}: cannot {doing}: {error.strerror or error}", path=path)
+
+
+@contextmanager
+def named_errors(path: str, doing: str) -> Iterator[None]:
+    """Turn an ``OSError`` into a ``DiskFull`` or ``StoreError`` that says what could not be done."""
+    try:
+        yield
+    except OSError as error:
+        raise named(error, path, doing) from error
+
+
+class StoreDirectory:
+    """The names in a store's directory, and its identity."""
+
+    def __init__(self, disk: Disk, path: str | os.PathLike[str]) -> None:
+        self.disk = disk
+        self.path = str(Path(path).absolute())
+        self.log_path = f"{self.path}/{_LOG}"
+        self.memory_id = b""  # known once identified
+
+    def segment_path(self, first: int) -> str:
+        """Give the path of the segment whose first record has that position."""
+        return f"{self.log_path}/{first:020d}.seg"
+
+    def has_segment(self, first: int) -> bool:
+        """Say whether there is a segment that starts at that position."""
+        return self.disk.exists(self.segment_path(first))
+
+    def open_segment(self, first: int, *, write: bool) -> SegmentFile:
+        """Open the segment that starts at that position.
+
+        Raises:
+            DamagedLog: it is missing, or its header is damaged or another segment's.
+            StoreError: the disk cannot open or read it.
+        """
+        file = SegmentFile.open(self.disk, self.segment_path(first), write=write)
+        if file.header.first != first or self.memory_id not in {b"", file.header.memory_id}:
+            raise DamagedLog(f"{file.path}: this segment belongs elsewhere", where=file.path, position=first)
+        return file
+
+    def segment_firsts(self) -> tuple[int, ...]:
+        """List the first positions of the segments that are there, rising."""
+        with named_errors(self.log_path, "list the log's segments"):
+            names = self.disk.listdir(self.log_path)
+        return tuple(int(match[1]) for match in map(_SEGMENT_NAME.fullmatch, names) if match)
+
+    def log_sizes_bytes(self) -> int:
+        """Sum the lengths of all files of the log."""
+        with named_errors(self.log_path, "measure the log"):
+            names = self.disk.listdir(self.log_path)
+            files = (OpenFile(self.disk, self.disk.open(f"{self.log_path}/{name}", write=False)) for name in names)
+            return sum(self.disk.size_bytes(file.fd) for file in files)
+
+    def open_lock(self) -> OpenFile:
+        """Open the file that writers lock."""
+        with named_errors(self.path, "open the lock file"):
+            return OpenFile(self.disk, self.disk.create(f"{self.path}/{_LOCK}", truncate=False))
+
+    def sync_names(self) -> None:
+        """Make the names of the store and of its segments durable."""
+        self.disk.sync_directory(self.log_path)
+        self.disk.sync_directory(self.path)
+
+    def identify(self, *, create: bool, memory_id: bytes | None, clock: Clock) -> bytes:
+        """Give the id of the memory in this directory, making or finishing the store if it may be made.
+
+        Raises:
+            StoreNotFound: there is none, and ``create`` is False.
+            ForeignStore: something else is there, or another memory than ``memory_id``.
+            NewerFormat: a newer release made it.
+            DiskFull, StoreError: the directory cannot be read or made.
+        """
+        with named_errors(self.path, "open the memory"):
+            names = self._names()
+            if _MEMORY not in names:
+                self._require_ours(names)
+                if not create:
+                    raise StoreNotFound(f"{self.path}: there is no memory here", path=self.path)
+                self._make(memory_id or os.urandom(16), clock)
+            found = self._read_memory_file()
+        if memory_id not in {None, found}:
+            raise ForeignStore(f"{self.path}: holds another memory ({found.hex()})", path=self.path)
+        self.memory_id = found
+        return found
+
+    def _names(self) -> list[str]:
+        try:
+            return self.disk.listdir(self.path)
+        except FileNotFoundError:
+            return []
+        except NotADirectoryError as error:
+            raise ForeignStore(f"{self.path}: is a file, not a memory's directory", path=self.path) from error
+
+    def _require_ours(self, names: list[str]) -> None:
+        foreign = sorted(set(names) - _OURS)
+        if not foreign and _LOG in names:
+            foreign = [name for name in self.disk.listdir(self.log_path) if not _LOG_NAME.fullmatch(name)]
+        if foreign:
+            raise ForeignStore(
+                f"{self.path}: is not a memory and not empty (it holds {foreign[0]!r}); choose a new directory",
+                path=self.path,
+            )
+
+    def _make(self, memory_id: bytes, clock: Clock) -> None:
+        self._make_directories()
+        lock = self.open_lock()
+        self.disk.lock(lock.fd)  # released with the file; two who make the same store do it one after the other
+        if _MEMORY in self.disk.listdir(self.path):
+            return
+        self.disk.mkdir(self.log_path)
+        firsts = self.segment_firsts()
+        if firsts:
+            memory_id = self.open_segment(firsts[0], write=False).header.memory_id
+        else:
+            SegmentFile.create(self.disk, self.segment_path(1), SegmentHeader(memory_id, 1, 1, NO_CHAIN))
+        self.sync_names()
+        self._write_memory_file(MemoryFile(FORMAT, VERSION, memory_id.hex(), clock.now_us()))
+
+    def _make_directories(self) -> None:
+        """Make the directory and its missing parents, each name durable before what is in it."""
+        path = Path(self.path)
+        for directory in [*reversed(path.parents), path]:
+            if directory == path or not self.disk.exists(str(directory)):
+                self.disk.mkdir(str(directory))
+                self.disk.sync_directory(str(directory.parent))
+
+    def _write_memory_file(self, content: MemoryFile) -> None:
+        path = f"{self.path}/{_MEMORY}"
+        file = OpenFile(self.disk, self.disk.create(f"{path}.tmp"))
+        write_all(self.disk, file.fd, msgspec.json.format(msgspec.json.encode(content), indent=2) + b"\n", 0)
+        self.disk.sync(file.fd)
+        self.disk.rename(f"{path}.tmp", path)
+        self.disk.sync_directory(self.path)
+
+    def _read_memory_file(self) -> bytes:
+        file = OpenFile(self.disk, self.disk.open(f"{self.path}/{_MEMORY}", write=False))
+        data = self.disk.pread(file.fd, 1 << 16, 0)
+        memory_id = b""
+        with suppress(ValueError, RecursionError):  # the ways in which bytes can fail to be such a file
+            content = msgspec.json.decode(data, type=MemoryFile)
+            if content.format == FORMAT and content.version > VERSION:
+                raise NewerFormat(
+                    f"{self.path}: written in format {content.version} by a newer release; update memorygraph",
+                    path=self.path,
+                    version=content.version,
+                )
+            memory_id = bytes.fromhex(content.memory_id) if content.format == FORMAT else b""
+        if len(memory_id) != 16:  # noqa: PLR2004 - bytes of a memory id
+            raise ForeignStore(f"{self.path}: its MEMORY file is not one of ours", path=self.path)
+        return memory_id

@@ -1,0 +1,268 @@
+"""One file of the segment store: its header, reading frames from it, and writing into its zero-filled end.
+
+A file is open as long as somebody refers to its object: readers take no lock, so a descriptor must not be closed (and
+its number given to another file) while a reader is between two reads.
+"""
+
+from __future__ import annotations
+
+import errno
+from bisect import bisect_right
+from collections.abc import Iterator
+from contextlib import suppress
+from operator import itemgetter
+from struct import Struct
+from typing import Final, NamedTuple
+
+from crc32c import crc32c
+
+from memorygraph.events.disk import Disk
+from memorygraph.events.errors import DamagedLog, StoreError
+from memorygraph.events.frames import (
+    HEADER_BYTES,
+    MAGIC,
+    MEMORY_ID_AT,
+    FrameHeader,
+    claimed_bytes,
+    fault_of,
+    whole_frame,
+)
+
+SEGMENT_MAGIC: Final = b"MGSEG1\0\0"
+SEGMENT_HEADER_BYTES: Final = 128
+
+_HEADER: Final = Struct("<8s16sQI32s56s")
+_CRC: Final = Struct("<I")
+_FILL_BYTES_MIN: Final = 16 << 10
+_FILL_BYTES_MAX: Final = 1 << 20
+_WINDOW_BYTES_MIN: Final = 16 << 10
+_WINDOW_BYTES_MAX: Final = 1 << 20
+_WAYPOINT_BYTES: Final = 32 << 10
+
+
+class SegmentHeader(NamedTuple):
+    """What the first 128 bytes of a segment say: whose it is, and the log's state before its first frame."""
+
+    memory_id: bytes
+    first: int
+    epoch: int
+    chain_before: bytes
+
+
+def encode_header(header: SegmentHeader) -> bytes:
+    """Encode a segment's header."""
+    fields = _HEADER.pack(SEGMENT_MAGIC, *header, b"")
+    return fields + _CRC.pack(crc32c(fields))
+
+
+def decode_header(data: bytes, where: str) -> SegmentHeader:
+    """Decode a segment's header.
+
+    Raises:
+        DamagedLog: the bytes are not one.
+    """
+    fields = data[: _HEADER.size]
+    if len(data) < SEGMENT_HEADER_BYTES or data[_HEADER.size : SEGMENT_HEADER_BYTES] != _CRC.pack(crc32c(fields)):
+        raise DamagedLog(f"{where}: the segment's header fails its checksum", where=where)
+    magic, memory_id, first, epoch, chain_before, _ = _HEADER.unpack(fields)
+    if magic != SEGMENT_MAGIC:
+        raise DamagedLog(f"{where}: this is not a log segment", where=where)
+    return SegmentHeader(memory_id, first, epoch, chain_before)
+
+
+class OpenFile:
+    """A descriptor that is closed when the last one who holds this object lets go."""
+
+    __slots__ = ("disk", "fd")
+
+    def __init__(self, disk: Disk, fd: int) -> None:
+        self.disk = disk
+        self.fd = fd
+
+    def __del__(self) -> None:
+        if self.fd >= 0:
+            with suppress(OSError):  # nobody can act on it here, and what must last was synced
+                self.disk.close(self.fd)
+
+    def release(self) -> int:
+        """Give the descriptor away; the object no longer closes it."""
+        fd, self.fd = self.fd, -1
+        return fd
+
+
+class SegmentFile(OpenFile):
+    """An open segment."""
+
+    __slots__ = ("_fill_end", "_waypoints", "header", "path")
+
+    def __init__(self, disk: Disk, fd: int, path: str, header: SegmentHeader) -> None:
+        super().__init__(disk, fd)
+        self.path = path
+        self.header = header
+        self._fill_end = 0  # up to here the file is known to be allocated
+        # Some frames' (offset, position), so that a read need not start at the first frame. Readers in several threads
+        # add to it: an entry is one append, and one that comes twice or late does no harm.
+        self._waypoints = [(SEGMENT_HEADER_BYTES, header.first)]
+
+    @classmethod
+    def open(cls, disk: Disk, path: str, *, write: bool) -> SegmentFile:
+        """Open an existing segment.
+
+        Raises:
+            DamagedLog: the file is missing or its header is damaged.
+            StoreError: the file cannot be opened or read.
+        """
+        try:
+            file = OpenFile(disk, disk.open(path, write=write))
+            header = decode_header(disk.pread(file.fd, SEGMENT_HEADER_BYTES, 0), path)
+        except FileNotFoundError as error:
+            raise DamagedLog(f"{path}: this segment of the log is missing", where=path) from error
+        except OSError as error:
+            raise StoreError(f"{path}: cannot be opened: {error.strerror}", where=path) from error
+        return cls(disk, file.release(), path, header)
+
+    @classmethod
+    def create(cls, disk: Disk, path: str, header: SegmentHeader) -> SegmentFile:
+        """Make a segment that is whole under its name or not there at all; the caller syncs its directory."""
+        temporary = f"{path}.tmp"
+        try:
+            file = cls(disk, disk.create(temporary), path, header)
+            file.write(encode_header(header).ljust(_FILL_BYTES_MIN, b"\0"), 0)
+            file.sync()
+            disk.rename(temporary, path)
+        except OSError:
+            with suppress(OSError):  # the first error is the one to report; the next attempt overwrites the file
+                disk.unlink(temporary)
+            raise
+        return file
+
+    # -- reading -------------------------------------------------------------------------------------------------
+
+    def read(self, size_bytes: int, offset: int) -> bytes:
+        """Read up to that many bytes; fewer at the end of the file.
+
+        Raises:
+            StoreError: the disk cannot read them.
+        """
+        try:
+            return self.disk.pread(self.fd, size_bytes, offset)
+        except OSError as error:
+            where = f"{self.path} at byte {offset}"
+            raise StoreError(f"{where}: cannot be read: {error.strerror}", where=where) from error
+
+    def frames(self, offset: int, position: int) -> Iterator[tuple[FrameHeader, memoryview, int]]:
+        """Give (header, bytes, offset) of the whole frames from ``offset`` on, where ``position`` starts.
+
+        It ends at the first place where no whole frame of the next position is: the tail, or damage.
+        """
+        window, start, want_bytes = b"", offset, _WINDOW_BYTES_MIN
+        while True:
+            header = whole_frame(window, offset - start, self.header.memory_id)
+            if header is None:
+                needed_bytes = claimed_bytes(window, offset - start)
+                fresh = self._beyond(window, start, offset, max(want_bytes, needed_bytes), needed_bytes)
+                if not fresh:
+                    return
+                window, start, want_bytes = fresh, offset, min(want_bytes * 2, _WINDOW_BYTES_MAX)
+            elif header.first != position:
+                return
+            else:
+                self.passed(position, offset)
+                size_bytes = header.size_bytes
+                yield header, memoryview(window)[offset - start : offset - start + size_bytes], offset
+                offset += size_bytes
+                position += header.record_count
+
+    def _beyond(self, window: bytes, start: int, offset: int, size_bytes: int, needed_bytes: int) -> bytes:
+        """Read on at ``offset`` if the window ends before the bytes needed there and the file has more of them."""
+        have_bytes = start + len(window) - offset
+        if have_bytes >= needed_bytes:
+            return b""
+        fresh = self.read(size_bytes, offset)
+        return fresh if len(fresh) > have_bytes else b""
+
+    def passed(self, position: int, offset: int) -> None:
+        """Remember where the frame that starts at ``position`` is, if the one remembered last is far behind."""
+        if offset >= self._waypoints[-1][0] + _WAYPOINT_BYTES:
+            self._waypoints.append((offset, position))
+
+    def waypoint(self, position: int) -> tuple[int, int]:
+        """Give (offset, position) of a known frame at or before ``position``, which is not before the segment."""
+        at = bisect_right(self._waypoints, position, key=itemgetter(1)) - 1
+        while self._waypoints[at][1] > position:
+            at -= 1
+        return self._waypoints[at]
+
+    def find_frame(self, offset: int, after_position: int) -> tuple[int, FrameHeader] | None:
+        """Find the first whole frame of this memory at or behind ``offset`` that starts after ``after_position``."""
+        while True:
+            window = self.read(_WINDOW_BYTES_MAX, offset)
+            at = window.find(MAGIC)
+            while 0 <= at <= len(window) - HEADER_BYTES:
+                frame = self.read(claimed_bytes(window, at), offset + at) if self._may_start(window, at) else b""
+                header = whole_frame(frame, 0, self.header.memory_id)
+                if header is not None and header.first > after_position:
+                    return offset + at, header
+                at = window.find(MAGIC, at + 1)
+            if len(window) < _WINDOW_BYTES_MAX:
+                return None
+            offset += len(window) - HEADER_BYTES + 1  # a header cut by the window's end is seen whole in the next
+
+    def _may_start(self, window: bytes, at: int) -> bool:
+        return window.startswith(self.header.memory_id, at + MEMORY_ID_AT)
+
+    def fault_at(self, offset: int) -> str:
+        """Say in a few words why what is at ``offset`` is not the frame that should be there."""
+        size_bytes = claimed_bytes(self.read(HEADER_BYTES, offset), 0)
+        return fault_of(self.read(size_bytes, offset), 0, self.header.memory_id)
+
+    def rest(self, offset: int) -> bytes:
+        """Give what is behind ``offset``, without the zeros at the end."""
+        parts = []
+        while part := self.read(_WINDOW_BYTES_MAX, offset):
+            parts.append(part)
+            offset += len(part)
+        return b"".join(parts).rstrip(b"\0")
+
+    # -- writing (under the log's lock) ----------------------------------------------------------------------------
+
+    def reserve(self, end: int) -> None:
+        """Zero-fill ahead so that the file reaches ``end``, in steps that grow with it; a failure changes nothing."""
+        if end <= self._fill_end:
+            return
+        size_bytes = self.disk.size_bytes(self.fd)  # asked anew: other processes fill too
+        if end > size_bytes:
+            step_bytes = min(max(size_bytes, _FILL_BYTES_MIN), _FILL_BYTES_MAX)
+            grown_bytes = max(end, size_bytes + step_bytes)
+            try:
+                write_all(self.disk, self.fd, bytes(grown_bytes - size_bytes), size_bytes)
+            except OSError:
+                with suppress(OSError):  # zeros left behind do no harm
+                    self.disk.truncate(self.fd, size_bytes)
+                raise
+            size_bytes = grown_bytes
+        self._fill_end = size_bytes
+
+    def write(self, data: bytes, offset: int) -> None:
+        """Write bytes."""
+        write_all(self.disk, self.fd, data, offset)
+
+    def erase(self, offset: int, size_bytes: int) -> None:
+        """Write zeros."""
+        write_all(self.disk, self.fd, bytes(size_bytes), offset)
+
+    def sync(self) -> None:
+        """Return when all that was written is on stable storage."""
+        self.disk.sync(self.fd)
+
+
+def write_all(disk: Disk, fd: int, data: bytes, offset: int) -> None:
+    """Write all of ``data`` or raise.
+
+    After a short write the rest is tried once, only to learn the reason (a full disk shows itself that way); without
+    one it counts as an I/O error, never as done.
+    """
+    written_bytes = disk.pwrite(fd, data, offset)
+    if written_bytes != len(data):
+        disk.pwrite(fd, data[written_bytes:], offset + written_bytes)
+        raise OSError(errno.EIO, f"short write ({written_bytes} of {len(data)} bytes)")

@@ -1,0 +1,122 @@
+"""What several commands share: their options, the store they mean, and text from standard input."""
+
+import sys
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+
+from memorygraph import AgentMemory
+from memorygraph.events.errors import InputError, StoreNotFound
+from memorygraph.times import to_us
+
+DEFAULT_STORE: Final = Path("agent.memory")
+
+_STORE_HELP: Final = "Folder of the memory (default: $MEMORYGRAPH_STORE, else ./agent.memory)."
+StoreOption = Annotated[Path | None, typer.Option("--store", help=_STORE_HELP)]
+# Only the program's own option reads the variable: a command's would win over a --store before the command.
+ProgramStoreOption = Annotated[
+    Path | None, typer.Option("--store", envvar="MEMORYGRAPH_STORE", show_envvar=False, help=_STORE_HELP)
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+AgentOption = Annotated[
+    str, typer.Option("--agent", envvar="MEMORYGRAPH_AGENT", help="Who does this, for the record.", metavar="NAME")
+]
+TypeOption = Annotated[
+    str | None,
+    typer.Option("--type", help="episodic, semantic, working, procedural, sensory or prospective.", metavar="TYPE"),
+]
+TagsOption = Annotated[
+    list[str] | None, typer.Option("--tag", help="A tag; may be given several times.", metavar="TAG")
+]
+KOption = Annotated[int, typer.Option("-k", help="How many hits.", min=1)]
+AtOption = Annotated[
+    str | None, typer.Option("--at", help="Ask the memory as it was at a position or a time.", metavar="POSITION|TIME")
+]
+
+
+def store_path(context: typer.Context, store: Path | None) -> Path:
+    """Return the store that is meant: the command's own option, then the program's, then the default."""
+    return store or context.obj or DEFAULT_STORE
+
+
+def open_to_add(context: typer.Context, store: Path | None, agent: str) -> AgentMemory:
+    """Open the store for writing, making it if there is none."""
+    return AgentMemory(path=store_path(context, store), principal=agent)
+
+
+def open_to_change(context: typer.Context, store: Path | None, agent: str) -> AgentMemory:
+    """Open the store for writing.
+
+    Raises:
+        StoreNotFound: there is none, so nothing that could be changed; it is not made.
+    """
+    path = store_path(context, store)
+    if not path.exists():
+        raise _not_found(path)
+    return AgentMemory(path=path, principal=agent)
+
+
+def open_to_read(context: typer.Context, store: Path | None) -> AgentMemory:
+    """Open the store read-only.
+
+    Raises:
+        StoreNotFound: there is none; it is not made.
+    """
+    path = store_path(context, store)
+    try:
+        return AgentMemory(path=path, read_only=True)
+    except StoreNotFound as error:
+        raise _not_found(path) from error
+
+
+def _not_found(path: Path) -> StoreNotFound:
+    return StoreNotFound(
+        f"there is no memory at {path}; make one with: memorygraph --store {path} ingest FOLDER "
+        '(or remember "TEXT"), or name another with --store',
+        path=str(path),
+    )
+
+
+def given_text(argument: str) -> str:
+    """Return the argument, or all of standard input for ``-``.
+
+    Raises:
+        InputError: there is no text, or it is not UTF-8.
+    """
+    text = _standard_input() if argument == "-" else argument
+    if not text.strip():
+        raise InputError("there is no text; give it as an argument, or - to read standard input")
+    return text
+
+
+def given_ids(arguments: Iterable[str]) -> list[str]:
+    """Return the arguments, with the words of standard input in place of ``-``.
+
+    Raises:
+        InputError: there are none.
+    """
+    ids = [one for given in arguments for one in (_standard_input().split() if given == "-" else [given])]
+    if not ids:
+        raise InputError("there are no ids; give them as arguments, or - to read standard input")
+    return ids
+
+
+def moment(text: str) -> int | datetime:
+    """Read a position (digits alone) or a time, as ``AgentMemory.at`` takes it.
+
+    Raises:
+        TimeFormatError: it is neither.
+    """
+    if text.isascii() and text.isdigit():
+        return int(text)
+    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=to_us(text))
+
+
+def _standard_input() -> str:
+    try:
+        return sys.stdin.buffer.read().decode().strip()
+    except UnicodeDecodeError as error:
+        raise InputError(f"standard input is not UTF-8 text (byte {error.start})", found=error.start) from error

@@ -1,0 +1,158 @@
+"""The commands about the log itself: its events, its checks, its copies."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from memorygraph import AgentMemory
+from memorygraph.cli import views
+from memorygraph.cli.options import JsonOption, StoreOption, open_to_read, store_path
+from memorygraph.cli.output import print_json, say, terminal_width
+from memorygraph.events.errors import InputError
+from memorygraph.history import KINDS, Change
+from memorygraph.times import to_seconds, to_us
+
+KindOption = Annotated[
+    list[str] | None,
+    typer.Option("--type", help="Only this kind, such as added, revised, forgotten, linked.", metavar="KIND"),
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Wanted:
+    """Which events to list; None and () stand for any."""
+
+    kinds: tuple[str, ...]
+    node_id: str | None
+    agent: str | None
+    since_s: float | None
+    until_s: float | None
+
+    def __call__(self, change: Change) -> bool:
+        return (
+            (not self.kinds or change.kind in self.kinds)
+            and (self.node_id is None or self.node_id in change.ids)
+            and (self.agent is None or self.agent == change.principal)
+            and (self.since_s is None or self.since_s <= change.time)
+            and (self.until_s is None or change.time <= self.until_s)
+        )
+
+
+def log(
+    context: typer.Context,
+    kinds: KindOption = None,
+    node_id: Annotated[str | None, typer.Option("--id", help="Only about this memory.", metavar="ID")] = None,
+    agent: Annotated[str | None, typer.Option(help="Only what this agent did.", metavar="NAME")] = None,
+    since: Annotated[str | None, typer.Option(help="Only recorded then or later.", metavar="TIME")] = None,
+    until: Annotated[str | None, typer.Option(help="Only recorded until then.", metavar="TIME")] = None,
+    first: Annotated[int, typer.Option("--from", help="First position.", min=1)] = 1,
+    last: Annotated[int | None, typer.Option("--to", help="Last position.", min=1, show_default=False)] = None,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with what comes, until Ctrl-C.")] = False,
+    store: StoreOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List the events, newest last.
+
+    One line each; with --json, one object on each line.
+    """
+    if unknown := sorted(set(kinds or ()) - set(KINDS)):
+        raise InputError(f"{unknown[0]!r} is not a kind of event; use one of: {', '.join(KINDS)}", given=unknown[0])
+    wanted = _Wanted(
+        kinds=tuple(kinds or ()),
+        node_id=node_id,
+        agent=agent,
+        since_s=to_seconds(to_us(since)) if since else None,
+        until_s=to_seconds(to_us(until)) if until else None,
+    )
+    width = terminal_width()
+    with open_to_read(context, store) as memory:
+        changes = _followed(memory, first, last) if follow else memory.log(first, last)
+        for change in filter(wanted, changes):
+            _print_change(change, width, as_json=as_json)
+            if follow:
+                sys.stdout.flush()
+
+
+def _followed(memory: AgentMemory, first: int, last: int | None) -> Iterator[Change]:
+    with closing(memory.subscribe(first)) as subscription:
+        for change in subscription:
+            if last is not None and change.position > last:
+                return
+            yield change
+
+
+def _print_change(change: Change, width: int | None, *, as_json: bool) -> None:
+    if as_json:
+        print_json(change.to_dict())
+        return
+    line = views.change_line(change)
+    say(line if width is None else views.cut(line, width))
+
+
+def verify(context: typer.Context, store: StoreOption = None, as_json: JsonOption = False) -> None:
+    """Check every checksum and the chain from the first byte.
+
+    Damage is shown with its place and gives exit code 1.
+    """
+    with open_to_read(context, store) as memory:
+        report = memory.verify()
+    if as_json:
+        print_json(views.verify_facts(report))
+    else:
+        say(views.verify_text(report))
+    if not report.whole:
+        raise typer.Exit(1)
+
+
+def replay(context: typer.Context, store: StoreOption = None, as_json: JsonOption = False) -> None:
+    """Compute the state again from the first record.
+
+    Prints its digest; exit code 1 if the state in use has another.
+    """
+    with open_to_read(context, store) as memory:
+        position, kept = memory.position, memory.digest()
+        digest = memory.replay()
+        # Another process may have written in between; then the two are of different positions.
+        same = kept == digest or memory.position != position
+    if as_json:
+        print_json({"position": position, "digest": digest, "same": same})
+    else:
+        say(f"{digest}  at position {position}" + ("" if same else f"; the state in use differs: {kept}"))
+    if not same:
+        raise typer.Exit(1)
+
+
+def export_file(
+    context: typer.Context,
+    file: Annotated[Path, typer.Argument(help="The file to write.")],
+    store: StoreOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Write the whole log into one portable file."""
+    with open_to_read(context, store) as memory:
+        position = memory.export(file)
+    if as_json:
+        print_json({"file": str(file), "position": position})
+    else:
+        say(f"exported up to position {position} to {file} ({views.size(file.stat().st_size)})")
+
+
+def import_file(
+    context: typer.Context,
+    file: Annotated[Path, typer.Argument(help="A file that export wrote.")],
+    store: StoreOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Make a store from an exported file."""
+    path = store_path(context, store)
+    with AgentMemory.import_(file, to=path) as memory:
+        position, memories = memory.position, len(memory)
+    if as_json:
+        print_json({"store": str(path), "position": position, "memories": memories})
+    else:
+        say(f"imported {memories} memories into {path}, position {position}")

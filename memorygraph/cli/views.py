@@ -1,0 +1,297 @@
+"""What the commands print: memories, hits, changes and reports, as views for people and as facts for JSON.
+
+Everything shown goes through ``plain``: a memory's text comes from anywhere, and must not steer a terminal.
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from msgspec import UNSET, structs
+from rich import box
+from rich.cells import cell_len, set_cell_size
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from memorygraph.core.edge import MemoryEdge
+from memorygraph.core.node import MemoryNode
+from memorygraph.events.log import VerifyReport
+from memorygraph.events.records import EdgesAdded, Event, NodeAdded, NodeRevised, NodesForgotten
+from memorygraph.events.types import EdgeType
+from memorygraph.history import Change
+from memorygraph.hits import MemoryHit
+
+_SENTENCE_END: Final = re.compile(r"(?<=[.!?])\s+|\n\s*\n")
+_WORD: Final = re.compile(r"\w+")
+_DIGITS: Final = 1000  # the fourth digit asks for the next unit
+_CONTENT_SHOWN: Final = 140
+_OPENING_SHOWN: Final = 200
+_IDS_SHOWN: Final = 3
+
+
+def plain(text: str) -> str:
+    """Return the text on one line, without control characters (which could move the cursor or hide text)."""
+    return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in " ".join(text.split()))
+
+
+def cut(text: str, width: int) -> str:
+    """Return the text, shortened to so many columns with an ellipsis where it is longer."""
+    return text if cell_len(text) <= width else set_cell_size(text, width - 1).rstrip() + "\N{HORIZONTAL ELLIPSIS}"
+
+
+def when(time_s: float | None, form: str = "%Y-%m-%d %H:%M") -> str:
+    """Write a time (Unix seconds) in UTC; '' for none."""
+    return "" if time_s is None else datetime.fromtimestamp(time_s, UTC).strftime(form)
+
+
+def size(count: float) -> str:
+    """Write a number of bytes with three digits or so and a unit."""
+    if count < _DIGITS:
+        return f"{count:.0f} B"
+    units = iter(("KiB", "MiB", "GiB"))
+    unit, count = next(units), count / 1024
+    while count >= _DIGITS and (larger := next(units, "")):
+        unit, count = larger, count / 1024
+    return f"{count:.1f} {unit}"
+
+
+# Hits.
+
+
+def hit_facts(hit: MemoryHit) -> dict[str, Any]:
+    """Return a hit for JSON, with its reason also in words."""
+    facts = hit.to_dict()
+    return {**facts, "why": {**facts["why"], "text": str(hit.why)}}
+
+
+def passage(hit: MemoryHit) -> str:
+    """Return the hit's text on one line, from the sentence on that has most of the matched words.
+
+    A title (a line of its own at the top, as documents and docstrings have) is passed over for a sentence as good.
+    """
+    title, _, body = hit.content.strip().partition("\n\n")
+    sentences = _SENTENCE_END.split(hit.content.strip())
+    matched = tuple(term.lower() for term in hit.why.terms)
+    found = [sum(word.startswith(matched) for word in _WORD.findall(one.lower())) for one in sentences]
+    has_title = bool(body) and sentences[0] == title
+    start = found.index(max(found[1:])) if has_title and max(found[1:]) >= found[0] else found.index(max(found))
+    return ("… " if start else "") + plain(" ".join(sentences[start:]))
+
+
+def hits_view(hits: Iterable[MemoryHit]) -> RenderableType:
+    """Return the hits as blocks: rank, score, the content shortened, then where it comes from, then why."""
+    grid = Table.grid(padding=(0, 2, 0, 0))
+    grid.add_column(justify="right", style="bold")
+    grid.add_column(style="cyan")
+    grid.add_column(ratio=1)
+    for rank, hit in enumerate(hits, 1):
+        about = [hit.node_id, when(hit.occurred_at), plain(hit.speaker or ""), plain(hit.source or "")]
+        grid.add_row(
+            str(rank),
+            f"{hit.score:.2f}",
+            Group(
+                Text(cut(passage(hit), _CONTENT_SHOWN)),
+                Text(" · ".join(part for part in about if part), style="dim", no_wrap=True, overflow="ellipsis"),
+                Text(f"why: {plain(str(hit.why))}", style="green"),
+            ),
+        )
+    return grid
+
+
+# One memory.
+
+
+def other_end(edge: MemoryEdge, node_id: str) -> str:
+    """Return the id at the other end of an edge."""
+    return edge.target_id if edge.source_id == node_id else edge.source_id
+
+
+def node_facts(node: MemoryNode) -> dict[str, Any]:
+    """Return a memory for JSON, without its vector."""
+    return {name: value for name, value in node.to_dict().items() if name != "embedding"}
+
+
+def edge_facts(edge: MemoryEdge, other: MemoryNode, node_id: str) -> dict[str, Any]:
+    """Return an edge for JSON, with what the memory at its other end says."""
+    return {
+        "id": edge.id,
+        "type": edge.edge_type.value,
+        "weight": edge.weight,
+        "directed": edge.directed,
+        "outgoing": edge.source_id == node_id,
+        "other": other.id,
+        "content": other.content,
+    }
+
+
+def node_views(
+    node: MemoryNode, edges: Sequence[tuple[MemoryEdge, MemoryNode]], changes: Sequence[Change]
+) -> Iterable[RenderableType]:
+    """Give the views of one memory: its text, its fields, its links with the other end's first words, its history."""
+    yield Text(node.content.strip() if node.content.isprintable() else _printable_lines(node.content))
+    yield ""
+    yield _pairs({name: value for name, value in _fields(node).items() if value not in ("", None)})
+    yield ""
+    if edges:
+        table = _table(f"{len(edges)} links", "", "type", "weight", "id", "memory")
+        for edge, other in sorted(edges, key=lambda pair: -pair[0].weight):
+            way = ("→" if edge.source_id == node.id else "←") if edge.directed else "↔"
+            table.add_row(way, edge.edge_type.value, f"{edge.weight:.2f}", other.id, _one_line(other.content))
+        yield table
+        yield ""
+    table = _table("history", "position", "when (UTC)", "what", "agent", "")
+    for change in changes:
+        what = _what(change, node.id).removeprefix(f"{node.id}  ").replace(node.id, "this")
+        table.add_row(str(change.position), when(change.time), change.kind, plain(change.principal), _one_line(what))
+    yield table
+
+
+def _one_line(content: str) -> Text:
+    return Text(plain(content[:_OPENING_SHOWN]), no_wrap=True, overflow="ellipsis")
+
+
+def _printable_lines(content: str) -> str:
+    return "\n".join(plain(line) if not line.isprintable() else line for line in content.strip().splitlines())
+
+
+def _fields(node: MemoryNode) -> dict[str, Any]:
+    return {
+        "id": node.id,
+        "type": node.memory_type.value,
+        "happened": when(node.occurred_at),
+        "recorded": when(node.created_at),
+        "speaker": plain(node.speaker or ""),
+        "session": "" if node.session is None else plain(str(node.session)),
+        "source": plain(node.source or ""),
+        "tags": plain(", ".join(node.tags)),
+        "importance": f"{node.importance:.2f}",
+        "retention": f"{node.retention():.2f}",
+        "metadata": plain(", ".join(f"{name}={value}" for name, value in node.metadata.items())),
+        "last changed": f"at position {node.version}",
+    }
+
+
+# Numbers.
+
+
+def stats_view(facts: dict[str, Any]) -> RenderableType:
+    """Return what ``stats().to_dict()`` says, and the path, as pairs."""
+    parts = {name: count for name, count in facts["bytes_by_part"].items() if count}
+    return _pairs(
+        {
+            "store": plain(str(facts["path"])),
+            "position": f"{facts['position']:,}",
+            "memories": f"{facts['num_nodes']:,}" + _by_name(facts["type_distribution"]),
+            "links": f"{facts['num_edges']:,}" + _by_name(facts["edge_type_distribution"]),
+            "links per memory": f"{facts['avg_degree']:.1f}",
+            "mean importance": f"{facts['avg_importance']:.2f}",
+            "recalls": f"{facts['total_accesses']:,}",
+            "bytes": size(sum(parts.values())) + _by_name({name: size(count) for name, count in parts.items()}),
+        }
+    )
+
+
+def _by_name(counts: dict[str, Any]) -> str:
+    listed = ", ".join(
+        f"{name} {count:,}" if isinstance(count, int) else f"{name} {count}" for name, count in counts.items()
+    )
+    return f" ({listed})" if listed else ""
+
+
+# Events.
+
+
+def change_line(change: Change) -> str:
+    """Return an event as one line: position, time, kind, agent, what."""
+    agent = plain(change.principal) or "-"
+    return (
+        f"{change.position:>6}  {when(change.time, '%Y-%m-%d %H:%M:%S')}  {change.kind:<9}  {agent:<8}  {_what(change)}"
+    )
+
+
+def _what(change: Change, about: str = "") -> str:
+    event = change.event
+    match event:
+        case NodeAdded():
+            return f"{event.id}  {plain(event.content)}"
+        case NodeRevised():
+            return f"{event.id}  {_revised(event)}"
+        case NodesForgotten():
+            return f"{_several(event.ids)}  {plain(event.reason)}".rstrip()
+        case EdgesAdded():
+            return _linked(event, about)
+        case _:
+            return _several(change.ids) or plain(" ".join(str(value) for value in _set_fields(event).values()))
+
+
+def _revised(event: NodeRevised) -> str:
+    fields = _set_fields(event)
+    said = fields.pop("content", None)
+    names = ", ".join(name for name in fields if name not in ("id", "space", "vector"))
+    return "  ".join(part for part in (plain(said) if said is not None else "", f"({names})" if names else "") if part)
+
+
+def _linked(event: EdgesAdded, about: str) -> str:
+    ends = [
+        (event.nodes[source], event.nodes[target]) for source, target in zip(event.sources, event.targets, strict=True)
+    ]
+    shown = [row for row, pair in enumerate(ends) if not about or about in pair]
+    first = shown[0]
+    kind = EdgeType.from_code(event.types[first]).value if event.types else EdgeType.ASSOCIATION.value
+    more = len(shown) - 1
+    return " → ".join(ends[first]) + f"  {kind}" + (f", and {more} more" if more else "")
+
+
+def _several(ids: Sequence[str]) -> str:
+    more = len(ids) - _IDS_SHOWN
+    return ", ".join(ids[:_IDS_SHOWN]) + (f" and {more} more" if more > 0 else "")
+
+
+def _set_fields(event: Event) -> dict[str, Any]:
+    return {name: value for name, value in structs.asdict(event).items() if value is not UNSET}
+
+
+# Checks.
+
+
+def verify_facts(report: VerifyReport) -> dict[str, Any]:
+    """Return a report for JSON."""
+    return {
+        "whole": report.whole,
+        "position": report.head.position,
+        "chain": report.head.chain.hex(),
+        "records": report.records,
+        "frames": report.frames,
+        "size_bytes": report.size_bytes,
+        "damage": [structs.asdict(damage) for damage in report.damage],
+        "notes": list(report.notes),
+    }
+
+
+def verify_text(report: VerifyReport) -> str:
+    """Return a report as lines: what was read, each damaged place, the head."""
+    read = f"{report.records:,} records in {report.frames:,} frames, {size(report.size_bytes)}"
+    lines = [f"whole: {read}" if report.whole else f"DAMAGED: only {read} pass their check"]
+    lines += [f"  {plain(one.where)}, position {one.position}: {plain(one.reason)}" for one in report.damage]
+    lines += [f"note: {plain(note)}" for note in report.notes]
+    lines += [f"head at position {report.head.position}, chain", report.head.chain.hex()]
+    return "\n".join(lines)
+
+
+def _pairs(facts: dict[str, Any]) -> Table:
+    grid = Table.grid(padding=(0, 2, 0, 0))
+    grid.add_column(style="dim")
+    grid.add_column(overflow="fold")
+    for name, value in facts.items():
+        grid.add_row(name, Text(str(value)))
+    return grid
+
+
+def _table(title: str, *columns: str) -> Table:
+    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
+    for name in columns:
+        # Rich narrows the columns that may wrap first; the text in the last one (``_one_line``) does not wrap even so.
+        table.add_column(name, no_wrap=name != columns[-1])
+    return table

@@ -1,0 +1,174 @@
+"""The commands that change a memory; ``ingest`` and ``remember`` make the store if there is none."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from msgspec import structs
+
+from memorygraph.cli.options import (
+    AgentOption,
+    JsonOption,
+    StoreOption,
+    TagsOption,
+    TypeOption,
+    given_ids,
+    given_text,
+    open_to_add,
+    open_to_change,
+    store_path,
+)
+from memorygraph.cli.output import print_json, progress_bar, say
+from memorygraph.events.errors import InputError
+from memorygraph.events.types import EdgeType
+from memorygraph.ingest import ingest
+
+ImportanceOption = Annotated[float | None, typer.Option(help="0 to 1.", min=0.0, max=1.0, show_default=False)]
+SpeakerOption = Annotated[str | None, typer.Option(help="Who said it.", metavar="NAME", show_default=False)]
+SessionOption = Annotated[
+    str | None, typer.Option(help="The conversation it belongs to.", metavar="NAME", show_default=False)
+]
+SourceOption = Annotated[str | None, typer.Option(help="Where it comes from.", metavar="TEXT", show_default=False)]
+WhenOption = Annotated[
+    str | None,
+    typer.Option("--when", help="When it happened: a date or time, UTC.", metavar="TIME", show_default=False),
+]
+
+
+def ingest_path(
+    context: typer.Context,
+    path: Annotated[Path, typer.Argument(help="A folder, a git repository, a text file or a chat log (JSONL).")],
+    agent: AgentOption = "",
+    store: StoreOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Take in a folder, a git repository or a chat log.
+
+    Once more brings the memory up to date: what is new is added, what changed is revised, what is gone is forgotten.
+    """
+    if not path.exists():  # else a mistyped path would leave an empty store behind
+        raise InputError(f"{path} does not exist; give a folder, a git repository or a file", path=str(path))
+    with open_to_add(context, store, agent) as memory, progress_bar("ingest") as step:
+        report = ingest(memory, path, progress=step)
+        position = memory.position
+    facts: dict[str, Any] = structs.asdict(report)
+    if as_json:
+        print_json({**facts, "position": position})
+        return
+    counts = ", ".join(f"{count} {name}" for name, count in facts.items() if name != "notes" and count)
+    say(f"{counts or 'nothing found'}; {store_path(context, store)} is at position {position}")
+    for note in report.notes:
+        say(f"note: {note}")
+
+
+def remember(
+    context: typer.Context,
+    text: Annotated[str, typer.Argument(help="What to remember; - reads standard input.")],
+    importance: ImportanceOption = None,
+    tags: TagsOption = None,
+    memory_type: TypeOption = None,
+    speaker: SpeakerOption = None,
+    session: SessionOption = None,
+    source: SourceOption = None,
+    when: WhenOption = None,
+    agent: AgentOption = "",
+    store: StoreOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Add one memory and print its id."""
+    fields = _given(importance=importance, tags=tags, memory_type=memory_type, occurred_at=when)
+    content = given_text(text)
+    with open_to_add(context, store, agent) as memory:
+        node = memory.remember(content, **fields, speaker=speaker, session=session, source=source)
+    if as_json:
+        print_json({"id": node.id, "position": node.position})
+    else:
+        say(f"remembered {node.id} at position {node.position}")
+
+
+def link(
+    context: typer.Context,
+    source: Annotated[str, typer.Argument(help="Id of the memory that the link starts from.")],
+    target: Annotated[str, typer.Argument(help="Id of the memory that it leads to.")],
+    edge_type: Annotated[
+        str, typer.Option("--type", help="Such as association, causal, temporal, contradicts.", metavar="TYPE")
+    ] = EdgeType.ASSOCIATION.value,
+    weight: Annotated[float, typer.Option(help="0 to 1.", min=0.0, max=1.0)] = 0.8,
+    undirected: Annotated[bool, typer.Option("--undirected", help="Leads both ways.")] = False,
+    agent: AgentOption = "",
+    store: StoreOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Connect two memories."""
+    with open_to_change(context, store, agent) as memory:
+        edge = memory.link(source, target, EdgeType.of(edge_type), weight, directed=not undirected)
+        position = memory.position
+    if as_json:
+        print_json({"id": edge.id, "position": position})
+    else:
+        say(f"linked {source} to {target} ({edge.edge_type.value}), edge {edge.id}")
+
+
+def revise(
+    context: typer.Context,
+    node_id: Annotated[str, typer.Argument(metavar="ID", help="Id of the memory.")],
+    text: Annotated[str | None, typer.Argument(help="What it shall say; - reads standard input.")] = None,
+    importance: ImportanceOption = None,
+    tags: TagsOption = None,
+    memory_type: TypeOption = None,
+    speaker: SpeakerOption = None,
+    session: SessionOption = None,
+    source: SourceOption = None,
+    when: WhenOption = None,
+    agent: AgentOption = "",
+    store: StoreOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Correct a memory; its history keeps what it said before.
+
+    What is not given stays as it is.
+    """
+    fields = _given(
+        content=None if text is None else given_text(text),
+        importance=importance,
+        tags=tags,
+        memory_type=memory_type,
+        speaker=speaker,
+        session=session,
+        source=source,
+        occurred_at=when,
+    )
+    if not fields:
+        raise typer.BadParameter("nothing to revise: give a new TEXT or an option such as --importance")
+    with open_to_change(context, store, agent) as memory:
+        node = memory.revise(node_id, **fields)
+    if as_json:
+        print_json({"id": node.id, "position": node.position})
+    else:
+        say(f"revised {node.id} at position {node.position}")
+
+
+def forget(
+    context: typer.Context,
+    node_ids: Annotated[list[str], typer.Argument(metavar="ID...", help="Ids; - reads them from standard input.")],
+    reason: Annotated[str, typer.Option(help="Why, for the record.", metavar="TEXT", show_default=False)] = "",
+    agent: AgentOption = "",
+    store: StoreOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Let memories go; the log still tells of them.
+
+    All of them or, if one is unknown, none.
+    """
+    ids = given_ids(node_ids)
+    with open_to_change(context, store, agent) as memory:
+        forgotten = memory.forget(ids=ids, reason=reason)
+        position = memory.position
+    if as_json:
+        print_json({"forgotten": forgotten, "position": position})
+    else:
+        say(f"forgot {', '.join(forgotten)} at position {position}")
+
+
+def _given(**fields: object) -> dict[str, Any]:
+    return {name: value for name, value in fields.items() if value is not None}

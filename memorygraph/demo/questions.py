@@ -1,0 +1,90 @@
+"""What the tour asks: of this repository, of any other, and how a plain keyword search would answer."""
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from memorygraph.core.node import MemoryNode
+from memorygraph.events.types import MemoryType
+
+_WORD: Final = re.compile(r"\w+")
+_NUMBER: Final = re.compile(r"^[\d.]+\s+")  # of a heading
+_ASKED: Final = 4
+_LANDMARK: Final = "docs/decisions/0001-records-frames-digest.md"
+
+
+class Questions(NamedTuple):
+    """Questions for ``recall``, and a cue for ``reason``."""
+
+    recall: Sequence[str]
+    reason: str
+
+
+_OUR_OWN: Final = Questions(
+    recall=(
+        "What does the next writer do with a torn tail?",
+        "Is a forgotten memory erased?",
+        "Which errors say that the memory moved on?",
+        "Which Python does it need?",
+    ),
+    reason="commit frames and their chain",
+)
+
+
+def choose(folder: Path, nodes: Iterable[MemoryNode], asked: Sequence[str]) -> Questions:
+    """Return the questions that were asked for, else our own for this repository, else some made from the memories."""
+    if asked:
+        return Questions(recall=asked, reason=asked[0])
+    return _OUR_OWN if (folder / _LANDMARK).exists() else derive(nodes)
+
+
+def derive(nodes: Iterable[MemoryNode]) -> Questions:
+    """Make questions of what is there: long sections' headings, a recent commit's subject, else first words.
+
+    Raises:
+        ValueError: there are no memories.
+    """
+    nodes = list(nodes)
+    found = list(dict.fromkeys([*_headings(nodes)][: _ASKED - 1] + [*_subjects(nodes)][:1] + [*_openings(nodes)]))
+    if not found:
+        raise ValueError("no memories to ask about")
+    return Questions(recall=found[:_ASKED], reason=next(_subjects(nodes), found[0]))
+
+
+def _headings(nodes: Sequence[MemoryNode]) -> Iterator[str]:
+    """Headings that stand once and say something, those of the longest sections first."""
+    sections = [
+        (node, _NUMBER.sub("", _title(node).rpartition(" > ")[2])) for node in nodes if "#" in (node.source or "")
+    ]
+    often = Counter(heading for _, heading in sections)
+    for _, heading in sorted(sections, key=lambda section: -len(section[0].content)):
+        if often[heading] == 1 and 2 <= len(_WORD.findall(heading)) <= 8:  # noqa: PLR2004 - neither "Usage" nor a paragraph
+            yield heading
+
+
+def _subjects(nodes: Sequence[MemoryNode]) -> Iterator[str]:
+    """Commit subjects that say something, the latest first."""
+    for node in reversed(nodes):
+        subject = _title(node)
+        is_commit = node.memory_type is MemoryType.EPISODIC and (node.source or "").startswith("git:")
+        if is_commit and 4 <= len(_WORD.findall(subject)) <= 12:  # noqa: PLR2004
+            yield subject
+
+
+def _title(node: MemoryNode) -> str:
+    """First line: the path of headings to a section, the subject of a commit."""
+    return node.content.strip().partition("\n")[0]
+
+
+def _openings(nodes: Sequence[MemoryNode]) -> Iterator[str]:
+    for node in nodes:
+        if words := _WORD.findall(node.content)[:6]:
+            yield " ".join(words)
+
+
+def keyword_search(question: str, nodes: Iterable[MemoryNode]) -> MemoryNode:
+    """Return the first hit of plain keyword search: the text that has the question's words most often."""
+    wanted = set(_WORD.findall(question.lower()))
+    return max(nodes, key=lambda node: sum(word in wanted for word in _WORD.findall(node.content.lower())))

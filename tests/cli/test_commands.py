@@ -1,0 +1,276 @@
+"""Every command end to end, for people and with --json."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from memorygraph import AgentMemory
+from memorygraph.core.types import MemoryType
+from tests.cli.conftest import Shell
+
+
+@pytest.fixture
+def boats(shell: Shell) -> dict[str, str]:
+    """Three memories and a link; gives their ids by name."""
+    said = {
+        "canoe": ("A canoe costs nine crowns per hour", "--speaker", "Ada", "--when", "2024-05-08", "--tag", "price"),
+        "hall": ("The long hall is locked in winter", "--type", "semantic", "--source", "GUIDE.md#hall"),
+        "key": ("It hangs behind the oar rack", "--session", "monday", "--importance", "0.9"),
+    }
+    ids = {name: shell.json("remember", *words)["id"] for name, words in said.items()}
+    shell.run("link", ids["hall"], ids["key"], "--type", "causal", "--weight", "0.9")
+    return ids
+
+
+def test_remember_keeps_what_is_given(shell: Shell, boats: dict[str, str]) -> None:
+    canoe, hall, key = (shell.json("show", boats[name]) for name in ("canoe", "hall", "key"))
+    assert (canoe["content"], canoe["speaker"], canoe["tags"]) == (
+        "A canoe costs nine crowns per hour",
+        "Ada",
+        ["price"],
+    )
+    assert canoe["occurred_at"] == 1715126400.0
+    assert (hall["memory_type"], hall["source"]) == ("semantic", "GUIDE.md#hall")
+    assert (key["session"], key["importance"]) == ("monday", 0.9)
+
+
+def test_remember_says_id_and_position(shell: Shell) -> None:
+    words = shell.run("remember", "Something").split()
+    with AgentMemory(path=shell.store, read_only=True) as memory:
+        assert memory.get(words[1]).content == "Something"
+        assert words == ["remembered", words[1], "at", "position", str(memory.position)]
+
+
+def test_text_comes_from_standard_input(shell: Shell) -> None:
+    made = shell.json("remember", "-", stdin="two lines\nof text\n")
+    assert shell.json("show", made["id"])["content"] == "two lines\nof text"
+    shell.run("revise", made["id"], "-", stdin="now one")
+    assert shell.json("show", made["id"])["content"] == "now one"
+    forgotten = shell.json("forget", "-", stdin=f"{made['id']}\n")
+    assert forgotten["forgotten"] == [made["id"]]
+
+
+def test_recall_ranks_and_says_why(shell: Shell, boats: dict[str, str]) -> None:
+    answer = shell.json("recall", "what does a canoe cost", "-k", "2")
+    best = answer["hits"][0]
+    assert len(answer["hits"]) == 2
+    assert (best["node_id"], best["speaker"]) == (boats["canoe"], "Ada")
+    assert 0 < best["score"] <= 1
+    assert "canoe" in best["why"]["text"]
+    with AgentMemory(path=shell.store, read_only=True) as memory:
+        assert answer["position"] == memory.position
+
+
+def test_recall_for_people(shell: Shell, boats: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    lines = shell.run("recall", "canoe", "-k", "1").splitlines()
+    assert max(map(len, lines)) <= 80
+    assert lines[0].split()[0] == "1"
+    assert "A canoe costs nine crowns per hour" in lines[0]
+    assert f"{boats['canoe']} · 2024-05-08 00:00 · Ada" in lines[1]
+    assert lines[2].strip().startswith("why: ")
+
+
+@pytest.mark.parametrize(
+    ("options", "found"),
+    [
+        (("--type", "semantic"), {"hall"}),
+        (("--tag", "price"), {"canoe"}),
+        (("--speaker", "Ada"), {"canoe"}),
+        (("--session", "monday"), {"key"}),
+        (("--source", "GUIDE.md#hall"), {"hall"}),
+        (("--until", "2024-12-31"), {"canoe"}),
+        (("--since", "2025-01-01"), {"hall", "key"}),
+        (("--threshold", "1"), set()),
+        (("--at", "1"), set()),
+    ],
+)
+def test_recall_filters(shell: Shell, boats: dict[str, str], options: tuple[str, ...], found: set[str]) -> None:
+    hits = shell.json("recall", "the hall in winter", *options)["hits"]
+    assert {hit["node_id"] for hit in hits} == {boats[name] for name in found}
+
+
+@pytest.mark.usefixtures("boats")
+def test_recall_without_hits_says_so(shell: Shell) -> None:
+    assert shell.run("recall", "hall", "--speaker", "Nobody") == "the memory is empty, or nothing passes the filters\n"
+
+
+def test_recall_asks_the_past(shell: Shell, boats: dict[str, str]) -> None:
+    before = shell.json("stats")["position"]
+    shell.run("revise", boats["canoe"], "A canoe costs ten crowns per hour")
+    contents = [
+        shell.json("recall", "canoe", "-k", "1", *at)["hits"][0]["content"]
+        for at in ((), ("--at", str(before)), ("--at", "2999-01-01"))
+    ]
+    assert [content.split()[3] for content in contents] == ["ten", "nine", "ten"]
+
+
+@pytest.mark.usefixtures("boats")
+def test_recall_changes_nothing(shell: Shell) -> None:
+    before = shell.json("stats")
+    shell.run("recall", "canoe")
+    shell.run("reason", "hall")
+    assert shell.json("stats") | {"oldest_node_age_s": 0} == before | {"oldest_node_age_s": 0}
+
+
+def test_reason_follows_links(shell: Shell, boats: dict[str, str]) -> None:
+    hits = shell.json("reason", "long hall winter", "--hops", "1", "-k", "5")["hits"]
+    assert boats["key"] in [hit["node_id"] for hit in hits]
+    assert "It hangs behind the oar rack" in shell.run("reason", "long hall winter")
+
+
+def test_link_is_there_from_both_ends(shell: Shell, boats: dict[str, str]) -> None:
+    made = shell.json("link", boats["canoe"], boats["key"], "--undirected")
+    for here, there in (("canoe", "key"), ("key", "canoe")):
+        found = [edge for edge in shell.json("show", boats[here])["edges"] if edge["id"] == made["id"]]
+        assert [(edge["other"], edge["directed"], edge["type"]) for edge in found] == [
+            (boats[there], False, "association")
+        ]
+
+
+def test_show_for_people(shell: Shell, boats: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    shell.run("revise", boats["hall"], "The long hall is locked in winter and spring", "--tag", "x", "--agent", "Ben")
+    shown = shell.run("show", boats["hall"])
+    lines = shown.splitlines()
+    assert max(map(len, lines)) <= 80
+    assert lines[0] == "The long hall is locked in winter and spring"
+    assert any(line.split()[:4] == ["→", "causal", "0.90", boats["key"]] for line in lines)
+    assert [word for word in ("added", "linked", "revised") if word not in shown] == []
+    revised = next(line for line in lines if "revised" in line)
+    assert "Ben" in revised
+    assert "It hangs behind" in shown
+
+
+def test_show_tells_of_the_forgotten(shell: Shell, boats: dict[str, str]) -> None:
+    shell.run("forget", boats["key"], "--reason", "key moved")
+    assert "no" in shell.run("show", boats["key"], code=1)
+    assert [event["kind"] for event in log_of(shell, "--id", boats["key"])][-1] == "forgotten"
+
+
+def test_revise_changes_only_what_is_given(shell: Shell, boats: dict[str, str]) -> None:
+    before = shell.json("show", boats["canoe"])
+    shell.json("revise", boats["canoe"], "--importance", "0.7", "--type", "semantic", "--when", "2024-06-01")
+    after = shell.json("show", boats["canoe"])
+    changed = {name for name in before if before[name] != after[name]}
+    assert {"importance", "memory_type", "occurred_at"} <= changed
+    assert changed.isdisjoint({"content", "tags", "speaker", "session", "source", "edges"})
+    assert shell.run("revise", boats["canoe"], "New words").startswith(f"revised {boats['canoe']} at position ")
+
+
+def test_forget_takes_several_or_none(shell: Shell, boats: dict[str, str]) -> None:
+    shell.run("forget", boats["canoe"], "unknown", code=1)
+    assert shell.json("stats")["num_nodes"] == 3
+    shell.run("forget", boats["canoe"], boats["key"])
+    assert shell.json("stats")["num_nodes"] == 1
+
+
+@pytest.mark.usefixtures("boats")
+def test_stats(shell: Shell) -> None:
+    facts = shell.json("stats")
+    assert (facts["num_nodes"], facts["path"]) == (3, str(shell.store))
+    assert facts["type_distribution"]["semantic"] == 1
+    shown = shell.run("stats")
+    assert "memories" in shown
+    assert "semantic 1" in shown
+
+
+def log_of(shell: Shell, *words: str) -> list[dict[str, object]]:
+    return [json.loads(line) for line in shell.run("log", "--json", *words).splitlines()]
+
+
+def test_log_lists_every_event(shell: Shell, boats: dict[str, str]) -> None:
+    events = log_of(shell)
+    assert [event["position"] for event in events] == sorted(event["position"] for event in events)
+    assert events[-1]["position"] == shell.json("stats")["position"]
+    lines = shell.run("log").splitlines()
+    assert len(lines) == len(events)
+    assert f"{boats['hall']} → {boats['key']}  causal" in lines[-1]
+
+
+def test_log_filters(shell: Shell, boats: dict[str, str]) -> None:
+    shell.run("remember", "From Ben", "--agent", "Ben")
+    everything = log_of(shell)
+    first, last = 3, len(everything)
+    assert {event["kind"] for event in log_of(shell, "--type", "added")} == {"added"}
+    assert {event["kind"] for event in log_of(shell, "--type", "added", "--type", "linked")} == {"added", "linked"}
+    assert [event["kind"] for event in log_of(shell, "--id", boats["key"])] == ["added", "linked"]
+    assert len(log_of(shell, "--agent", "Ben")) == 1
+    assert log_of(shell, "--agent", "Nobody") == []
+    span = [event for event in everything if first <= event["position"] <= last]
+    assert log_of(shell, "--from", str(first), "--to", str(last)) == span
+    assert log_of(shell, "--since", "2000-01-01", "--until", "2999-01-01") == everything
+    assert log_of(shell, "--since", "2999-01-01") == []
+    assert log_of(shell, "--until", "2000-01-01") == []
+
+
+@pytest.mark.usefixtures("boats")
+def test_log_of_an_unknown_kind_says_which_there_are(shell: Shell) -> None:
+    said = shell.run("log", "--type", "addedd", code=1)
+    assert "added" in said
+    assert "forgotten" in said
+
+
+@pytest.mark.usefixtures("boats")
+def test_verify_and_replay(shell: Shell) -> None:
+    report = shell.json("verify")
+    assert (report["whole"], report["damage"], report["position"]) == (True, [], shell.json("stats")["position"])
+    assert report["chain"] in shell.run("verify")
+    replayed = shell.json("replay")
+    with AgentMemory(path=shell.store, read_only=True) as memory:
+        assert replayed == {"position": memory.position, "digest": memory.digest(), "same": True}
+    assert replayed["digest"] in shell.run("replay")
+
+
+@pytest.mark.usefixtures("boats")
+def test_export_and_import(shell: Shell, tmp_path: Path) -> None:
+    file = tmp_path / "boats.export"
+    assert "exported up to position" in shell.run("export", str(file))
+    other = Shell(tmp_path / "other.memory")
+    assert other.json("import", str(file))["memories"] == 3
+    assert other.json("replay") == shell.json("replay")
+    assert log_of(other) == log_of(shell)
+
+
+def test_ingest_again_changes_nothing(shell: Shell, repository: Path) -> None:
+    first = shell.json("ingest", str(repository))
+    assert first["added"] >= 8
+    again = shell.json("ingest", str(repository))
+    assert (again["added"], again["unchanged"], again["position"]) == (0, first["added"], first["position"])
+    assert f"{first['added']} unchanged" in shell.run("ingest", str(repository))
+    hit = shell.json("recall", "where hangs the key", "-k", "1")["hits"][0]
+    assert "key" in hit["content"]
+
+
+def test_ingest_notes_what_is_special(shell: Shell, tmp_path: Path) -> None:
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "notes" / "a.md").write_text("# A\n\nWords.\n")
+    assert "note: no git repository" in shell.run("ingest", str(tmp_path / "notes"))
+
+
+def test_ingest_of_a_chat(shell: Shell, tmp_path: Path) -> None:
+    turns = [
+        {"role": "user", "content": "The oars are wet", "name": "Ada"},
+        {"role": "assistant", "content": "Dry them"},
+    ]
+    (tmp_path / "chat.jsonl").write_text("\n".join(map(json.dumps, turns)))
+    assert shell.json("ingest", str(tmp_path / "chat.jsonl"))["added"] == 2
+    assert shell.json("recall", "oars", "-k", "1")["hits"][0]["speaker"] == "Ada"
+
+
+def test_the_store_can_be_named_in_three_ways(shell: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shell.run("remember", "before", "--store", str(tmp_path / "after.memory"))
+    assert not shell.store.exists()
+    named = Shell(tmp_path / "after.memory")
+    assert named.json("stats")["num_nodes"] == 1
+    monkeypatch.setenv("MEMORYGRAPH_STORE", str(tmp_path / "variable.memory"))
+    shell.run("remember", "the option wins")
+    assert shell.store.exists()
+    assert not (tmp_path / "variable.memory").exists()
+
+
+def test_memory_types_are_those_of_the_package(shell: Shell) -> None:
+    for kind in MemoryType:
+        shell.run("remember", f"a memory that is {kind.value}", "--type", kind.value)
+    assert set(shell.json("stats")["type_distribution"]) == {kind.value for kind in MemoryType}

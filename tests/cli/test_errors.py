@@ -1,0 +1,184 @@
+"""What goes wrong: one line, the right exit code, and nothing made or half written."""
+
+import errno
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from memorygraph import AgentMemory
+from memorygraph.cli import app, options
+from tests.cli.conftest import Shell
+
+NEED_A_STORE = [
+    ("recall", "x"),
+    ("reason", "x"),
+    ("show", "x"),
+    ("stats",),
+    ("log",),
+    ("log", "--follow"),
+    ("verify",),
+    ("replay",),
+    ("export", "out.file"),
+    ("link", "x", "y"),
+    ("revise", "x", "text"),
+    ("forget", "x"),
+]
+WRONG_USAGE = [
+    ("recall",),
+    ("recal", "x"),
+    ("recall", "x", "-k", "0"),
+    ("recall", "x", "--threshold", "2"),
+    ("remember", "x", "--importance", "7"),
+    ("revise", "x"),
+    ("link", "x"),
+    ("forget",),
+    ("log", "--from", "0"),
+    ("stats", "--nonsense"),
+]
+
+
+def complaint(shell: Shell, *words: str, stdin: str | bytes | None = None) -> str:
+    """The one line that a failing command says on standard error; standard output stays empty."""
+    result = CliRunner().invoke(app, ["--store", str(shell.store), *words], input=stdin)
+    assert (result.exit_code, result.stdout) == (1, ""), (words, result.output, result.exception)
+    assert result.stderr.startswith("memorygraph: ")
+    assert result.stderr.count("\n") == 1
+    return result.stderr
+
+
+def makes_no_store(shell: Shell, *words: str) -> bool:
+    result = CliRunner().invoke(app, ["--store", str(shell.store), *words])
+    return result.exit_code == 1 and not shell.store.exists()
+
+
+@pytest.mark.parametrize("words", NEED_A_STORE, ids=" ".join)
+def test_without_a_store_each_says_how_to_make_a_memory(shell: Shell, words: tuple[str, ...]) -> None:
+    said = complaint(shell, *words)
+    assert f"there is no memory at {shell.store}" in said
+    assert f"memorygraph --store {shell.store} ingest" in said
+    assert not shell.store.exists()
+
+
+def test_a_read_that_could_write_is_seen(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert makes_no_store(shell, "stats")
+    monkeypatch.setattr(options, "AgentMemory", lambda path, **_: AgentMemory(path=path))
+    assert not makes_no_store(shell, "stats")
+
+
+@pytest.mark.parametrize(
+    ("words", "part"),
+    [
+        (("show", "unknown"), "unknown"),
+        (("link", "unknown", "other"), "unknown"),
+        (("revise", "unknown", "text"), "unknown"),
+        (("forget", "unknown"), "unknown"),
+        (("remember", "  "), "no text"),
+        (("remember", "x", "--when", "some day"), "some day"),
+        (("remember", "x", "--type", "vague"), "episodic"),
+        (("link", "a", "b", "--type", "vague"), "causal"),
+        (("recall", "x", "--since", "some day"), "some day"),
+        (("recall", "x", "--at", "some day"), "some day"),
+        (("recall", "x", "--at", "999"), "999"),
+        (("log", "--since", "some day"), "some day"),
+        (("ingest", "/nowhere/at/all"), "/nowhere/at/all"),
+        (("export", "/dev/null/file"), "/dev/null"),
+        (("import", "/nowhere/at/all"), "/nowhere/at/all"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
+)
+def test_an_error_is_one_line_and_writes_nothing(shell: Shell, words: tuple[str, ...], part: str) -> None:
+    shell.run("remember", "something")
+    before = shell.json("verify")
+    assert part in complaint(shell, *words)
+    assert shell.json("verify") == before
+
+
+def test_a_mistyped_path_makes_no_store(shell: Shell) -> None:
+    complaint(shell, "ingest", "/nowhere/at/all")
+    assert not shell.store.exists()
+
+
+def test_an_empty_standard_input_is_no_text(shell: Shell) -> None:
+    assert "no text" in complaint(shell, "remember", "-", stdin=" \n")
+    assert "no ids" in complaint(shell, "forget", "-", stdin="")
+    assert "not UTF-8" in complaint(shell, "remember", "-", stdin=b"\xff\xfe")
+
+
+@pytest.mark.parametrize("words", WRONG_USAGE, ids=" ".join)
+def test_wrong_usage_is_2(shell: Shell, words: tuple[str, ...]) -> None:
+    assert "Usage: " in shell.run(*words, code=2)
+    assert not shell.store.exists()
+
+
+def test_import_keeps_a_store_of_another_memory(shell: Shell, tmp_path: Path) -> None:
+    other = Shell(tmp_path / "other.memory")
+    other.run("remember", "something")
+    other.run("export", str(tmp_path / "file"))
+    shell.run("remember", "mine")
+    before = shell.json("verify")
+    assert "another memory" in complaint(shell, "import", str(tmp_path / "file"))
+    assert shell.json("verify") == before
+
+
+def test_a_foreign_folder_is_refused(shell: Shell) -> None:
+    shell.store.mkdir()
+    (shell.store / "thesis.txt").write_text("dear")
+    complaint(shell, "remember", "something")
+    assert [path.name for path in shell.store.iterdir()] == ["thesis.txt"]
+
+
+def damaged(shell: Shell) -> Shell:
+    """The shell, after a byte in the middle of its log was changed."""
+    for number in range(20):
+        shell.run("remember", f"memory number {number}")
+    segment = next((shell.store / "log").glob("*.seg"))
+    data = bytearray(segment.read_bytes())
+    data[data.index(b"memory number 7")] ^= 1
+    segment.write_bytes(data)
+    return shell
+
+
+def test_verify_says_where_the_damage_is(shell: Shell) -> None:
+    damaged(shell)
+    result = CliRunner().invoke(app, ["--store", str(shell.store), "verify"])
+    assert result.exit_code == 1
+    assert "DAMAGED" in result.output
+    assert ".seg" in result.output
+    answer = CliRunner().invoke(app, ["--store", str(shell.store), "verify", "--json"])
+    assert answer.exit_code == 1
+    report = json.loads(answer.stdout)
+    assert not report["whole"]
+    assert ".seg" in report["damage"][0]["where"]
+
+
+def test_an_error_of_the_system_is_one_line(shell: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EACCES, "Permission denied", "there")
+
+    shell.run("remember", "something")
+    monkeypatch.setattr(AgentMemory, "export", refuse)
+    assert "Permission denied" in complaint(shell, "export", str(tmp_path / "file"))
+
+
+def test_without_arguments_there_is_help() -> None:
+    result = CliRunner().invoke(app, [])
+    assert "ingest" in result.output
+    assert "$MEMORYGRAPH_STORE" in result.output
+
+
+def test_the_store_comes_from_the_environment_or_is_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert CliRunner().invoke(app, ["remember", "here"]).exit_code == 0
+    assert (tmp_path / "agent.memory").is_dir()
+    monkeypatch.setenv("MEMORYGRAPH_STORE", str(tmp_path / "other.memory"))
+    assert CliRunner().invoke(app, ["remember", "there"]).exit_code == 0
+    assert (tmp_path / "other.memory").is_dir()
+
+
+def test_the_agent_comes_from_the_environment(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MEMORYGRAPH_AGENT", "Ada")
+    made = shell.json("remember", "something")
+    with AgentMemory(path=shell.store, read_only=True) as memory:
+        assert memory.history(made["id"])[0].principal == "Ada"
