@@ -11,6 +11,7 @@ a read, the rest is not. Increments and accesses need only existence.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from collections.abc import Set as AbstractSet
 from typing import Any, Final
 
 import msgspec
@@ -43,7 +44,7 @@ class Proposal(Struct, frozen=True):
 
     position: int
     events: tuple[ev.Event, ...]
-    reads: frozenset[str]
+    reads: AbstractSet[str]
 
 
 class Proposer:
@@ -80,7 +81,7 @@ class Proposer:
         edges = sum(len(event.sources) for event in self._events if isinstance(event, ev.EdgesAdded))
         if edges > ORDINAL_MASK:
             raise BatchTooLarge(f"the command adds {edges} edges, more than {ORDINAL_MASK}; split it", edges=edges)
-        return Proposal(self._frame.position, tuple(self._events), frozenset(self._reads))
+        return Proposal(self._frame.position, tuple(self._events), self._reads)
 
     def add_nodes(self, operation: cmd.AddNodes) -> None:
         """Give ids, declare the space, add the nodes and their links to similar ones."""
@@ -221,7 +222,7 @@ class Proposer:
 
     def _all_existing(self, node_ids: Sequence[str]) -> None:
         """Note that we rely on these nodes."""
-        if None in self._frame.rows(node_ids) or self._added or self._gone:
+        if self._added or self._gone or not self._frame.has_all(node_ids):
             for node_id in node_ids:
                 self._existing(node_id)
         else:

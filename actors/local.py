@@ -55,7 +55,6 @@ class _Ticket:
         self.touched = touched_by(proposal.events)
         self.done = False
         self.position: int | None = None  # accepted, here
-        self.seen_at: int | None = None  # the same command was recorded before, there
         self.conflict: str | None = None
         self.error: MemoryGraphError | None = None
 
@@ -111,7 +110,8 @@ class LocalEngine(Engine):
             frame = self._current()
             seen_at = self._ledger.position_of(command.id)
             if seen_at is not None:
-                return self._replayed_receipt(command, seen_at)
+                with self._committing, self._log.lock():  # what another process wrote is durable once we had the lock
+                    return self._replayed_receipt(command, seen_at)
             ticket = self._propose(frame, command)
             self._queue.append(ticket)
             with self._committing:

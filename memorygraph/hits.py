@@ -8,6 +8,7 @@ from typing import Any
 from msgspec import Struct
 
 from memorygraph.events.types import MemoryType
+from memorygraph.plain import plain_copy
 from memorygraph.projections.recall import Hit
 from memorygraph.times import to_seconds
 
@@ -97,7 +98,7 @@ def hit_of(found: Hit) -> MemoryHit:
         MemoryType.from_code(node.memory_type),
         node.importance,
         list(node.tags),
-        dict(node.metadata),
+        plain_copy(node.metadata),
         to_seconds(node.occurred_us),
         node.speaker,
         node.session,

@@ -82,7 +82,7 @@ class Adjacency:
         rows = np.concatenate(found)
         if built.rows > edges.count:
             rows = rows[rows < edges.count]
-        flags = edges.column("flags")[rows]
+        flags = edges.take("flags", rows)
         return rows[(flags & ALIVE).astype(np.bool_)]
 
 
@@ -103,7 +103,7 @@ def _slices(index: _Index, nodes: Rows) -> Rows:
 
 
 def _scan_tail(edges: View, first: int, nodes: Rows, end: str) -> Rows:
-    tail = edges.column(end)[first:]
+    tail = edges.tail(end, first)
     if len(nodes) == 1:
         hit = tail == nodes[0]
     else:
@@ -116,8 +116,8 @@ def _scan_tail(edges: View, first: int, nodes: Rows, end: str) -> Rows:
 def _spliced(old: _Built, edges: View) -> _Built:
     return _Built(
         edges.count,
-        _splice(old.by_source, edges.column("source")[old.rows :], old.rows),
-        _splice(old.by_target, edges.column("target")[old.rows :], old.rows),
+        _splice(old.by_source, edges.tail("source", old.rows), old.rows),
+        _splice(old.by_target, edges.tail("target", old.rows), old.rows),
     )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_right
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
@@ -29,6 +29,7 @@ ALIVE: Final = 1  # edge flags
 UNDIRECTED: Final = 2
 NO_ROW: Final = -1
 EDGE_ID_CHARS_MAX: Final = 20
+_MANY: Final = 64  # from here on, a whole column at once is faster than its cells
 
 
 @lru_cache(maxsize=65_536)
@@ -180,6 +181,16 @@ class Frame:
         found = [row_of.get(node_id, count) for node_id in node_ids]
         return [row if row < count and alive[row >> CHUNK_BITS](row & CHUNK_MASK) else None for row in found]
 
+    def has_all(self, node_ids: Sequence[str]) -> bool:
+        """Whether every one of these nodes is live."""
+        if len(node_ids) < _MANY:
+            return None not in self.rows(node_ids)
+        row_of = self.interner.rows
+        rows = np.array([row_of.get(node_id, NO_ROW) for node_id in node_ids])
+        if rows.min() == NO_ROW or rows.max() >= self.nodes.count:
+            return False
+        return bool(self.live_rows()[rows].all())
+
     def position_at(self, time_us: int) -> int:
         """Return the last position recorded at or before a time (by the running maximum of record times)."""
         return min(bisect_right(self.times_us, time_us, 0, self.position), self.position)
@@ -224,7 +235,7 @@ class Frame:
     def node(self, row: int, *, vector: bool = True) -> NodeState:
         """Return a node's values."""
         index, place = row >> CHUNK_BITS, row & CHUNK_MASK
-        cell = {
+        cell: dict[str, Any] = {
             name: None if (chunk := chunks[index]) is None else chunk.item(place)
             for name, chunks in self.nodes.chunks.items()
         }

@@ -8,7 +8,7 @@ the command was decided. What cannot be applied raises ``DamagedLog`` with the p
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -180,7 +180,7 @@ class GraphState:
             event.decay_rate,
             created,
             created if event.occurred_us is None else event.occurred_us,
-            event.access_times_us[-1] if event.access_times_us else created,
+            max(event.access_times_us) if event.access_times_us else created,
             birth,
             birth >> ORDINAL_BITS,
             event.access_count,
@@ -248,16 +248,19 @@ class GraphState:
     def _edges_added(self, event: ev.EdgesAdded, birth: int) -> None:
         count = len(event.sources)
         row_of = self.interner.rows
-        rows = [row_of[node_id] for node_id in event.nodes]
+        rows = np.array(list(map(row_of.__getitem__, event.nodes)), dtype=np.int32)
         first = (birth >> ORDINAL_BITS << ORDINAL_BITS) + self._edge_ordinal
+        flags = np.full(count, ALIVE, dtype=np.uint8)
+        if event.undirected:
+            flags[event.undirected] = ALIVE | UNDIRECTED
         start = self.edges.count
         self.edges.extend(
-            [rows[index] for index in event.sources],
-            [rows[index] for index in event.targets],
+            rows[event.sources],
+            rows[event.targets],
             event.weights or [1.0] * count,
             event.types or [1] * count,
-            [ALIVE | UNDIRECTED if both else ALIVE for both in event.undirected] or [ALIVE] * count,
-            range(first, first + count),
+            flags,
+            np.arange(first, first + count),
             _edge_extras_of(event),
         )
         for offset, name in enumerate(event.ids):
@@ -267,7 +270,7 @@ class GraphState:
         self._live_edges += count
 
     def _edge_revised(self, event: ev.EdgeRevised, _: int) -> None:
-        row = self._edge_row(event.id)
+        [row] = self._edge_rows([event.id])
         if event.edge_type is not UNSET:
             self.edges.set("edge_type", row, event.edge_type)
         if event.weight is not UNSET:
@@ -281,15 +284,14 @@ class GraphState:
         self.edges.set("extras", row, None if after == NO_EDGE_EXTRAS else after)
 
     def _edges_strengthened(self, event: ev.EdgesStrengthened, _: int) -> None:
-        for name in event.ids:
-            row = self._edge_row(name)
+        for row in self._edge_rows(event.ids):
             before = self.edges.value("weight", row)
             after = before + event.delta * (1.0 - before) - event.decay * before
             self.edges.set("weight", row, min(1.0, max(0.0, after)))
 
     def _edges_removed(self, event: ev.EdgesRemoved, _: int) -> None:
-        for name in event.ids:
-            self._kill_edge(self._edge_row(name))
+        for row in self._edge_rows(dict.fromkeys(event.ids)):
+            self._kill_edge(row)
 
     def _new_row(self, node_id: str) -> int:
         """Return the row of an id that is not in the graph."""
@@ -307,11 +309,15 @@ class GraphState:
             raise DamagedLog(f"an event names the node {node_id!r}, which is not in the graph", id=node_id)
         return row
 
-    def _edge_row(self, name: str) -> int:
-        row = find_edge(self.edges.publish(), self.edge_names, name)
-        if row is None:
-            raise DamagedLog(f"an event names the edge {name!r}, which is not in the graph", id=name)
-        return row
+    def _edge_rows(self, names: Iterable[str]) -> list[int]:
+        edges = self.edges.publish()
+        rows = []
+        for name in names:
+            row = find_edge(edges, self.edge_names, name)
+            if row is None:
+                raise DamagedLog(f"an event names the edge {name!r}, which is not in the graph", id=name)
+            rows.append(row)
+        return rows
 
     def _kill_edge(self, row: int) -> None:
         self.edges.set("flags", row, self.edges.value("flags", row) & ~ALIVE)
@@ -337,10 +343,10 @@ class GraphState:
         self.nodes.set("text_row", row, self.texts.append(row, content, speaker) if content else NO_ROW)
 
 
-def _edge_extras_of(event: ev.EdgesAdded) -> Sequence[EdgeExtras | None]:
+def _edge_extras_of(event: ev.EdgesAdded) -> Sequence[EdgeExtras | None] | None:
     count = len(event.sources)
     if not (event.ids or event.confidences or event.metadata):
-        return [None] * count
+        return None
     no_metadata: dict[str, Any] = {}
     columns = zip(
         event.ids or [""] * count,

@@ -82,12 +82,13 @@ def _arcs(frame: Frame, frontier: Rows) -> tuple[Rows, Rows, NDArray[np.float64]
     edges = frame.edges
     out = frame.adjacency.outgoing(edges, frontier)
     back = frame.adjacency.incoming(edges, frontier)
-    source, target, weight = edges.column("source"), edges.column("target"), edges.column("weight")
     rows = np.concatenate([out, back])
+    source, target = edges.take("source", rows), edges.take("target", rows)
+    is_out = np.arange(len(rows)) < len(out)
     return (
-        np.concatenate([source[out], target[back]]),
-        np.concatenate([target[out], source[back]]),
-        weight[rows].astype(np.float64) * _confidences(frame, rows),
+        np.where(is_out, source, target),
+        np.where(is_out, target, source),
+        edges.take("weight", rows).astype(np.float64) * _confidences(frame, rows),
     )
 
 

@@ -20,9 +20,11 @@ CHUNK_BITS: Final = 12
 CHUNK_ROWS: Final = 1 << CHUNK_BITS
 CHUNK_MASK: Final = CHUNK_ROWS - 1
 FIRST_ROWS: Final = 16
+_SCATTERED: Final = 16  # from here on, joining a column is cheaper than visiting its chunks
 _INT_BYTES: Final = 32  # of a Python integer, as allocated
 
 Chunk = NDArray[Any] | None
+Column = Sequence[Any] | NDArray[Any]
 
 
 class View:
@@ -51,6 +53,27 @@ class View:
             whole = self._whole[name] = self._join(name)
         return whole
 
+    def take(self, name: str, rows: NDArray[Any]) -> NDArray[Any]:
+        """Return the cells of some rows (not of objects), shape (len(rows),); few rows cost little."""
+        chunks = self.chunks[name]
+        touched = np.unique(rows >> CHUNK_BITS).tolist()
+        if len(touched) > _SCATTERED or name in self._whole:
+            whole: NDArray[Any] = self.column(name)[rows]
+            return whole
+        found = np.empty(len(rows), dtype=_array(chunks[0]).dtype)
+        for index in touched:
+            mine = rows >> CHUNK_BITS == index
+            found[mine] = _array(chunks[index])[rows[mine] & CHUNK_MASK]
+        return found
+
+    def tail(self, name: str, first: int) -> NDArray[Any]:
+        """Return a column (not of objects) from row ``first`` on, at the cost of these rows."""
+        skipped = first >> CHUNK_BITS
+        chunks = [_array(chunk) for chunk in self.chunks[name][skipped:]]
+        joined = chunks[0] if len(chunks) == 1 else np.concatenate(chunks)
+        start = skipped << CHUNK_BITS
+        return joined[first - start : self.count - start]
+
     def blocks(self, name: str) -> Iterable[tuple[int, NDArray[Any]]]:
         """Give (first row, chunk cut to the published rows) without joining."""
         for index, chunk in enumerate(self.chunks[name]):
@@ -70,6 +93,11 @@ class View:
         if len(chunks) == 1 and chunks[0] is not None:
             return chunks[0][: self.count]
         return np.concatenate([chunk for _, chunk in self.blocks(name)])
+
+
+def _array(chunk: Chunk) -> NDArray[Any]:
+    assert chunk is not None  # only object columns wait for their first value
+    return chunk
 
 
 class Table:
@@ -107,13 +135,17 @@ class Table:
         self._pending.append(row)
         return self._written + len(self._pending) - 1
 
-    def extend(self, *columns: Sequence[Any]) -> None:
-        """Add rows given as columns of equal length."""
-        total = len(columns[0])
-        if any(len(column) != total for column in columns):
-            raise ValueError(f"columns of unequal length: {[len(column) for column in columns]}")
+    def extend(self, *columns: Column | None) -> None:
+        """Add rows given as columns of equal length; None for an object column of Nones.
+
+        Raises:
+            ValueError: the columns differ in length.
+        """
+        if len({len(column) for column in columns if column is not None}) != 1 or len(columns) != len(self.names):
+            raise ValueError("columns of unequal length, or not one for each")
+        total = next(len(column) for column in columns if column is not None)
         if total == 1:
-            self._pending.append(tuple([column[0] for column in columns]))
+            self._pending.append(tuple([None if column is None else column[0] for column in columns]))
             return
         if self._pending:
             self._flush()
@@ -190,14 +222,17 @@ class Table:
         self._touch(index)
         return True
 
-    def _write(self, columns: Sequence[Sequence[Any]], done: int, total: int) -> int:
+    def _write(self, columns: Sequence[Column | None], done: int, total: int) -> int:
         """Write rows ``done``.. of the columns, as many as fit in one chunk; return how many."""
         index, at = self._written >> CHUNK_BITS, self._written & CHUNK_MASK
         fits = min(total - done, CHUNK_ROWS - at)
         if index == len(self._versions):
             self._add_chunk()
         for name, column in zip(self.names, columns, strict=True):
-            self._write_column(name, index, at, column if fits == total else column[done : done + fits])
+            if column is None:
+                self._write_column(name, index, at, [None] * fits)
+            else:
+                self._write_column(name, index, at, column if fits == total else column[done : done + fits])
         self._touch(index)
         self._written += fits
         return fits
@@ -212,10 +247,10 @@ class Table:
             if not dtype.hasobject:
                 self._make(name, index, FIRST_ROWS)
 
-    def _write_column(self, name: str, index: int, at: int, values: Sequence[Any]) -> None:
+    def _write_column(self, name: str, index: int, at: int, values: Column) -> None:
         chunk = self._chunks[name][index]
         dtype, shape = self._specs[name]
-        if dtype.hasobject and chunk is None and all(value is None for value in values):
+        if dtype.hasobject and chunk is None and list(values).count(None) == len(values):
             return
         if chunk is None or len(chunk) < at + len(values):
             chunk = self._make(name, index, at + len(values))

@@ -12,6 +12,7 @@ from memorygraph.actors.commands import StrengthenEdges
 from memorygraph.events.errors import FrozenViewError, InputError
 from memorygraph.events.types import LIMITS, EdgeType
 from memorygraph.home import Home
+from memorygraph.plain import plain_copy
 from memorygraph.projections.frame import EdgeState, edge_id, parse_edge_id
 
 
@@ -132,8 +133,7 @@ class MemoryEdge:
     @property
     def metadata(self) -> dict[str, Any]:
         """Its metadata (a copy)."""
-        plain: dict[str, Any] = msgspec.msgpack.decode(msgspec.msgpack.encode(self._now().metadata))
-        return plain
+        return plain_copy(self._now().metadata)
 
     @metadata.setter
     def metadata(self, value: Any) -> None:

@@ -265,21 +265,21 @@ class MemoryGraph:
 
 def edge_columns(states: Sequence[EdgeState]) -> EdgesAdded:
     """Return edges as the columns of one event; columns that hold only defaults stay empty."""
-    place: dict[str, int] = {}
-    sources = [place.setdefault(state.source_id, len(place)) for state in states]
-    targets = [place.setdefault(state.target_id, len(place)) for state in states]
+    sources = [state.source_id for state in states]
+    targets = [state.target_id for state in states]
+    place = {node_id: number for number, node_id in enumerate(dict.fromkeys(sources + targets))}
     undirected = [not state.directed for state in states]
     confidences = [state.confidence for state in states]
     metadata = [state.metadata for state in states]
     ids = [state.id for state in states]
     return EdgesAdded(
         nodes=list(place),
-        sources=sources,
-        targets=targets,
+        sources=list(map(place.__getitem__, sources)),
+        targets=list(map(place.__getitem__, targets)),
         weights=[state.weight for state in states],
         types=[state.edge_type for state in states],
         undirected=undirected if any(undirected) else [],
-        confidences=confidences if any(value != 1.0 for value in confidences) else [],
+        confidences=confidences if confidences.count(1.0) < len(confidences) else [],
         metadata=metadata if any(metadata) else [],
         ids=ids if any(ids) else [],
     )

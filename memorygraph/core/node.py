@@ -23,6 +23,7 @@ from memorygraph.events.ports import RandomIds
 from memorygraph.events.records import NodeAdded, NodeRevised
 from memorygraph.events.types import LIMITS, ConsolidationState, DecayFunction, Limits, MemoryType, Partition
 from memorygraph.home import Home
+from memorygraph.plain import plain_copy
 from memorygraph.projections.frame import NodeState
 from memorygraph.projections.retention import retention, stability_s
 from memorygraph.times import TimeLike, to_seconds, to_us
@@ -229,8 +230,7 @@ class MemoryNode:
     @property
     def metadata(self) -> dict[str, Any]:
         """Its metadata (a copy)."""
-        plain: dict[str, Any] = msgspec.msgpack.decode(msgspec.msgpack.encode(self._now().metadata))
-        return plain
+        return plain_copy(self._now().metadata)
 
     @metadata.setter
     def metadata(self, value: Any) -> None:
