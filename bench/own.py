@@ -31,7 +31,7 @@ class OwnWork(Work):
 
     def edges(self) -> int:
         """Count the edges."""
-        return self.memory.stats().num_edges
+        return int(self.memory.stats().num_edges)
 
     def recall(self, count: int) -> list[float]:
         """Ask for ten memories; what recording the recalls costs later is shared out among them."""

@@ -33,8 +33,8 @@ class Work:
     """What is measured, as the older package does it: one by one."""
 
     def __init__(self) -> None:
-        self.memory = memorygraph.AgentMemory(embedding_dim=DIM)
-        self.graph = self.memory.graph
+        self.memory: Any = memorygraph.AgentMemory(embedding_dim=DIM)
+        self.graph: Any = self.memory.graph
         self.ids: list[str] = []
         self._embed = memorygraph.HashingEmbedder(DIM)
         self._made = 0  # texts so far
@@ -86,7 +86,7 @@ class Work:
 
     def edges(self) -> int:
         """Count the edges."""
-        return self.graph.edge_count
+        return int(self.graph.edge_count)
 
     def put_nodes(self, nodes: list[Any]) -> None:
         """Add nodes."""

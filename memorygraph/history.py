@@ -35,8 +35,8 @@ KINDS: Final = tuple(_KINDS.values())
 class Change(Struct, frozen=True):
     """One event of the log: what happened, to which nodes or edges, when it was recorded and by whom.
 
-    ``time`` is Unix seconds. ``kind`` is one of ``KINDS``, such as "added", "revised", "forgotten", "recalled" or "linked".
-    ``ids`` are the nodes concerned (of "edge_revised", "strengthened" and "unlinked": the edges).
+    ``time`` is Unix seconds. ``kind`` is one of ``KINDS``, such as "added", "revised" or "forgotten". ``ids``
+    are the nodes concerned (of "edge_revised", "strengthened" and "unlinked": the edges).
     """
 
     position: int

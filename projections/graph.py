@@ -32,6 +32,7 @@ from memorygraph.projections.frame import (
 )
 from memorygraph.projections.tables import Interner, Table
 
+_TIME_MAX: Final = 1 << 62  # microseconds; far beyond any calendar
 ACCESS_TIMES_MAX: Final = 128  # contract item 17: the last 128 accesses are kept
 
 _NODE_COLUMNS: Final[dict[str, Any]] = {
@@ -172,6 +173,11 @@ class GraphState:
     def _node_added(self, event: ev.NodeAdded, birth: int) -> None:
         row = self._new_row(event.id)
         created = self._time_us if event.recorded_us is None else event.recorded_us
+        occurred = created if event.occurred_us is None else event.occurred_us
+        accessed = max(event.access_times_us) if event.access_times_us else created
+        codes = event.memory_type | event.consolidation_state | event.decay_function
+        if codes >> 8 or event.access_count >> 32 or max(abs(created), abs(occurred), abs(accessed)) >= _TIME_MAX:
+            raise DamagedLog(f"the node {event.id!r} has a code, count or time that no release writes", id=event.id)
         has_extras = event.tags or event.metadata or event.speaker or event.source or event.session is not None
         values = (
             event.importance,
@@ -179,8 +185,8 @@ class GraphState:
             event.confidence,
             event.decay_rate,
             created,
-            created if event.occurred_us is None else event.occurred_us,
-            max(event.access_times_us) if event.access_times_us else created,
+            occurred,
+            accessed,
             birth,
             birth >> ORDINAL_BITS,
             event.access_count,
@@ -257,8 +263,8 @@ class GraphState:
         self.edges.extend(
             rows[event.sources],
             rows[event.targets],
-            event.weights or [1.0] * count,
-            event.types or [1] * count,
+            np.array(event.weights or [1.0] * count, dtype=np.float32),
+            np.array(event.types or [1] * count, dtype=np.uint8),
             flags,
             np.arange(first, first + count),
             _edge_extras_of(event),
