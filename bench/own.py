@@ -29,6 +29,10 @@ class OwnWork(Work):
         """Add edges in one call."""
         self.graph.add_edges(edges)
 
+    def put_links(self, links: list[Any]) -> None:
+        """Make edges and add them in one call."""
+        self.memory.link_many(links)
+
     def edges(self) -> int:
         """Count the edges."""
         return int(self.memory.stats().num_edges)

@@ -71,6 +71,10 @@ class Work:
         """Add a batch of edges; seconds per edge."""
         return _per_item_s(self.put_edges, self._edges(count))
 
+    def link(self, count: int) -> list[float]:
+        """Add a batch of edges that are not made yet; seconds per edge."""
+        return _per_item_s(self.put_links, self._links(count))
+
     def remember(self, count: int) -> list[float]:
         """Remember texts, each linked to similar ones; seconds of each."""
         return _each_s(self.memory.remember, islice(self._texts(), count))
@@ -97,6 +101,11 @@ class Work:
         """Add edges."""
         for edge in edges:
             self.graph.add_edge(edge)
+
+    def put_links(self, links: list[Any]) -> None:
+        """Make edges of (source, target, type, weight) and add them."""
+        for source, target, edge_type, weight in links:
+            self.graph.add_edge(memorygraph.MemoryEdge(source, target, edge_type, weight))
 
     def rss_bytes(self) -> int:
         """Return the memory of this process: now, or its peak where the system does not tell."""
@@ -126,13 +135,16 @@ class Work:
         return nodes
 
     def _edges(self, count: int) -> list[Any]:
-        """Edges between two different nodes each, drawn evenly."""
+        return [memorygraph.MemoryEdge(*link) for link in self._links(count)]
+
+    def _links(self, count: int) -> list[Any]:
+        """Source, target, type and weight of edges between two different nodes each, drawn evenly."""
         dice = np.random.default_rng(self.edges())
         nodes = len(self.ids)
         sources = dice.integers(0, nodes, size=count)
         targets = (sources + dice.integers(1, nodes, size=count)) % nodes
         return [
-            memorygraph.MemoryEdge(self.ids[source], self.ids[target], weight=weight)
+            (self.ids[source], self.ids[target], memorygraph.EdgeType.ASSOCIATION, weight)
             for source, target, weight in zip(sources, targets, dice.random(count).tolist(), strict=True)
         ]
 

@@ -72,7 +72,7 @@ def test_what_was_not_compared_is_not_called_a_pass(alone: tuple[str, Path]) -> 
 def test_the_picture_has_a_bar_for_every_measured_goal(alone: tuple[str, Path]) -> None:
     tree = ET.fromstring((alone[1] / "found.svg").read_text())  # noqa: S314 - our own file
     rows = json.loads((alone[1] / "found.json").read_text())["rows"]
-    bars = tree.findall("{http://www.w3.org/2000/svg}rect")[1:]
+    bars = tree.findall(".//{http://www.w3.org/2000/svg}rect")[1:]
     assert len(bars) == sum(row["verdict"] in {PASSED, FAILED} for row in rows)
 
 

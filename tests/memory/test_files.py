@@ -1,0 +1,285 @@
+import itertools
+import json
+import os
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+
+from memorygraph import AgentMemory, MemoryEdge, MemoryNode
+from memorygraph.actors.commands import AllEdges, FindNodes
+from memorygraph.core.types import (
+    DamagedLog,
+    EmbedderMismatch,
+    ForeignStore,
+    ImportFormatError,
+    StoreError,
+    TimeFormatError,
+)
+from tests.memory.helpers import meaningful_embedder, vector_of
+
+
+def fill(memory):
+    """Give every field of nodes and edges a value somewhere."""
+    node = MemoryNode(
+        "The mast is oak",
+        "procedural",
+        vector_of("mast"),
+        0.123456789,
+        ["boat", "wood"],
+        -0.3,
+        0.9,
+        "consolidated",
+        "power_law",
+        24.5,
+        {"page": 3, "deep": [1, 2.5, None, True, "é"]},
+        "mast",
+        occurred_at=1000.000001,
+        speaker="Ada",
+        session="s1",
+        source="log.md#mast",
+    )
+    memory.graph.add_node(node)
+    memory.graph.add_node(MemoryNode("", node_id="empty", session=0))
+    memory.remember("the moon has no air", node_id="moon", embedding=vector_of("moon"))
+    memory.remember("the moon has no water", node_id="dry", embedding=vector_of("dry"), importance=0.1)
+    edge = MemoryEdge("mast", "moon", "causal", 0.3, 0.7, directed=True, metadata={"n": 1}, edge_id="chosen")
+    memory.graph.add_edge(edge)
+    memory.link("moon", "empty", "contradicts", 0.4, directed=False)
+    memory.graph.get_edge("chosen").hebbian_update()
+    memory.get("moon").reinforce()
+    memory.recall("moon air")
+    memory.recall("moon")
+    memory.flush()
+    gone = memory.remember("gone", embedding=vector_of("gone"))
+    memory.forget(ids=[gone.id])
+    return memory
+
+
+def full():
+    return fill(AgentMemory(embedding_dim=8, associate_threshold=0.2))
+
+
+def contents(memory):
+    """Every field of every node and edge, but positions: those are the log's."""
+    nodes = [msgspec.structs.asdict(state) for state in memory._engine.ask(FindNodes(vectors=True)).value]
+    edges = [msgspec.structs.asdict(state) for state in memory._engine.ask(AllEdges()).value]
+    for node in nodes:
+        del node["birth"], node["version"]
+    for edge in edges:
+        edge["id"] = edge["id"] if edge["id"] == "chosen" else ""
+    return nodes, edges
+
+
+def test_save_and_load_lose_nothing(tmp_path):
+    path = tmp_path / "deep" / "memory.json"
+    memory = full()
+    memory.save(path)
+    loaded = AgentMemory.load(path)
+    assert contents(loaded) == contents(memory)
+    assert contents(loaded)[0][2]["access_count"] == 2
+    assert (loaded.name, loaded.language, loaded.path) == (memory.name, memory.language, None)
+    assert loaded.embedder.dim == loaded.graph.embedding_dim == 8
+    assert loaded.recall("mast", k=1)[0].node_id == "mast"
+    assert loaded.remember("a new one").embedding.shape == (8,)
+    again = tmp_path / "again.json"
+    loaded.forget(ids=[loaded.find()[-1].id])
+    loaded.save(str(again))
+    assert contents(AgentMemory.load(str(again))) == contents(loaded)
+
+
+def test_many_are_saved_and_loaded(tmp_path):
+    memory = AgentMemory(auto_associate=False)
+    ids = [node.id for node in memory.remember_many([f"note {number}" for number in range(2500)])]
+    memory.link_many(itertools.pairwise(ids))
+    memory.save(tmp_path / "m.json")
+    assert contents(AgentMemory.load(tmp_path / "m.json")) == contents(memory)
+
+
+def test_an_empty_memory_is_saved_and_loaded(tmp_path):
+    AgentMemory(name="empty", language="de").save(tmp_path / "m.json")
+    loaded = AgentMemory.load(tmp_path / "m.json")
+    assert (len(loaded), loaded.name, loaded.language) == (0, "empty", "de")
+
+
+def test_load_with_its_embedder_or_without(tmp_path):
+    memory = AgentMemory(embedder=meaningful_embedder())
+    memory.remember("We adopted a puppy")
+    memory.save(tmp_path / "m.json")
+    assert AgentMemory.load(tmp_path / "m.json", embedder=meaningful_embedder()).recall("dog")[0].score > 0
+    assert AgentMemory.load(tmp_path / "m.json").recall("puppy")[0].score > 0
+    with pytest.raises(EmbedderMismatch, match="'meaning'"):
+        AgentMemory.load(tmp_path / "m.json", embedder=meaningful_embedder(name="other"))
+
+
+def test_save_replaces_the_file_whole_or_not_at_all(tmp_path):
+    path = tmp_path / "memory.json"
+    memory = full()
+    memory.save(path)
+    before = path.read_bytes()
+    memory.remember("more", embedding=vector_of("more"))
+    memory.save(path)
+    assert path.read_bytes() != before
+    assert os.listdir(tmp_path) == ["memory.json"]
+
+
+def _without(document, *keys):
+    for key in keys:
+        document = {**document, key: None}
+    return document
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda text, _: text[: len(text) // 2], "cannot be read as JSON"),
+        (lambda _text, _: "", "cannot be read as JSON"),
+        (lambda _text, _: "[" * 100_000, "cannot be read as JSON"),
+        (lambda _text, _: b"\xff\xfe\x00", "cannot be read as JSON"),
+        (lambda _text, _: "[]", "not a memory that save"),
+        (lambda _text, document: {**document, "format": "else"}, "not a memory that save"),
+        (lambda _text, document: {**document, "version": 2}, "version 2; this release reads version 1"),
+        (lambda _text, document: {"format": document["format"], "version": 1}, "is damaged"),
+        (lambda _text, document: {**document, "name": 5}, "is damaged"),
+        (lambda _text, document: {**document, "language": "xx"}, "is damaged"),
+        (lambda _text, document: {**document, "space": [1]}, "is damaged"),
+        (lambda _text, document: {**document, "nodes": 5}, "is damaged"),
+        (lambda _text, document: {**document, "nodes": [5]}, "is damaged"),
+        (lambda _text, document: {**document, "nodes": {"a": 1}}, "is damaged"),
+        (lambda _text, document: {**document, "nodes": [{**document["nodes"][0], "vector": "?"}]}, "is damaged"),
+        (lambda _text, document: {**document, "nodes": [{**document["nodes"][0], "importance": "x"}]}, "is damaged"),
+        (lambda _text, document: {**document, "edges": [{"id": "x"}]}, "is damaged"),
+    ],
+)
+def test_a_file_that_save_did_not_write_is_refused(tmp_path, change, message):
+    path = tmp_path / "memory.json"
+    full().save(path)
+    text = path.read_text()
+    changed = change(text, json.loads(text))
+    changed = json.dumps(changed) if isinstance(changed, dict) else changed
+    path.write_bytes(changed if isinstance(changed, bytes) else changed.encode())
+    with pytest.raises(ImportFormatError, match=message) as caught:
+        AgentMemory.load(path)
+    assert "\n" not in str(caught.value)
+    assert str(path) in str(caught.value)
+
+
+def test_export_and_import_keep_every_byte(tmp_path, durable):
+    fill_store(durable)
+    file = tmp_path / "memory.export"
+    assert durable.export(file) == durable.position
+    with AgentMemory.import_(file, tmp_path / "copy") as copy:
+        assert (copy.digest(), copy.head(), copy.memory_id) == (durable.digest(), durable.head(), durable.memory_id)
+        assert copy.replay() == durable.digest()
+        assert copy.verify().whole
+        assert contents(copy) == contents(durable)
+        assert [change.to_dict() for change in copy.log()] == [change.to_dict() for change in durable.log()]
+        assert copy.remember("it goes on").position == durable.position + 1
+
+
+def test_a_memory_in_this_process_can_be_exported(tmp_path):
+    memory = full()
+    memory.export(str(tmp_path / "m"))
+    with AgentMemory.import_(str(tmp_path / "m"), str(tmp_path / "copy")) as copy:
+        assert (copy.digest(), copy.head()) == (memory.digest(), memory.head())
+
+
+def test_import_again_completes(tmp_path, durable):
+    fill_store(durable)
+    durable.export(tmp_path / "one")
+    AgentMemory.import_(tmp_path / "one", tmp_path / "copy").close()
+    durable.remember("more")
+    durable.export(tmp_path / "two")
+    for _ in range(2):
+        with AgentMemory.import_(tmp_path / "two", tmp_path / "copy") as copy:
+            assert copy.head() == durable.head()
+    AgentMemory.import_(tmp_path / "one", tmp_path / "copy").close()
+    with AgentMemory(tmp_path / "copy") as copy:
+        assert copy.head() == durable.head()
+
+
+def test_a_damaged_export_keeps_what_came_before(tmp_path, durable):
+    fill_store(durable)
+    durable.export(tmp_path / "whole")
+    data = (tmp_path / "whole").read_bytes()
+    digests = {position: durable.at(position).digest() for position in range(durable.position + 1)}
+    for place in (len(data) // 2, len(data) - 3):
+        for name, damaged in (
+            ("cut", data[:place]),
+            ("flipped", data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :]),
+        ):
+            file, copy_path = tmp_path / name, tmp_path / f"{name} {place}"
+            file.write_bytes(damaged)
+            with pytest.raises(DamagedLog, match=f"{name} is damaged at byte") as caught:
+                AgentMemory.import_(file, copy_path)
+            assert "\n" not in str(caught.value)
+            with AgentMemory(copy_path, read_only=True) as copy:
+                assert 1 <= copy.position < durable.position
+                assert copy.digest() == digests[copy.position]
+            with AgentMemory.import_(tmp_path / "whole", copy_path) as copy:
+                assert (copy.head(), copy.digest()) == (durable.head(), durable.digest())
+
+
+def test_what_is_not_an_export_is_refused(tmp_path, durable):
+    durable.export(tmp_path / "good")
+    (tmp_path / "text").write_text("hello, I am not an export")
+    (tmp_path / "short").write_bytes((tmp_path / "good").read_bytes()[:20])
+    for name in ("text", "short", "missing", "."):
+        with pytest.raises(ImportFormatError, match="not a file that export wrote|cannot be read"):
+            AgentMemory.import_(tmp_path / name, tmp_path / "copy")
+        assert not (tmp_path / "copy").exists()
+
+
+def test_import_into_another_memory_is_refused(tmp_path, durable):
+    durable.export(tmp_path / "file")
+    with AgentMemory(tmp_path / "other") as other:
+        other.remember("mine")
+    with pytest.raises(ForeignStore, match="holds another memory"):
+        AgentMemory.import_(tmp_path / "file", tmp_path / "other")
+    with AgentMemory(tmp_path / "other") as other:
+        assert [node.content for node in other] == ["mine"]
+
+
+def test_import_does_not_go_on_another_branch(tmp_path, durable):
+    durable.remember("common")
+    durable.export(tmp_path / "start")
+    durable.remember("ours")
+    durable.export(tmp_path / "ours")
+    with AgentMemory.import_(tmp_path / "start", tmp_path / "copy") as copy:
+        copy.remember("theirs")
+        copy.remember("theirs too")
+    durable.remember("ours too")
+    durable.remember("ours three")
+    durable.export(tmp_path / "longer")
+    with pytest.raises(DamagedLog):
+        AgentMemory.import_(tmp_path / "longer", tmp_path / "copy")
+    with AgentMemory(tmp_path / "copy") as copy:
+        assert [node.content for node in copy] == ["common", "theirs", "theirs too"]
+
+
+@pytest.mark.parametrize("write", ["save", "export"])
+def test_a_place_that_cannot_be_written_is_named(tmp_path, write):
+    (tmp_path / "file").write_text("in the way")
+    memory = full()
+    for path in (tmp_path / "file" / "below", tmp_path):
+        with pytest.raises(StoreError, match="cannot write the file") as caught:
+            getattr(memory, write)(path)
+        assert "\n" not in str(caught.value)
+    assert [file for file in Path(tmp_path).iterdir() if file.name.startswith(".")] == []
+
+
+def test_a_bad_time_in_a_message_says_which(memory):
+    with pytest.raises(TimeFormatError, match="'soon' cannot be read as a time"):
+        memory.remember_messages([{"role": "user", "content": "x", "time": "soon"}])
+    assert len(memory) == 0
+
+
+def fill_store(memory):
+    memory.remember_many([f"note {number}" for number in range(30)])
+    for number in range(10):
+        memory.remember(f"the canoe number {number}", tags=["canoe"], metadata={"n": number})
+    node = memory.find()[3]
+    memory.revise(node.id, content="revised")
+    memory.forget(ids=[memory.find()[4].id])
+    assert isinstance(node.embedding, np.ndarray)

@@ -1,0 +1,157 @@
+from __future__ import annotations
+
+import threading
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from memorygraph.events import records as ev
+from memorygraph.events.errors import EmbeddingDimensionError
+from memorygraph.projections import similarity
+from memorygraph.projections.frame import Frame
+from memorygraph.projections.graph import GraphState
+from memorygraph.projections.similarity import Norms, cosines, nearest, nearest_each, top
+from tests.projections.graph_model import check_whole, chunks_of
+
+DIM = 3
+values = st.sampled_from([-1.0, 0.0, 0.0, 0.5, 1.0, 3.0])
+vectors = st.lists(values, min_size=DIM, max_size=DIM)
+
+
+@pytest.fixture(autouse=True, params=[2, 12], scope="module")
+def chunk_bits(request):
+    with chunks_of(request.param):
+        yield
+
+
+def packed(vector) -> bytes:
+    return np.array(vector, dtype="<f4").tobytes()
+
+
+def memory(rows: list, removed=(), revised=()) -> GraphState:
+    """Nodes n0.. with these vectors (None: none); some removed, some given another vector afterwards."""
+    state = GraphState()
+    space = ev.SpaceDeclared(space=1, name="s", dim=DIM)
+    nodes = [ev.NodeAdded(id=f"n{at}", vector=packed(row) if row else b"") for at, row in enumerate(rows)]
+    state.apply(1, 1, [space, *nodes])
+    changes = [ev.NodeRevised(id=f"n{at}", vector=packed(row)) for at, row in revised]
+    state.apply(2, 1, [*changes, *([ev.NodesForgotten(ids=tuple(f"n{at}" for at in removed))] if removed else [])])
+    return state
+
+
+def by_hand(frame: Frame, query, k: int, threshold: float = -2.0, visible=None) -> list[tuple[int, float]]:
+    """The same, one node at a time in double precision; births rise with the rows here."""
+    found = []
+    for row in range(frame.nodes.count):
+        vector = np.frombuffer(frame.vector(row), "<f4").astype(float)
+        if not frame.nodes.value("alive", row) or not len(vector) or (visible is not None and not visible[row]):
+            continue
+        length = float(np.linalg.norm(vector) * np.linalg.norm(query))
+        cosine = float(vector @ np.array(query)) / length if length else 0.0
+        if cosine >= threshold:
+            found.append((row, cosine))
+    return sorted(found, key=lambda pair: (-round(pair[1], 6), pair[0]))[:k]
+
+
+def same(found, expected) -> None:
+    assert [row for row, _ in found] == [row for row, _ in expected]
+    assert [score for _, score in found] == pytest.approx([score for _, score in expected], abs=1e-6)
+
+
+@st.composite
+def memories(draw) -> Frame:
+    rows = draw(st.lists(st.none() | vectors, max_size=14))
+    places = list(range(len(rows)))
+    removed = draw(st.sets(st.sampled_from(places), max_size=4)) if rows else ()
+    revised = draw(st.lists(st.tuples(st.sampled_from(places), vectors), max_size=3)) if rows else ()
+    return memory(rows, removed, revised).publish()
+
+
+@given(memories(), vectors, st.integers(0, 16), st.randoms(use_true_random=False))
+@settings(max_examples=60)
+def test_nearest_is_what_a_scan_finds(frame, query, k, random) -> None:
+    wanted = np.array(query, dtype=np.float32)
+    visible = np.array([random.random() < 0.6 for _ in range(frame.nodes.count)], dtype=np.bool_)
+    same(nearest(frame, Norms(), wanted, k), by_hand(frame, query, k))
+    same(nearest(frame, Norms(), wanted, k, visible=visible), by_hand(frame, query, k, visible=visible))
+    check_whole(frame)
+
+
+@given(memories(), st.lists(vectors, max_size=6), st.integers(0, 16), st.sampled_from([-1.0, 0.001, 0.7]))
+@settings(max_examples=60)
+def test_a_batch_is_its_singles(frame, queries, k, threshold) -> None:
+    wanted = np.array(queries, dtype=np.float32).reshape(-1, DIM)
+    whole = nearest_each(frame, Norms(), wanted, k, threshold)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(similarity, "BATCH_CELLS_MAX", 20)  # several rounds
+        parts = nearest_each(frame, Norms(), wanted, k, threshold)
+    assert len(whole) == len(parts) == len(queries)
+    for query, one, other in zip(queries, whole, parts, strict=True):
+        same(one, by_hand(frame, query, k, threshold))
+        same(other, one)
+
+
+def test_scores_stay_within_one() -> None:
+    frame = memory([[0.1, 0.2, 0.3], [1e-20, 0, 0], [1e18, 0, 0]]).publish()
+    scores = cosines(frame, Norms(), np.array([0.1, 0.2, 0.3], np.float32))
+    assert np.all(np.abs(scores) <= 1)
+    assert np.all(np.isfinite(scores))
+
+
+def test_norms_serve_older_and_newer_frames() -> None:
+    state = memory([[1, 0, 0], [0, 2, 0]])
+    old = state.publish()
+    state.apply(3, 1, [ev.NodeAdded(id=f"m{at}", vector=packed([0, 0, at])) for at in range(9)])
+    new = state.publish()
+    norms = Norms()
+    assert norms.upto(old.vectors).tolist() == [1, 2]
+    assert norms.upto(new.vectors).tolist() == [1, 2, 1, 1, 2, 3, 4, 5, 6, 7, 8]
+    assert norms.upto(old.vectors).tolist() == [1, 2]
+    assert norms.size_bytes() >= 11 * 4
+
+
+def test_norms_grow_under_many_readers() -> None:
+    state = memory([[1, 0, 0]])
+    frames = []
+    for position in range(3, 60):
+        state.apply(position, 1, [ev.NodeAdded(id=f"m{position}", vector=packed([0, position, 0]))])
+        frames.append(state.publish())
+    norms = Norms()
+    wrong = []
+
+    def ask(step: int) -> None:
+        for frame in frames[::step]:
+            if norms.upto(frame.vectors).tolist() != [1.0, *range(3, frame.position + 1)]:
+                wrong.append(frame.position)
+
+    threads = [threading.Thread(target=ask, args=(step,)) for step in (1, -1, 3, -5)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong
+
+
+def test_a_query_of_another_dimension_is_refused() -> None:
+    frame = memory([[1, 0, 0]]).publish()
+    with pytest.raises(EmbeddingDimensionError) as caught:
+        cosines(frame, Norms(), np.zeros(2, np.float32))
+    assert caught.value.about == {"expected": 3, "found": (2,)}
+
+
+def test_a_memory_without_vectors_has_no_neighbours() -> None:
+    frame = GraphState().publish()
+    query = np.zeros(3, np.float32)
+    assert len(cosines(frame, Norms(), query)) == 0
+    assert nearest(frame, Norms(), query, 5) == []
+    assert nearest_each(frame, Norms(), query[None], 5, 0.0) == [[]]
+
+
+@given(st.lists(st.sampled_from([0.0, 0.5, 1.0]), max_size=20), st.integers(-1, 22), st.randoms(use_true_random=False))
+def test_top_is_a_sort(scores, k, random) -> None:
+    births = list(range(len(scores)))
+    random.shuffle(births)
+    expected = sorted(range(len(scores)), key=lambda at: (-scores[at], births[at]))[: max(k, 0)]
+    assert top(np.array(scores), np.array(births, np.int64), k).tolist() == expected
