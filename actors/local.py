@@ -199,10 +199,7 @@ class LocalEngine(Engine):
         """Make noted accesses durable."""
         with self._access_lock:
             noted, self._accesses = self._accesses, []
-        ids = [node_id for group, _ in noted for node_id in group]
-        if ids:
-            times_us = [time_us for group, time_us in noted for _ in group]
-            operation = RecordAccesses(ids=ids, times_us=times_us)
+        for operation in _accesses_of(noted):
             self.execute(Command(id=self._ids.command_id(), operations=(operation,)))
 
     def close(self) -> None:
@@ -430,6 +427,23 @@ def rebuilt_digest(engine: Engine) -> str:
         shard.apply(committed.position, committed.time_us, committed.events or ())
     digest: str = shard.ask(shard.publish(), Digest())
     return digest
+
+
+def _accesses_of(noted: list[tuple[list[str], int]]) -> Iterator[RecordAccesses]:
+    """Give the noted recalls as operations that are small enough for a command each."""
+    ids: list[str] = []
+    times_us: list[int] = []
+    size = 0
+    for group, time_us in noted:
+        for node_id in group:
+            if size > LIMITS.command_bytes_max // 4:
+                yield RecordAccesses(ids=ids, times_us=times_us)
+                ids, times_us, size = [], [], 0
+            ids.append(node_id)
+            times_us.append(time_us)
+            size += len(node_id) + 16
+    if ids:
+        yield RecordAccesses(ids=ids, times_us=times_us)
 
 
 def _committed(entry: LogEntry) -> Committed:

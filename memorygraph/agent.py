@@ -43,7 +43,9 @@ class AgentMemory(MemoryReader):
     change is on disk, and several processes may have the folder open at once. Safe to use from several threads.
 
     Args:
-        path: folder of the store (made if it is not there); None: in memory.
+        path: folder of the store (made if it is not there); None: in memory. A path that ends in ``.json`` is a file as
+            ``save`` writes it, written anew on close, and the store is the folder ``<path>.log`` beside it; a file
+            without that folder is where the store begins.
         embedder: what makes vectors; default: a ``HashingEmbedder`` of ``embedding_dim``.
         name: of the memory, recorded when it is made.
         auto_associate: link new memories to up to ``associate_k`` similar ones, from cosine ``associate_threshold`` on.
@@ -90,18 +92,19 @@ class AgentMemory(MemoryReader):
         checks.note("name", name)
         if path is None and read_only:
             raise InputError("read_only=True needs the path of a store; a memory in this process begins empty")
-        log: EventLog = (
-            MemoryLog()
-            if path is None
-            else SegmentLog.open(checks.path("path", path), create=not read_only, read_only=read_only)
-        )
+        self.path = None if path is None else str(checks.path("path", path))
+        self._exports_json = self.path is not None and self.path.endswith(".json") and not read_only
+        if self.path is None:
+            log: EventLog = MemoryLog()
+        else:
+            folder = portable.folder_of(type(self), self.path, read_only=read_only)
+            log = SegmentLog.open(folder, create=not read_only, read_only=read_only)
         try:
             engine = LocalEngine(log, name=name, language=language, progress=progress)
             self._settle(engine, embedder, embedding_dim, principal)
         except BaseException:
             log.close()
             raise
-        self.path = None if path is None else str(path)
 
     def _settle(self, engine: Engine, embedder: Embedder | None, embedding_dim: int, principal: str) -> None:
         recorded: SpaceDeclared | None = engine.ask(Describe()).value.space
@@ -359,6 +362,10 @@ class AgentMemory(MemoryReader):
 
     def close(self) -> None:
         """Flush and release everything; safe to call twice. Using the memory afterwards raises ``ClosedError``."""
+        if self._exports_json and self.path is not None:
+            self.flush()
+            self.save(self.path)
+            self._exports_json = False
         self._engine.close()
 
     def __enter__(self) -> Self:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final, TypeVar
 
 import msgspec
+from msgspec.structs import replace
 
 from memorygraph import checks
 from memorygraph.actors.commands import AddEdges, AddNodes, AllEdges, Describe, FindNodes
@@ -61,22 +62,52 @@ def load(cls: type[M], path: str | Path, embedder: Embedder | None) -> M:
     Raises:
         ImportFormatError: the file is not one that ``save`` wrote.
     """
-    document = _read_json(path)
-    try:
-        space = document["space"] and msgspec.convert(document["space"], SpaceDeclared)
-        nodes = [_node_from_json(node) for node in document["nodes"]]
-        edges = [msgspec.convert(edge, EdgeState) for edge in document["edges"]]
-        memory = cls(embedder=embedder, name=document["name"], language=document["language"])
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise ImportFormatError(f"{path} is damaged: {error}", path=str(path)) from error
-    for chunk in chunks_of(nodes, size_bytes):
-        memory._home.execute(AddNodes(nodes=chunk, space=space))
-    # An id of the form position.ordinal told where the edge was made; here it is made anew.
-    renamed = (msgspec.structs.replace(edge, id="") if parse_edge_id(edge.id) is not None else edge for edge in edges)
-    for links in chunks_of(renamed, size_bytes):
-        memory._home.execute(AddEdges(edges=edge_columns(links)))
+    document = read_json(path)
+    memory = cls(embedder=embedder, name=document.name, language=document.language)
+    document.restore(memory)
     memory._settle(memory._engine, embedder, memory.graph.embedding_dim, "")
     return memory
+
+
+def folder_of(cls: type[AgentMemory], path: str, *, read_only: bool) -> str:
+    """Return the folder of a store's log: ``path``, or ``path.log`` beside a JSON file, begun with what the file holds.
+
+    Raises:
+        ImportFormatError: the file is something else, or damaged.
+    """
+    if not path.endswith(".json"):
+        return path
+    folder = f"{path}.log"
+    if Path(path).exists() and not Path(folder).exists() and not read_only:
+        _begin(cls, folder, read_json(path))
+    return folder
+
+
+def _begin(cls: type[AgentMemory], folder: str, document: Document) -> None:
+    """Make a store out of a JSON file, whole or not at all."""
+    with tempfile.TemporaryDirectory(prefix=f"{Path(folder).name}.", dir=Path(folder).parent) as made:
+        with cls(Path(made) / "store", name=document.name, language=document.language) as memory:
+            document.restore(memory)
+        (Path(made) / "store").rename(folder)
+
+
+class Document(msgspec.Struct, frozen=True):
+    """A memory's present state as read from a JSON file, checked."""
+
+    name: str
+    language: str
+    space: SpaceDeclared | None
+    nodes: list[NodeAdded]
+    edges: list[EdgeState]
+
+    def restore(self, memory: AgentMemory) -> None:
+        """Add the nodes and edges to an empty memory."""
+        for chunk in chunks_of(self.nodes, size_bytes):
+            memory._home.execute(AddNodes(nodes=chunk, space=self.space))
+        # An id of the form position.ordinal told where the edge was made; here it is made anew.
+        anew = (replace(edge, id="") if parse_edge_id(edge.id) is not None else edge for edge in self.edges)
+        for links in chunks_of(anew, size_bytes):
+            memory._home.execute(AddEdges(edges=edge_columns(links)))
 
 
 def export_log(engine: Engine, path: str | Path) -> int:
@@ -129,7 +160,26 @@ def _frames_in(
         offset += header.size_bytes
 
 
-def _read_json(path: str | Path) -> dict[str, Any]:
+def read_json(path: str | Path) -> Document:
+    """Read a file that ``save`` wrote.
+
+    Raises:
+        ImportFormatError: it is something else, or damaged.
+    """
+    found = _json_of(path)
+    try:
+        return Document(
+            found["name"],
+            found["language"],
+            found["space"] and msgspec.convert(found["space"], SpaceDeclared),
+            [_node_from_json(node) for node in found["nodes"]],
+            [msgspec.convert(edge, EdgeState) for edge in found["edges"]],
+        )
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise ImportFormatError(f"{path} is damaged: {error}", path=str(path)) from error
+
+
+def _json_of(path: str | Path) -> dict[str, Any]:
     try:
         document = json.loads(checks.path("path", path).read_bytes())
     except (OSError, ValueError, RecursionError) as error:

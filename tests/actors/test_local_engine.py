@@ -1,14 +1,48 @@
 from __future__ import annotations
 
+import threading
+import time
 from typing import Any
 
 import pytest
 
+from memorygraph.actors import commands as cmd
+from memorygraph.actors import decide, local
 from memorygraph.actors.engine import Engine
+from memorygraph.actors.ledger import Ledger
 from memorygraph.actors.local import LocalEngine
+from memorygraph.events import records as ev
+from memorygraph.events.errors import (
+    DamagedLog,
+    DiskFull,
+    DuplicateIdError,
+    EdgeNotFoundError,
+    EmbeddingDimensionError,
+    ExpectationFailed,
+    NodeNotFoundError,
+    TransactionConflict,
+)
 from memorygraph.events.stores.memory import MemoryLog
 from memorygraph.events.stores.segment import SegmentLog
-from tests.actors.engine_contract import EngineContract, Home
+from memorygraph.events.types import LIMITS
+from tests.actors.engine_contract import (
+    Counted,
+    EngineContract,
+    Home,
+    Ticks,
+    adding,
+    ask,
+    check_whole,
+    command,
+    do,
+    in_threads,
+    linking,
+    names,
+    node,
+    revising,
+    vector,
+)
+from tests.projections import graph_model
 
 
 class MemoryHome(Home):
@@ -44,3 +78,293 @@ class TestOverSegmentLog(EngineContract):
     @pytest.fixture
     def home(self, tmp_path):
         return SegmentHome(tmp_path / "store")
+
+
+# -- conflicts: another command comes between deciding and committing ------------------------------------------------
+
+
+class Between:
+    """Runs a command of somebody else right after each decision, as often as told."""
+
+    def __init__(self, monkeypatch, engine: LocalEngine, others: list[cmd.Command]) -> None:
+        self.engine = engine
+        self.others = others
+        self.decisions = 0
+        self.inside = False
+        monkeypatch.setattr(local, "propose", self)
+
+    def __call__(self, *arguments: Any) -> decide.Proposal:
+        proposal = decide.propose(*arguments)
+        if not self.inside:
+            self.decisions += 1
+            if self.others:
+                self.inside = True
+                self.engine.execute(self.others.pop(0))
+                self.inside = False
+        return proposal
+
+
+@pytest.fixture(params=["memory", "segment"])
+def engine(request, tmp_path):
+    home = MemoryHome() if request.param == "memory" else SegmentHome(tmp_path / "store")
+    engine = home.open(clock=Ticks(), ids=Counted())
+    do(engine, adding("a", "b"), linking("a", "b", ids=["e"]))
+    yield engine
+    check_whole(engine)
+    engine.close()
+
+
+def test_a_command_whose_reads_were_touched_is_decided_again(monkeypatch, engine) -> None:
+    between = Between(monkeypatch, engine, [command(revising("a", content="other"))])
+    receipt = do(engine, revising("a", importance=0.75))
+    assert between.decisions == 2
+    assert receipt.position == 4
+    assert (node(engine, "a").content, node(engine, "a").importance) == ("other", 0.75)
+
+
+@pytest.mark.parametrize(
+    ("other", "mine", "error"),
+    [
+        (cmd.ForgetNodes(ids=["a"]), linking("b", "a"), NodeNotFoundError),
+        (cmd.ForgetNodes(ids=["a"]), cmd.ReinforceNodes(ids=["a"], delta=0.5), NodeNotFoundError),
+        (cmd.ForgetNodes(ids=["a"]), cmd.RemoveEdges(ids=["e"]), EdgeNotFoundError),
+        (cmd.RemoveEdges(ids=["e"]), cmd.ReviseEdge(change=ev.EdgeRevised(id="e")), EdgeNotFoundError),
+        (adding("x"), adding("x"), DuplicateIdError),
+        (linking("a", "b", ids=["f"]), linking("a", "b", ids=["f"]), DuplicateIdError),
+        (revising("a"), revising("a", 2), ExpectationFailed),
+        (adding("x", vector=vector(1, 2, 3)), adding("y", vector=vector(1, 2)), EmbeddingDimensionError),
+    ],
+)
+def test_what_another_did_meanwhile_is_seen(monkeypatch, engine, other, mine, error) -> None:
+    Between(monkeypatch, engine, [command(other)])
+    with pytest.raises(error):
+        do(engine, mine)
+    assert engine.head().position == 3
+
+
+@pytest.mark.parametrize(
+    ("other", "mine"),
+    [
+        (revising("b"), revising("a")),
+        (cmd.ReinforceNodes(ids=["a"], delta=0.5), revising("a", 2)),
+        (linking("a", "b"), cmd.ForgetNodes(ids=["a"])),
+        (cmd.StrengthenEdges(ids=["e"], delta=0.5), cmd.StrengthenEdges(ids=["e"], delta=0.5)),
+        (cmd.RecordAccesses(ids=["a"], times_us=[1]), cmd.ReinforceNodes(ids=["a"], delta=0.5)),
+        (adding("x"), adding("y")),
+    ],
+)
+def test_what_does_not_touch_is_not_decided_again(monkeypatch, engine, other, mine) -> None:
+    between = Between(monkeypatch, engine, [command(other)])
+    do(engine, mine)
+    assert between.decisions == 1
+
+
+def test_the_same_command_meanwhile_is_done_once(monkeypatch, engine) -> None:
+    Between(monkeypatch, engine, [command(adding(""), id="same")])
+    receipt = do(engine, adding(""), id="same")
+    assert (receipt.replayed, receipt.position, len(names(engine))) == (True, 3, 3)
+
+
+def test_a_command_in_conflict_six_times_gives_up(monkeypatch, engine) -> None:
+    between = Between(monkeypatch, engine, [command(revising("a")) for _ in range(6)])
+    with pytest.raises(TransactionConflict) as caught:
+        do(engine, revising("a", importance=0.75))
+    assert caught.value.about == {"id": "a"}
+    assert between.decisions == 6
+    assert engine.head().position == 2 + 6
+    Between(monkeypatch, engine, [command(revising("a")) for _ in range(5)])
+    do(engine, revising("a", importance=0.75))
+    assert node(engine, "a").importance == 0.75
+
+
+def test_a_ledger_that_never_conflicts_is_caught(monkeypatch, engine) -> None:
+    monkeypatch.setattr(Ledger, "conflict", lambda *_: None)
+    Between(monkeypatch, engine, [command(revising("a"))])
+    do(engine, revising("a", 2))  # the mutant: an old version was overwritten
+    home = MemoryHome()
+    broken = home.open()
+    do(broken, adding("a", "b"))
+    Between(monkeypatch, broken, [command(cmd.ForgetNodes(ids=["a"]))])
+    with pytest.raises((DamagedLog, AssertionError)):
+        do(broken, revising("a"))
+        graph_model.check_whole(broken._shard.frame)
+
+
+def test_a_command_table_that_nobody_asks_is_caught(monkeypatch, engine) -> None:
+    monkeypatch.setattr(Ledger, "position_of", lambda *_: None)
+    positions = [do(engine, adding(""), id="same").position for _ in range(2)]
+    assert positions == [3, 4]  # the mutant: done twice
+
+
+class Publishing(local.LocalEngine):
+    """A mutant: readers see what is not durable yet."""
+
+    def _commit(self, tickets: list[Any]) -> None:
+        with self._log.lock():
+            for ticket in tickets:
+                self._apply(ticket)
+            self._shard.publish()
+            self._log.append([ticket.data for ticket in tickets], 0)
+
+
+class FailingLog(MemoryLog):
+    """A log whose appends fail when told to."""
+
+    failing = False
+
+    def append(self, records: Any, time_us: int) -> Any:
+        if self.failing:
+            raise DiskFull("no space")
+        return super().append(records, time_us)
+
+
+def after_a_failed_append(kind: type[LocalEngine]) -> tuple[int, int]:
+    """What readers see, and what the log holds."""
+    log = FailingLog()
+    engine = kind(log)
+    log.failing = True
+    with pytest.raises(DiskFull):
+        do(engine, adding("a"))
+    return engine.ask(cmd.Describe()).position, engine.head().position
+
+
+def test_readers_see_only_what_the_log_holds() -> None:
+    assert after_a_failed_append(LocalEngine) == (1, 1)
+    assert after_a_failed_append(Publishing) == (2, 1)  # the mutant is seen
+
+
+def test_a_failed_append_is_everybodys_error_and_the_engine_goes_on() -> None:
+    log = FailingLog()
+    engine = LocalEngine(log)
+    log.failing = True
+    in_threads(4, lambda number: pytest.raises(DiskFull, do, engine, adding(f"x{number}")))
+    log.failing = False
+    assert do(engine, adding("x0")).position == 2
+    check_whole(engine)
+
+
+def test_accesses_that_cannot_be_recorded_are_dropped_and_counted() -> None:
+    log = FailingLog()
+    engine = LocalEngine(log)
+    do(engine, adding("a"))
+    log.failing = True
+    engine.accessed(["a"], 1)
+    with pytest.raises(DiskFull):
+        engine.flush()
+    engine.accessed(["a"], 2)
+    engine.close()
+    assert engine.accesses_dropped == 1
+
+
+# -- group commit ----------------------------------------------------------------------------------------------------
+
+
+def queued(engine: LocalEngine, sent: list[cmd.Command]) -> list[cmd.Receipt]:
+    """Send commands from a thread each, so that all wait when the first one commits."""
+    receipts: list[cmd.Receipt] = []
+    before = len(engine._queue)
+    with engine._committing:
+        threads = [threading.Thread(target=lambda one=one: receipts.append(engine.execute(one))) for one in sent]
+        for number, thread in enumerate(threads, 1):
+            thread.start()
+            while len(engine._queue) < before + number:
+                time.sleep(0.0005)
+    for thread in threads:
+        thread.join()
+    return receipts
+
+
+def test_commands_that_wait_share_a_frame(engine) -> None:
+    receipts = queued(engine, [command(adding(f"x{number}")) for number in range(20)])
+    assert sorted(receipt.position for receipt in receipts) == list(range(3, 23))
+    assert len(list(engine.frames())) == 3
+    assert [record.position for record in engine.read(1)] == list(range(1, 23))
+
+
+def test_a_group_is_resolved_in_order_of_arrival(engine) -> None:
+    sent = [command(revising("a", importance=0.75)), command(revising("a", content="x")), command(revising("b"))]
+    receipts = queued(engine, sent)
+    assert sorted(receipt.position for receipt in receipts) == [3, 4, 5]
+    assert (node(engine, "a").importance, node(engine, "a").content) == (0.75, "x")
+    assert len(list(engine.frames())) == 4  # the second one was in conflict and came again
+
+
+def test_one_command_twice_in_a_group_is_done_once(engine) -> None:
+    receipts = queued(engine, [command(adding(""), id="same") for _ in range(3)])
+    assert sorted(receipt.replayed for receipt in receipts) == [False, True, True]
+    assert {receipt.position for receipt in receipts} == {3}
+
+
+def test_more_than_a_frame_holds_is_several_frames() -> None:
+    """Every command is done once, though not all that wait fit into the first frame."""
+    engine = MemoryHome().open()
+    content = "x" * (3 << 20)
+    receipts = queued(engine, [command(adding(f"x{number}", content=content)) for number in range(7)])
+    assert sorted(receipt.position for receipt in receipts) == list(range(2, 9))
+    assert not any(receipt.replayed for receipt in receipts)
+    assert max(len(frame) for frame in engine.frames()) <= LIMITS.frame_bytes_max
+    check_whole(engine)
+
+
+# -- two engines on one store ----------------------------------------------------------------------------------------
+
+
+def test_two_engines_on_one_store_see_each_other(tmp_path) -> None:
+    home = SegmentHome(tmp_path / "store")
+    one, other = home.open(ids=Counted("one")), home.open(ids=Counted("other"))
+    do(one, adding("a"))
+    assert names(other) == ["a"]
+    version = node(other, "a").version
+    do(other, revising("a", content="x"))
+    with pytest.raises(ExpectationFailed):
+        do(one, revising("a", version, content="y"))
+    do(other, adding("b"), id="same")
+    assert do(one, adding("b"), id="same").replayed
+    assert ask(one, cmd.Digest()) == ask(other, cmd.Digest())
+    for engine in (one, other):
+        check_whole(engine)
+        engine.close()
+
+
+def test_two_engines_on_one_store_win_each_id_once(tmp_path) -> None:
+    home = SegmentHome(tmp_path / "store")
+    engines = [home.open(ids=Counted(f"{number}-")) for number in range(2)]
+    won: list[int] = []
+
+    def work(number: int) -> None:
+        for step in range(40):
+            try:
+                do(engines[number % 2], adding(f"x{step}"))
+            except DuplicateIdError:
+                continue
+            won.append(step)
+
+    in_threads(4, work)
+    assert sorted(won) == list(range(40))
+    for engine in engines:
+        check_whole(engine)
+        engine.close()
+
+
+def test_a_follower_reads_on(tmp_path) -> None:
+    home = SegmentHome(tmp_path / "store")
+    writer = home.open()
+    follower = home.open(read_only=True)
+    view = follower.at(1)
+    for step in range(5):
+        do(writer, adding(f"x{step}"))
+        assert follower.ask(cmd.Describe()).position == step + 2
+    assert ask(view, cmd.Describe()).nodes == 0
+    assert ask(follower, cmd.Digest()) == ask(writer, cmd.Digest())
+    for engine in (follower, writer):
+        engine.close()
+
+
+def test_the_past_of_at_most_four_positions_is_kept() -> None:
+    engine = MemoryHome().open()
+    for step in range(8):
+        do(engine, adding(f"x{step}"))
+    views = {position: engine.at(position) for position in (1, 2, 3, 4, 5, 6)}
+    assert len(engine._past) == local.PAST_VIEWS_MAX
+    assert engine.at(6) is views[6]
+    assert [ask(view, cmd.Describe()).nodes for view in views.values()] == [0, 1, 2, 3, 4, 5]

@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+import os
+import threading
+import time
+
+from memorygraph.actors import background
+from memorygraph.actors.background import Background
+
+
+def test_tasks_run_in_the_order_of_their_times() -> None:
+    work, order, done = Background(), [], threading.Event()
+    for delay_s, number in ((0.05, 2), (0.0, 0), (0.1, 3), (0.02, 1)):
+        work.after(delay_s, lambda number=number: order.append(number))
+    work.after(0.12, done.set)
+    assert done.wait(30)
+    assert order == [0, 1, 2, 3]
+
+
+def test_the_thread_ends_when_there_is_nothing_to_do_and_comes_back(monkeypatch) -> None:
+    monkeypatch.setattr(background, "LINGER_S", 0.01)
+    work = Background()
+    assert not work._running
+    for _ in range(2):
+        threads: list[threading.Thread] = []
+        ran = threading.Event()
+        work.after(0.0, lambda: (threads.append(threading.current_thread()), ran.set()))
+        assert ran.wait(30)
+        threads[0].join(30)
+        assert not threads[0].is_alive()
+        assert not work._running
+
+
+def test_one_thread_does_all() -> None:
+    work, threads, done = Background(), set(), threading.Event()
+    for _ in range(50):
+        work.after(0.0, lambda: threads.add(threading.current_thread()))
+    work.after(0.01, done.set)
+    assert done.wait(30)
+    assert len(threads) == 1
+    assert threads.pop().daemon
+
+
+def test_a_forked_child_has_its_own_thread_and_none_of_its_parents_tasks() -> None:
+    done = threading.Event()
+    background.BACKGROUND.after(0.0, done.set)
+    assert done.wait(30)  # the parent's thread lingers
+    background.BACKGROUND.after(3600.0, done.set)
+    child = os.fork()
+    if not child:
+        ran = threading.Event()
+        waiting = len(background.BACKGROUND._tasks)
+        background.BACKGROUND.after(0.0, ran.set)
+        os._exit(0 if ran.wait(20) and not waiting else 1)
+    background.BACKGROUND._tasks.clear()
+    background.BACKGROUND.after(0.0, done.set)
+    deadline_s = time.monotonic() + 30
+    while (ended := os.waitpid(child, os.WNOHANG)) == (0, 0):
+        assert time.monotonic() < deadline_s
+        time.sleep(0.01)
+    assert ended[1] == 0
