@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 import itertools
+import os
 import threading
 import time
 from collections.abc import Callable
@@ -16,6 +17,10 @@ class Background:
     """Runs callables at their time, one after the other, on a daemon thread that lives while there is work."""
 
     def __init__(self) -> None:
+        self._start_empty()
+        os.register_at_fork(after_in_child=self._start_empty)  # the tasks stay with the parent, as does the thread
+
+    def _start_empty(self) -> None:
         self._changed = threading.Condition()
         self._tasks: list[tuple[float, int, Callable[[], None]]] = []
         self._numbers = itertools.count()

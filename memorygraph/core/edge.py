@@ -9,6 +9,7 @@ import msgspec
 
 from memorygraph import checks
 from memorygraph.actors.commands import StrengthenEdges
+from memorygraph.core.fields import Field
 from memorygraph.events.errors import FrozenViewError, InputError
 from memorygraph.events.types import LIMITS, EdgeType
 from memorygraph.home import Home
@@ -92,32 +93,10 @@ class MemoryEdge:
         """Where it ends."""
         return self._state.target_id
 
-    @property
-    def edge_type(self) -> EdgeType:
-        """What it says."""
-        return EdgeType.from_code(self._now().edge_type)
-
-    @edge_type.setter
-    def edge_type(self, value: Any) -> None:
-        self._assign("edge_type", value)
-
-    @property
-    def weight(self) -> float:
-        """Strength, 0..1."""
-        return self._now().weight
-
-    @weight.setter
-    def weight(self, value: Any) -> None:
-        self._assign("weight", value)
-
-    @property
-    def confidence(self) -> float:
-        """How sure it is, 0..1."""
-        return self._now().confidence
-
-    @confidence.setter
-    def confidence(self, value: Any) -> None:
-        self._assign("confidence", value)
+    edge_type: Field[EdgeType] = Field("What it says.", EdgeType.from_code)
+    weight: Field[float] = Field("Strength, 0..1.")
+    confidence: Field[float] = Field("How sure it is, 0..1.")
+    metadata: Field[dict[str, Any]] = Field("Its metadata (a copy).", plain_copy)
 
     @property
     def effective_weight(self) -> float:
@@ -129,15 +108,6 @@ class MemoryEdge:
     def directed(self) -> bool:
         """False: it holds both ways."""
         return self._state.directed
-
-    @property
-    def metadata(self) -> dict[str, Any]:
-        """Its metadata (a copy)."""
-        return plain_copy(self._now().metadata)
-
-    @metadata.setter
-    def metadata(self, value: Any) -> None:
-        self._assign("metadata", value)
 
     def hebbian_update(self, delta: float = 0.05, decay: float = 0.01) -> MemoryEdge:
         """Strengthen by Hebb's rule, w += delta (1 - w) - decay w. Return the new view (a built edge: itself)."""

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from memorygraph import checks
 from memorygraph.actors.commands import ReinforceNodes, ReviseNodes
+from memorygraph.core.fields import Field
 from memorygraph.events.errors import ExpectationFailed, FrozenViewError, InputError
 from memorygraph.events.ports import RandomIds
 from memorygraph.events.records import NodeAdded, NodeRevised
@@ -146,136 +147,25 @@ class MemoryNode:
         """The position of the last change of its content or fields: what ``expected=`` is compared with."""
         return self._now().version
 
-    @property
-    def content(self) -> str:
-        """The text."""
-        return self._now().content
-
-    @content.setter
-    def content(self, value: Any) -> None:
-        self._assign("content", value)
-
-    @property
-    def memory_type(self) -> MemoryType:
-        """What kind of memory it is."""
-        return MemoryType.from_code(self._now().memory_type)
-
-    @memory_type.setter
-    def memory_type(self, value: Any) -> None:
-        self._assign("memory_type", value)
-
-    @property
-    def importance(self) -> float:
-        """Base importance, 0..1."""
-        return self._now().importance
-
-    @importance.setter
-    def importance(self, value: Any) -> None:
-        self._assign("importance", value)
-
-    @property
-    def emotional_valence(self) -> float:
-        """Emotional tone, -1..1."""
-        return self._now().emotional_valence
-
-    @emotional_valence.setter
-    def emotional_valence(self, value: Any) -> None:
-        self._assign("emotional_valence", value)
-
-    @property
-    def confidence(self) -> float:
-        """How sure it is, 0..1."""
-        return self._now().confidence
-
-    @confidence.setter
-    def confidence(self, value: Any) -> None:
-        self._assign("confidence", value)
-
-    @property
-    def consolidation_state(self) -> ConsolidationState:
-        """How settled it is."""
-        return ConsolidationState.from_code(self._now().consolidation_state)
-
-    @consolidation_state.setter
-    def consolidation_state(self, value: Any) -> None:
-        self._assign("consolidation_state", value)
-
-    @property
-    def decay_function(self) -> DecayFunction:
-        """Its forgetting curve."""
-        return DecayFunction.from_code(self._now().decay_function)
-
-    @decay_function.setter
-    def decay_function(self, value: Any) -> None:
-        self._assign("decay_function", value)
-
-    @property
-    def decay_rate(self) -> float:
-        """Base stability in hours."""
-        return self._now().decay_rate
-
-    @decay_rate.setter
-    def decay_rate(self, value: Any) -> None:
-        self._assign("decay_rate", value)
-
-    @property
-    def tags(self) -> list[str]:
-        """Its labels (a copy)."""
-        return list(self._now().tags)
-
-    @tags.setter
-    def tags(self, value: Any) -> None:
-        self._assign("tags", value)
-
-    @property
-    def metadata(self) -> dict[str, Any]:
-        """Its metadata (a copy)."""
-        return plain_copy(self._now().metadata)
-
-    @metadata.setter
-    def metadata(self, value: Any) -> None:
-        self._assign("metadata", value)
-
-    @property
-    def speaker(self) -> str | None:
-        """Who said it."""
-        return self._now().speaker
-
-    @speaker.setter
-    def speaker(self, value: Any) -> None:
-        self._assign("speaker", value)
-
-    @property
-    def session(self) -> str | int | None:
-        """The conversation it belongs to."""
-        return self._now().session
-
-    @session.setter
-    def session(self, value: Any) -> None:
-        self._assign("session", value)
-
-    @property
-    def source(self) -> str | None:
-        """Where it was taken from."""
-        return self._now().source
-
-    @source.setter
-    def source(self, value: Any) -> None:
-        self._assign("source", value)
+    content: Field[str] = Field("The text.")
+    memory_type: Field[MemoryType] = Field("What kind of memory it is.", MemoryType.from_code)
+    importance: Field[float] = Field("Base importance, 0..1.")
+    emotional_valence: Field[float] = Field("Emotional tone, -1..1.")
+    confidence: Field[float] = Field("How sure it is, 0..1.")
+    consolidation_state: Field[ConsolidationState] = Field("How settled it is.", ConsolidationState.from_code)
+    decay_function: Field[DecayFunction] = Field("Its forgetting curve.", DecayFunction.from_code)
+    decay_rate: Field[float] = Field("Base stability in hours.")
+    tags: Field[list[str]] = Field("Its labels (a copy).", list)
+    metadata: Field[dict[str, Any]] = Field("Its metadata (a copy).", plain_copy)
+    speaker: Field[str | None] = Field("Who said it.")
+    session: Field[str | int | None] = Field("The conversation it belongs to.")
+    source: Field[str | None] = Field("Where it was taken from.")
+    occurred_at: Field[float] = Field("When it happened, Unix seconds.", to_seconds, "occurred_us")
 
     @property
     def created_at(self) -> float:
         """When it was recorded, Unix seconds."""
         return to_seconds(self._now().created_us)
-
-    @property
-    def occurred_at(self) -> float:
-        """When it happened, Unix seconds."""
-        return to_seconds(self._now().occurred_us)
-
-    @occurred_at.setter
-    def occurred_at(self, value: Any) -> None:
-        self._assign("occurred_at", value)
 
     @property
     def access_count(self) -> int:
