@@ -10,7 +10,7 @@ a read, the rest is not. Increments and accesses need only existence.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Any, Final
 
@@ -158,7 +158,7 @@ class Proposer:
 
     def add_edges(self, operation: cmd.AddEdges) -> None:
         """Add edges between existing nodes."""
-        self._all_existing(operation.edges.nodes)
+        self._all_existing(dict.fromkeys(operation.edges.sources + operation.edges.targets))
         for name in operation.edges.ids:
             if name:
                 self._claim_edge(name)
@@ -220,7 +220,7 @@ class Proposer:
         self._reads.add(node_id)
         return row
 
-    def _all_existing(self, node_ids: Sequence[str]) -> None:
+    def _all_existing(self, node_ids: Collection[str]) -> None:
         """Note that we rely on these nodes."""
         if self._added or self._gone or not self._frame.has_all(node_ids):
             for node_id in node_ids:
@@ -290,14 +290,11 @@ class Proposer:
                 targets.append(target)
                 weights.append(_single(cosine))
         if sources:
-            names = list(dict.fromkeys([*sources, *targets]))
-            place_of = {name: place for place, name in enumerate(names)}
             self._reads.update(targets)
             self._events.append(
                 ev.EdgesAdded(
-                    nodes=names,
-                    sources=[place_of[name] for name in sources],
-                    targets=[place_of[name] for name in targets],
+                    sources=sources,
+                    targets=targets,
                     weights=weights,
                     types=[EdgeType.SIMILARITY.code] * len(sources),
                     undirected=[True] * len(sources),

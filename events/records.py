@@ -118,14 +118,12 @@ class AccessesRecorded(Event, frozen=True, kw_only=True):
 class EdgesAdded(Event, frozen=True, kw_only=True):
     """Edges came into being, as columns of equal length; an empty column means the default for all.
 
-    ``sources`` and ``targets`` index into ``nodes`` (each node id once). ``weights`` and ``confidences`` are single
-    precision values. ``ids`` are chosen ids ('' for none). The n-th edge of a record at position p has the identity
-    (p, n), written ``p.n``.
+    ``sources`` and ``targets`` are node ids. ``weights`` and ``confidences`` are single precision values. ``ids`` are
+    chosen ids ('' for none). The n-th edge of a record at position p has the identity (p, n), written ``p.n``.
     """
 
-    nodes: list[str]
-    sources: list[int]
-    targets: list[int]
+    sources: list[str]
+    targets: list[str]
     weights: list[float] = []
     types: list[int] = []
     undirected: list[bool] = []

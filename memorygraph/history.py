@@ -136,7 +136,7 @@ def _ids(event: ev.Event) -> tuple[str, ...]:
     if isinstance(event, ev.NodeAdded | ev.NodeRevised | ev.EdgeRevised):
         return (event.id,)
     if isinstance(event, ev.EdgesAdded):
-        return tuple(event.nodes)
+        return tuple(dict.fromkeys(event.sources + event.targets))
     if isinstance(event, ev.MemoryCreated | ev.SpaceDeclared):
         return ()
     ids: tuple[str, ...] = event.ids  # type: ignore[attr-defined]

@@ -25,6 +25,7 @@ from memorygraph.events.records import NodeAdded, SpaceDeclared
 from memorygraph.events.stores import SegmentLog
 from memorygraph.events.stores.directory import named_errors
 from memorygraph.projections.frame import EdgeState, NodeState, parse_edge_id
+from memorygraph.projections.text import analyzer_for
 
 if TYPE_CHECKING:
     from memorygraph.agent import AgentMemory
@@ -168,8 +169,9 @@ def read_json(path: str | Path) -> Document:
     """
     found = _json_of(path)
     try:
+        analyzer_for(found["language"])  # a language that is not known here is refused, too
         return Document(
-            found["name"],
+            checks.note("name", found["name"]),
             found["language"],
             found["space"] and msgspec.convert(found["space"], SpaceDeclared),
             [_node_from_json(node) for node in found["nodes"]],

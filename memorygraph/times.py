@@ -42,7 +42,8 @@ def to_seconds(time_us: int) -> float:
 
 def to_text(time_us: int) -> str:
     """Return microseconds as ISO 8601 text in UTC, to the second."""
-    return datetime.fromtimestamp(time_us // 1_000_000, tz=UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    moment = datetime(1970, 1, 1) + timedelta(seconds=time_us // 1_000_000)  # noqa: DTZ001 - UTC, and written so
+    return f"{moment.isoformat()}Z"
 
 
 def _parsed(text: str) -> datetime:

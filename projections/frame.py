@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
@@ -29,7 +29,6 @@ ALIVE: Final = 1  # edge flags
 UNDIRECTED: Final = 2
 NO_ROW: Final = -1
 EDGE_ID_CHARS_MAX: Final = 20
-_MANY: Final = 64  # from here on, a whole column at once is faster than its cells
 
 
 @lru_cache(maxsize=65_536)
@@ -181,15 +180,12 @@ class Frame:
         found = [row_of.get(node_id, count) for node_id in node_ids]
         return [row if row < count and alive[row >> CHUNK_BITS](row & CHUNK_MASK) else None for row in found]
 
-    def has_all(self, node_ids: Sequence[str]) -> bool:
+    def has_all(self, node_ids: Collection[str]) -> bool:
         """Whether every one of these nodes is live."""
-        if len(node_ids) < _MANY:
-            return None not in self.rows(node_ids)
-        row_of = self.interner.rows
-        rows = np.array([row_of.get(node_id, NO_ROW) for node_id in node_ids])
-        if rows.min() == NO_ROW or rows.max() >= self.nodes.count:
-            return False
-        return bool(self.live_rows()[rows].all())
+        interner = self.interner
+        if self.live_nodes == self.nodes.count == len(interner.ids):  # nothing was forgotten, nothing came since
+            return all(map(interner.rows.__contains__, node_ids))
+        return None not in self.rows(node_ids)
 
     def position_at(self, time_us: int) -> int:
         """Return the last position recorded at or before a time (by the running maximum of record times)."""

@@ -76,6 +76,7 @@ _PLAIN_FIELDS: Final = (
     "decay_function",
     "decay_rate",
 )
+_SMALL: Final = 16  # edges of one event that are queued one by one
 _EXTRA_FIELDS: Final = ("tags", "metadata", "speaker", "session", "source")
 
 
@@ -198,7 +199,7 @@ class GraphState:
             self._new_vector(row, event.vector) if event.vector else NO_ROW,
             self.texts.append(row, event.content, event.speaker) if event.content else NO_ROW,
             Extras(event.tags, event.metadata, event.speaker, event.session, event.source) if has_extras else None,
-            event.access_times_us or None,
+            event.access_times_us[-ACCESS_TIMES_MAX:] or None,
         )
         if row == self.nodes.count:
             self.nodes.append(*values)
@@ -254,21 +255,25 @@ class GraphState:
     def _edges_added(self, event: ev.EdgesAdded, birth: int) -> None:
         count = len(event.sources)
         row_of = self.interner.rows
-        rows = np.array(list(map(row_of.__getitem__, event.nodes)), dtype=np.int32)
         first = (birth >> ORDINAL_BITS << ORDINAL_BITS) + self._edge_ordinal
-        flags = np.full(count, ALIVE, dtype=np.uint8)
-        if event.undirected:
-            flags[event.undirected] = ALIVE | UNDIRECTED
+        flags = [ALIVE | UNDIRECTED if both else ALIVE for both in event.undirected] or [ALIVE] * count
         start = self.edges.count
-        self.edges.extend(
-            rows[event.sources],
-            rows[event.targets],
-            np.array(event.weights or [1.0] * count, dtype=np.float32),
-            np.array(event.types or [1] * count, dtype=np.uint8),
+        columns = (
+            list(map(row_of.__getitem__, event.sources)),
+            list(map(row_of.__getitem__, event.targets)),
+            event.weights or [1.0] * count,
+            event.types or [1] * count,
             flags,
-            np.arange(first, first + count),
+            range(first, first + count),
             _edge_extras_of(event),
         )
+        if event.types and max(event.types) >> 8 | min(event.types) >> 8:
+            raise DamagedLog("an edge has a type that no release writes", types=sorted(set(event.types)))
+        if count < _SMALL:
+            for row in zip(*columns, strict=True):
+                self.edges.append(*row)
+        else:
+            self.edges.extend(*columns)
         for offset, name in enumerate(event.ids):
             if name:
                 self.edge_names[name] = start + offset
@@ -349,10 +354,10 @@ class GraphState:
         self.nodes.set("text_row", row, self.texts.append(row, content, speaker) if content else NO_ROW)
 
 
-def _edge_extras_of(event: ev.EdgesAdded) -> Sequence[EdgeExtras | None] | None:
+def _edge_extras_of(event: ev.EdgesAdded) -> Sequence[EdgeExtras | None]:
     count = len(event.sources)
     if not (event.ids or event.confidences or event.metadata):
-        return None
+        return [None] * count
     no_metadata: dict[str, Any] = {}
     columns = zip(
         event.ids or [""] * count,

@@ -24,7 +24,6 @@ _SCATTERED: Final = 16  # from here on, joining a column is cheaper than visitin
 _INT_BYTES: Final = 32  # of a Python integer, as allocated
 
 Chunk = NDArray[Any] | None
-Column = Sequence[Any] | NDArray[Any]
 
 
 class View:
@@ -135,17 +134,17 @@ class Table:
         self._pending.append(row)
         return self._written + len(self._pending) - 1
 
-    def extend(self, *columns: Column | None) -> None:
-        """Add rows given as columns of equal length; None for an object column of Nones.
+    def extend(self, *columns: Sequence[Any]) -> None:
+        """Add rows given as columns of equal length.
 
         Raises:
             ValueError: the columns differ in length.
         """
-        if len({len(column) for column in columns if column is not None}) != 1 or len(columns) != len(self.names):
-            raise ValueError("columns of unequal length, or not one for each")
-        total = next(len(column) for column in columns if column is not None)
+        total = len(columns[0])
+        if {len(column) for column in columns} != {total}:
+            raise ValueError(f"columns of unequal length: {[len(column) for column in columns]}")
         if total == 1:
-            self._pending.append(tuple([None if column is None else column[0] for column in columns]))
+            self._pending.append(tuple([column[0] for column in columns]))
             return
         if self._pending:
             self._flush()
@@ -222,17 +221,14 @@ class Table:
         self._touch(index)
         return True
 
-    def _write(self, columns: Sequence[Column | None], done: int, total: int) -> int:
+    def _write(self, columns: Sequence[Sequence[Any]], done: int, total: int) -> int:
         """Write rows ``done``.. of the columns, as many as fit in one chunk; return how many."""
         index, at = self._written >> CHUNK_BITS, self._written & CHUNK_MASK
         fits = min(total - done, CHUNK_ROWS - at)
         if index == len(self._versions):
             self._add_chunk()
         for name, column in zip(self.names, columns, strict=True):
-            if column is None:
-                self._write_column(name, index, at, [None] * fits)
-            else:
-                self._write_column(name, index, at, column if fits == total else column[done : done + fits])
+            self._write_column(name, index, at, column if fits == total else column[done : done + fits])
         self._touch(index)
         self._written += fits
         return fits
@@ -247,10 +243,10 @@ class Table:
             if not dtype.hasobject:
                 self._make(name, index, FIRST_ROWS)
 
-    def _write_column(self, name: str, index: int, at: int, values: Column) -> None:
+    def _write_column(self, name: str, index: int, at: int, values: Sequence[Any]) -> None:
         chunk = self._chunks[name][index]
         dtype, shape = self._specs[name]
-        if dtype.hasobject and chunk is None and list(values).count(None) == len(values):
+        if dtype.hasobject and chunk is None and values.count(None) == len(values):
             return
         if chunk is None or len(chunk) < at + len(values):
             chunk = self._make(name, index, at + len(values))
@@ -258,6 +254,8 @@ class Table:
             chunk[at : at + len(values)] = np.frombuffer(b"".join(values), dtype=dtype).reshape(-1, *shape)
         elif dtype.hasobject:  # fromiter: numpy would take a list of sequences apart
             chunk[at : at + len(values)] = np.fromiter(values, dtype=dtype, count=len(values))
+        elif isinstance(values, range):
+            chunk[at : at + len(values)] = np.arange(values.start, values.stop)
         else:
             chunk[at : at + len(values)] = values
 

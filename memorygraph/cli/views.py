@@ -234,9 +234,7 @@ def _revised(event: NodeRevised) -> str:
 
 
 def _linked(event: EdgesAdded, about: str) -> str:
-    ends = [
-        (event.nodes[source], event.nodes[target]) for source, target in zip(event.sources, event.targets, strict=True)
-    ]
+    ends = list(zip(event.sources, event.targets, strict=True))
     shown = [row for row, pair in enumerate(ends) if not about or about in pair]
     first = shown[0]
     kind = EdgeType.from_code(event.types[first]).value if event.types else EdgeType.ASSOCIATION.value

@@ -160,12 +160,6 @@ class MemoryEdge:
         state = self._now()
         return state if parse_edge_id(state.id) is None else msgspec.structs.replace(state, id="")
 
-    def _added_to(self, home: Home, birth: int) -> None:
-        """From now on read through to the graph; a view stays what it is."""
-        if self._position is None:
-            self._home = home
-            self._birth = birth
-
 
 def _with_home(home: Home, name: str) -> tuple[EdgeState, Home, int]:
     state, position = home.edge(name)

@@ -6,6 +6,8 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
+from msgspec.structs import astuple
+
 from memorygraph import checks
 from memorygraph.actors.commands import (
     AddEdges,
@@ -95,11 +97,13 @@ class MemoryGraph:
         """Add edges, all or none. At most 8 MiB in one call."""
         if not edges:
             return
-        states = [edge._draft() for edge in edges]
-        receipt = self._home.execute(AddEdges(edges=edge_columns(states)), command_id=command_id)
-        first = receipt.position << ORDINAL_BITS
-        for ordinal, edge in enumerate(edges):
-            edge._added_to(self._home, first + ordinal)
+        home = self._home
+        states = [edge._state if edge._home is None else edge._draft() for edge in edges]
+        receipt = home.execute(AddEdges(edges=edge_columns(states)), command_id=command_id)
+        for birth, edge in enumerate(edges, receipt.position << ORDINAL_BITS):
+            if edge._position is None:  # a view stays what it is
+                edge._home = home
+                edge._birth = birth
 
     def get_node(self, node_id: str) -> MemoryNode:
         """Return a view of a node.
@@ -265,20 +269,14 @@ class MemoryGraph:
 
 def edge_columns(states: Sequence[EdgeState]) -> EdgesAdded:
     """Return edges as the columns of one event; columns that hold only defaults stay empty."""
-    sources = [state.source_id for state in states]
-    targets = [state.target_id for state in states]
-    place = {node_id: number for number, node_id in enumerate(dict.fromkeys(sources + targets))}
-    undirected = [not state.directed for state in states]
-    confidences = [state.confidence for state in states]
-    metadata = [state.metadata for state in states]
-    ids = [state.id for state in states]
+    rows = zip(*map(astuple, states), strict=True)  # by far the fastest way through thousands of edges
+    ids, sources, targets, types, weights, directed, confidences, metadata = map(list, rows)
     return EdgesAdded(
-        nodes=list(place),
-        sources=list(map(place.__getitem__, sources)),
-        targets=list(map(place.__getitem__, targets)),
-        weights=[state.weight for state in states],
-        types=[state.edge_type for state in states],
-        undirected=undirected if any(undirected) else [],
+        sources=sources,
+        targets=targets,
+        weights=weights,
+        types=types,
+        undirected=[] if all(directed) else [not one_way for one_way in directed],
         confidences=confidences if confidences.count(1.0) < len(confidences) else [],
         metadata=metadata if any(metadata) else [],
         ids=ids if any(ids) else [],

@@ -70,7 +70,7 @@ class Home(ABC):
         """Open the memory, made by the first call; ``read_only`` and the engine's own keywords."""
 
 
-def command(*operations: cmd.Operation, id: str | None = None, **fields: Any) -> cmd.Command:  # noqa: A002
+def command(*operations: cmd.Operation, id: str | None = None, **fields: Any) -> cmd.Command:
     return cmd.Command(id=id or f"c{next(_numbers)}", operations=operations, **fields)
 
 
@@ -87,7 +87,7 @@ def revising(node_id: str, *expected: int, **fields: Any) -> cmd.ReviseNodes:
 
 
 def linking(source: str, target: str, **columns: Any) -> cmd.AddEdges:
-    return cmd.AddEdges(edges=ev.EdgesAdded(nodes=[source, target], sources=[0], targets=[1], **columns))
+    return cmd.AddEdges(edges=ev.EdgesAdded(sources=[source], targets=[target], **columns))
 
 
 def do(engine: Engine, *operations: cmd.Operation, **fields: Any) -> cmd.Receipt:
@@ -165,7 +165,11 @@ REFUSED: dict[str, tuple[type[MemoryGraphError], list[cmd.Operation]]] = {
     "mixed dimensions": (EmbeddingDimensionError, [adding("x", vector=vector(1, 2)), adding("y", vector=vector(1))]),
     "another embedder": (
         EmbedderMismatch,
-        [cmd.AddNodes(nodes=[ev.NodeAdded()], derived=[vector(1, 2)], space=ev.SpaceDeclared(space=1, name="other", dim=2))],
+        [
+            cmd.AddNodes(
+                nodes=[ev.NodeAdded()], derived=[vector(1, 2)], space=ev.SpaceDeclared(space=1, name="other", dim=2)
+            )
+        ],
     ),
     "revised by another embedder": (
         EmbeddingDimensionError,
@@ -227,7 +231,9 @@ class EngineContract:
 
     def test_vectors_declare_their_space_once(self, engine) -> None:
         first = do(engine, cmd.AddNodes(nodes=[ev.NodeAdded(id="a", content="x")], derived=[vector(1, 0)], space=SPACE))
-        second = do(engine, cmd.AddNodes(nodes=[ev.NodeAdded(id="b", content="x")], derived=[vector(0, 1)], space=SPACE))
+        second = do(
+            engine, cmd.AddNodes(nodes=[ev.NodeAdded(id="b", content="x")], derived=[vector(0, 1)], space=SPACE)
+        )
         assert [type(event).__name__ for event in first.events] == ["SpaceDeclared", "NodeAdded"]
         assert [type(event).__name__ for event in second.events] == ["NodeAdded"]
         assert first.events[1].space == second.events[0].space == 1
@@ -259,7 +265,12 @@ class EngineContract:
         assert ask(small, cmd.AllEdges()) == []
 
     def test_faded_nodes_are_forgotten(self, small, clock) -> None:
-        do(small, adding("vip", importance=0.9), adding("long", consolidation_state=4), adding("ever", decay_function=6))
+        do(
+            small,
+            adding("vip", importance=0.9),
+            adding("long", consolidation_state=4),
+            adding("ever", decay_function=6),
+        )
         do(small, adding("slow", decay_rate=1e6))
         clock.offset_us = 10 * DAY_US
         do(small, adding("new"))
@@ -306,7 +317,11 @@ class EngineContract:
         )
         assert small.head().position == receipt.position == 4
         assert [(edge.source_id, edge.target_id) for edge in ask(small, cmd.AllEdges())] == [("a", "x"), ("x", "b")]
-        assert (node(small, "x").content, node(small, "x").importance, node(small, "b").content) == ("mine", 0.75, "again")
+        assert (node(small, "x").content, node(small, "x").importance, node(small, "b").content) == (
+            "mine",
+            0.75,
+            "again",
+        )
 
     def test_a_node_may_come_go_and_come_in_one_command(self, small) -> None:
         do(small, adding("x"), cmd.ForgetNodes(ids=["x"]), adding("x", content="last"))
@@ -317,7 +332,9 @@ class EngineContract:
         nodes = [ev.NodeAdded(id="x"), ev.NodeAdded(id="y"), ev.NodeAdded(id="z")]
         derived = [vector(1, 0), vector(1, 0.1), b""]
         do(small, cmd.AddNodes(nodes=nodes, derived=derived, space=SPACE, associate=policy))
-        links = [(edge.source_id, edge.target_id, edge.directed, edge.edge_type) for edge in ask(small, cmd.AllEdges())[1:]]
+        links = [
+            (edge.source_id, edge.target_id, edge.directed, edge.edge_type) for edge in ask(small, cmd.AllEdges())[1:]
+        ]
         assert links == [("x", "a", False, 5), ("x", "b", False, 5), ("y", "a", False, 5), ("y", "x", False, 5)]
         assert ask(small, cmd.AllEdges())[1].weight == 1.0
 
@@ -418,7 +435,10 @@ class EngineContract:
             for step in range(200):
                 operations: list[cmd.Operation] = [adding(f"{number}-{step}")]
                 if step % 10 == 0:
-                    operations += [cmd.ReinforceNodes(ids=["shared"], delta=0.001), linking("shared", f"{number}-{step}")]
+                    operations += [
+                        cmd.ReinforceNodes(ids=["shared"], delta=0.001),
+                        linking("shared", f"{number}-{step}"),
+                    ]
                 receipts[number].append(do(engine, *operations))
 
         in_threads(8, work)
@@ -499,7 +519,13 @@ class EngineContract:
 
     def test_every_past_position_can_be_asked(self, small) -> None:
         digests = {small.head().position: ask(small, cmd.Digest())}
-        for operation in (revising("a", content="x"), cmd.ForgetNodes(ids=["b"]), adding("b"), adding("d"), adding("f")):
+        for operation in (
+            revising("a", content="x"),
+            cmd.ForgetNodes(ids=["b"]),
+            adding("b"),
+            adding("d"),
+            adding("f"),
+        ):
             do(small, operation)
             digests[small.head().position] = ask(small, cmd.Digest())
         for position, digest in [*digests.items(), *reversed(digests.items())]:
@@ -681,18 +707,19 @@ class EngineContract:
         do(engine, adding("a"))
         engine.close()
         engine.close()
-        for use in (
-            lambda: do(engine, adding("b")),
-            lambda: engine.ask(cmd.Describe()),
-            lambda: engine.at(1),
-            lambda: next(engine.read(1)),
-            lambda: engine.frames(),
-            lambda: engine.wait(0, 0.0),
-            lambda: engine.head(),
-            lambda: engine.verify(),
-        ):
+        uses: list[tuple[Callable[..., Any], Any]] = [
+            (engine.execute, [command(adding("b"))]),
+            (engine.ask, [cmd.Describe()]),
+            (engine.at, [1]),
+            (engine.frames, []),
+            (engine.wait, [0, 0.0]),
+            (engine.head, []),
+            (engine.verify, []),
+            (next, [engine.read(1)]),
+        ]
+        for use, arguments in uses:
             with pytest.raises(ClosedError):
-                use()
+                use(*arguments)
         engine.accessed(["a"], 1)  # never fails
 
     def test_read_only_answers_and_refuses(self, home) -> None:

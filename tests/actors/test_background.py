@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import queue
 import subprocess
 import sys
 import threading
@@ -21,13 +22,12 @@ def test_the_thread_ends_when_there_is_nothing_to_do_and_comes_back(monkeypatch)
     monkeypatch.setattr(background, "LINGER_S", 0.01)
     work = Background()
     assert not work._running
-    for _ in range(2):
-        threads: list[threading.Thread] = []
-        ran = threading.Event()
-        work.after(0.0, lambda: (threads.append(threading.current_thread()), ran.set()))
-        assert ran.wait(30)
-        threads[0].join(30)
-        assert not threads[0].is_alive()
+    for times in (1, 2):
+        threads: queue.Queue[threading.Thread] = queue.Queue()
+        work.after(0.0, lambda threads=threads: threads.put(threading.current_thread()))
+        thread = threads.get(timeout=30)
+        thread.join(30)
+        assert not thread.is_alive(), times
         assert not work._running
 
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from contextlib import suppress
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -26,12 +28,10 @@ VECTORS = st.sampled_from([b"", b"", vector(1, 0), vector(0.6, 0.8), vector(0, 0
 
 @st.composite
 def edge_columns(draw) -> cmd.AddEdges:
-    nodes = sorted(draw(st.sets(NODES, min_size=1, max_size=3)))
-    places = st.integers(0, len(nodes) - 1)
-    pairs = draw(st.lists(st.tuples(places, places, st.sampled_from(["", "", "e", "f"])), max_size=3))
+    pairs = draw(st.lists(st.tuples(NODES, NODES, st.sampled_from(["", "", "e", "f"])), max_size=3))
     ids = [name for _, _, name in pairs]
     sources, targets = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
-    return cmd.AddEdges(edges=ev.EdgesAdded(nodes=nodes, sources=sources, targets=targets, ids=ids if any(ids) else []))
+    return cmd.AddEdges(edges=ev.EdgesAdded(sources=sources, targets=targets, ids=ids if any(ids) else []))
 
 
 added = st.builds(ev.NodeAdded, id=NODES | st.just(""), vector=VECTORS, content=st.sampled_from(["", "x"]))
@@ -61,10 +61,8 @@ def run(commands) -> None:
     engine = LocalEngine(MemoryLog(bytes(16)), clock=Ticks(), ids=Counted())
     engine.execute(command(adding("a", "b", "c")))
     for operations in commands:
-        try:
+        with suppress(InputError, ConflictError):
             engine.execute(command(*operations))
-        except (InputError, ConflictError):
-            pass
     check_whole(engine)
     graph_model.check_whole(engine._shard.frame)
     engine.close()
@@ -81,6 +79,7 @@ def test_no_command_makes_a_log_that_cannot_be_read(commands) -> None:
     [
         [cmd.RemoveEdges(ids=["3.0"]), cmd.RemoveEdges(ids=["3.0"])],
         [cmd.ForgetNodes(ids=["a"]), cmd.StrengthenEdges(ids=["3.0"], delta=0.5)],
+        [cmd.ForgetNodes(ids=["a"]), cmd.RecordAccesses(ids=["a"], times_us=[1])],
         [adding("d"), cmd.ForgetNodes(ids=["d"]), linking("a", "d")],
         [linking("a", "b", ids=["d"]), revising("d")],
     ],
@@ -115,7 +114,7 @@ def decided(state: GraphState, *operations: cmd.Operation, now_us: int = 0) -> P
 def memory() -> GraphState:
     """Nodes a, b, c and d, the edge e from a to b, and the edge 1.1 from c to d."""
     state = GraphState()
-    link = ev.EdgesAdded(nodes=list("abcd"), sources=[0, 2], targets=[1, 3], ids=["e", ""])
+    link = ev.EdgesAdded(sources=["a", "c"], targets=["b", "d"], ids=["e", ""])
     state.apply(1, 1, [*(ev.NodeAdded(id=name) for name in "abcd"), link])
     return state
 
@@ -167,10 +166,8 @@ def test_proposals_that_do_not_touch_each_other_can_be_applied_one_after_the_oth
     """What the ledger relies on: if nothing that B read was touched by A, then B, decided before A, fits after A."""
     state = memory()
     for operations in commands[:3]:
-        try:
+        with suppress(InputError):
             state.apply(state.position + 1, 1, decided(state, *operations).events)
-        except InputError:
-            pass
     try:
         first, second = decided(state, *one), decided(state, *other)
     except InputError:
@@ -192,9 +189,9 @@ def test_deciding_is_pure() -> None:
 
 
 def test_more_edges_than_a_record_can_number_are_refused() -> None:
-    many = [0] * (1 << 20)
+    many = 1 << 20
     with pytest.raises(BatchTooLarge):
-        decided(memory(), cmd.AddEdges(edges=ev.EdgesAdded(nodes=["a", "b"], sources=many, targets=many)))
+        decided(memory(), cmd.AddEdges(edges=ev.EdgesAdded(sources=["a"] * many, targets=["b"] * many)))
 
 
 def test_links_by_similarity_agree_with_a_scan() -> None:
@@ -206,7 +203,7 @@ def test_links_by_similarity_agree_with_a_scan() -> None:
     policy = cmd.Associate(k=4, threshold=0.3)
     events = decided(state, cmd.AddNodes(nodes=nodes[20:], associate=policy)).events
     links = events[-1]
-    found = {(links.nodes[source], links.nodes[target]) for source, target in zip(links.sources, links.targets, strict=True)}
+    found = {(source, target) for source, target in zip(links.sources, links.targets, strict=True)}
     units = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
     expected = set()
     for at in range(20, 30):

@@ -51,9 +51,8 @@ EVENTS: dict[str, Event] = {
     "nodes-reinforced": records.NodesReinforced(ids=("a", "b"), deltas=(0.05, 0.1)),
     "accesses-recorded": records.AccessesRecorded(ids=("a", "b"), times_us=(TIME_US, TIME_US + 1)),
     "edges-added": records.EdgesAdded(
-        nodes=["a", "b", "c"],
-        sources=[0, 0],
-        targets=[1, 2],
+        sources=["a", "a"],
+        targets=["b", "c"],
         weights=[0.5, 0.25],
         types=[1, 5],
         undirected=[True, False],

@@ -5,6 +5,8 @@ import numpy as np
 import pytest
 
 from memorygraph import AgentMemory, ConsolidationState, DecayFunction, EdgeType, MemoryType
+from memorygraph.actors.decide import Proposer
+from memorygraph.actors.ledger import Ledger
 from memorygraph.core.types import (
     CommandIdReused,
     EdgeNotFoundError,
@@ -50,7 +52,13 @@ def test_revise_all_fields_at_once(memory):
     assert {field: getattr(revised, field) for field in FIELDS} == FIELDS
     assert node.content == "The mast is oak"  # the older view is what it was
     cleared = memory.revise(node.id, tags=None, metadata=None, speaker=None, session=None, source=None)
-    assert (cleared.tags, cleared.metadata, cleared.speaker, cleared.session, cleared.source) == ([], {}, None, None, None)
+    assert (cleared.tags, cleared.metadata, cleared.speaker, cleared.session, cleared.source) == (
+        [],
+        {},
+        None,
+        None,
+        None,
+    )
     assert memory.revise(node.id, occurred_at=None).occurred_at == node.created_at
 
 
@@ -118,7 +126,7 @@ def test_link_and_unlink(memory):
     assert (edge.source_id, edge.target_id, edge.edge_type) == (a.id, b.id, EdgeType.ASSOCIATION)
     assert (edge.weight, edge.directed, edge.confidence, edge.metadata) == (0.8, True, 1.0, {})
     assert edge.id == f"{memory.position}.0"
-    both = memory.link(b.id, c.id, "contradicts", 2.0, False, metadata={"why": "x"})
+    both = memory.link(b.id, c.id, "contradicts", 2.0, directed=False, metadata={"why": "x"})
     assert (both.edge_type, both.weight, both.directed, both.metadata) == (
         EdgeType.CONTRADICTS,
         1.0,
@@ -232,6 +240,7 @@ def test_a_fast_decay_is_forgotten_at_once(memory):
 def test_the_default_base_stability_is_a_week(memory):
     node = memory.remember("x")
     assert node.retention(0) == 1
+    assert 0.99 < node.retention() <= 1
     assert node.retention(7 * 24 * 3600) == pytest.approx(np.exp(-1))
     assert AgentMemory(decay_rate=1).remember("x").retention(3600) == pytest.approx(np.exp(-1))
 
@@ -247,6 +256,20 @@ def test_a_command_id_belongs_to_one_command(memory):
         with pytest.raises(CommandIdReused, match="use a new id"):
             other()
     assert memory.position == position
+
+
+def test_the_checks_are_what_holds(memory, monkeypatch):
+    """Mutants: without the command table a command is done twice, without expected versions an edit is lost."""
+    node = memory.remember("one")
+    memory.revise(node.id, content="two")
+    with monkeypatch.context() as patch:
+        patch.setattr(Proposer, "_expect", lambda *_: None)
+        assert memory.revise(node.id, content="three", expected=node.version).content == "three"
+    with monkeypatch.context() as patch:
+        patch.setattr(Ledger, "position_of", lambda *_: None)
+        memory.remember("once", command_id="c")
+        memory.remember("once", command_id="c")
+    assert len(memory) == 3
 
 
 def test_every_command_can_be_sent_twice(memory):
@@ -299,7 +322,7 @@ def test_the_log_tells_everything(memory):
     assert {(change.principal, change.command_id) for change in changes[1:]} == {("ada", "c/0")}
     assert list(writer.log(2, 2)) == changes[1:]
     assert list(writer.log(3)) == []
-    assert list(memory.log(last=1))[0].kind == "created"
+    assert next(memory.log(last=1)).kind == "created"
 
 
 def test_replay_and_verify(durable):

@@ -50,14 +50,15 @@ def test_the_hashing_embedder_is_the_same_in_every_process():
 def test_the_hashing_embedder_keeps_its_vectors_for_ever():
     """Stores hold them: a change here needs a new ``version``."""
     vector = HashingEmbedder(dim=8, normalize=False)("Leyla lives in Istanbul, Leyla knows")
-    assert vector.tolist() == [0, 1, 2, 0, 0, 0, 1, 0] or HashingEmbedder().version != "1 ngram=1"
+    assert (vector.tolist(), HashingEmbedder().version) == ([-1, 1, 0, -1, 0, 0, 2, -1], "1 ngram=1")
 
 
 def test_alike_texts_have_alike_vectors():
     embed = HashingEmbedder()
     base = embed("the red canoe lies on the shore")
     alike, other = embed("the red canoe lies in the boathouse"), embed("interest rates rose by half a point")
-    assert cosine(base, alike) > 0.5 > 0.3 > cosine(base, other)
+    assert cosine(base, alike) > 0.5
+    assert cosine(base, other) < 0.3
     assert cosine(base, embed("The RED canoe: lies on the shore!")) == pytest.approx(1)
 
 

@@ -1,6 +1,5 @@
 import itertools
 import json
-import os
 from pathlib import Path
 
 import msgspec
@@ -121,7 +120,7 @@ def test_save_replaces_the_file_whole_or_not_at_all(tmp_path):
     memory.remember("more", embedding=vector_of("more"))
     memory.save(path)
     assert path.read_bytes() != before
-    assert os.listdir(tmp_path) == ["memory.json"]
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def _without(document, *keys):
@@ -226,7 +225,7 @@ def test_what_is_not_an_export_is_refused(tmp_path, durable):
     (tmp_path / "text").write_text("hello, I am not an export")
     (tmp_path / "short").write_bytes((tmp_path / "good").read_bytes()[:20])
     for name in ("text", "short", "missing", "."):
-        with pytest.raises(ImportFormatError, match="not a file that export wrote|cannot be read"):
+        with pytest.raises(ImportFormatError, match=r"not a file that export wrote|cannot be read"):
             AgentMemory.import_(tmp_path / name, tmp_path / "copy")
         assert not (tmp_path / "copy").exists()
 

@@ -1,6 +1,7 @@
 """A full disk: a named error, nothing acknowledged or half written, and on it goes once there is space."""
 
 import errno
+import gc
 import os
 import subprocess
 
@@ -34,9 +35,15 @@ class SmallDisk(OsDisk):
 def fill_up(memory):
     """Remember until the disk is full and return what was acknowledged."""
     kept = []
-    with pytest.raises(DiskFull, match="no space to write.*nothing was written") as caught:
-        for number in range(2000):
-            kept.append(memory.remember(f"{number} " + "x" * 5000, node_id=f"n{number}").id)
+
+    def fill():
+        while True:
+            name = f"n{len(kept)}"
+            memory.remember(f"{name} " + "x" * 5000, node_id=name)
+            kept.append(name)
+
+    with pytest.raises(DiskFull, match=r"no space to write.*nothing was written") as caught:
+        fill()
     assert "\n" not in str(caught.value)
     assert len(kept) > 5
     return kept
@@ -89,8 +96,8 @@ def test_a_full_file_system(tmp_path):
             is_whole_and_readable(memory, kept)
             with pytest.raises(DiskFull, match="cannot write the file"):
                 memory.save(tmp_path / "memory.json")
-            with pytest.raises(DiskFull):
-                AgentMemory(tmp_path / "another").remember_many(["x" * 100_000] * 10)
+            with pytest.raises(DiskFull), AgentMemory(tmp_path / "another") as another:
+                another.remember_many(["x" * 100_000] * 10)
             with AgentMemory(store, read_only=True) as reader:
                 assert [node.id for node in reader] == kept
             ballast.unlink()
@@ -98,4 +105,5 @@ def test_a_full_file_system(tmp_path):
         with AgentMemory(store) as reopened:
             assert [node.id for node in reopened] == [*kept, "after"]
     finally:
+        gc.collect()  # the errors above still hold frames that hold open files
         subprocess.run(["umount", str(tmp_path)], check=True)

@@ -1,3 +1,5 @@
+import itertools
+
 import pytest
 
 from memorygraph import AgentMemory, MemoryGraph, MemoryNode
@@ -47,8 +49,10 @@ def test_parts_grow_with_what_they_hold(memory):
     memory.remember_many(["first"])
     memory.recall("first")
     before = memory.stats().bytes_by_part
-    ids = [node.id for node in memory.remember_many([f"canoe number {number}" for number in range(5000)], associate=False)]
-    memory.link_many(zip(ids, ids[1:], strict=False))
+    ids = [
+        node.id for node in memory.remember_many([f"canoe number {number}" for number in range(5000)], associate=False)
+    ]
+    memory.link_many(itertools.pairwise(ids))
     memory.recall("canoe")
     after = memory.stats().bytes_by_part
     assert all(after[part] > before[part] for part in PARTS)

@@ -1,4 +1,3 @@
-import os
 import threading
 
 import pytest
@@ -9,6 +8,7 @@ from memorygraph.core.types import (
     EmbedderMismatch,
     EmbeddingDimensionError,
     ForeignStore,
+    ImportFormatError,
     InputError,
     NewerFormat,
     StoreError,
@@ -51,18 +51,18 @@ def test_close_and_what_comes_after(store):
         lambda: memory.recall("x"),
         lambda: memory.reason("x"),
         lambda: memory.get("a"),
-        lambda: memory.find(),
+        memory.find,
         lambda: memory.edges("a"),
         lambda: memory.revise("a", content="x"),
         lambda: memory.forget(ids=["a"]),
         lambda: memory.link("a", "b"),
         lambda: memory.history("a"),
         lambda: list(memory.log()),
-        lambda: memory.stats(),
-        lambda: memory.digest(),
-        lambda: memory.replay(),
-        lambda: memory.verify(),
-        lambda: memory.head(),
+        memory.stats,
+        memory.digest,
+        memory.replay,
+        memory.verify,
+        memory.head,
         lambda: memory.at(1),
         lambda: memory.save(store.parent / "x"),
         lambda: memory.export(store.parent / "x"),
@@ -70,12 +70,12 @@ def test_close_and_what_comes_after(store):
         lambda: len(memory),
         lambda: "a" in memory,
         lambda: list(memory),
-        lambda: node.reinforce(),
+        node.reinforce,
     )
     for call in calls:
         with pytest.raises(ClosedError, match="closed"):
             call()
-    assert os.listdir(store.parent) == ["store"]
+    assert list(store.parent.iterdir()) == [store]
     assert node.content == "Leyla"
     assert (memory.path, len(memory.memory_id)) == (str(store), 32)
 
@@ -234,10 +234,7 @@ def test_a_folder_that_is_not_a_store_is_refused_and_left_alone(store, prepare, 
     prepare(store)
 
     def listing():
-        return {
-            file: file.read_bytes() if file.is_file() else b""
-            for file in sorted([store, *store.rglob("*")])
-        }
+        return {file: file.read_bytes() if file.is_file() else b"" for file in sorted([store, *store.rglob("*")])}
 
     before = listing()
     with pytest.raises(error, match=message) as caught:
@@ -312,7 +309,7 @@ def test_a_foreign_embedder_is_refused_when_opening(store):
     with AgentMemory(store) as memory:  # reading by words needs no embedder
         assert memory.embedder is None
         assert memory.recall("puppy")[0].score > 0
-        with pytest.raises(EmbedderMismatch, match="open it with AgentMemory.*embedder=.*that embedder"):
+        with pytest.raises(EmbedderMismatch, match=r"open it with AgentMemory.*embedder=.*that embedder"):
             memory.remember("x")
         with pytest.raises(EmbedderMismatch):
             memory.revise(memory.find()[0].id, content="x")
@@ -355,3 +352,39 @@ def test_a_principal_is_recorded(store):
     with AgentMemory(store, principal="ben") as memory:
         memory.revise(node.id, content="y")
         assert [change.principal for change in memory.history(node.id)] == ["ada", "ben"]
+
+
+def test_a_path_that_ends_in_json_is_that_file_with_a_log_beside_it(tmp_path):
+    path = tmp_path / "agent_memory.json"
+    with AgentMemory(path) as memory:
+        memory.remember("Leyla lives in Istanbul", node_id="a")
+        assert not path.exists()
+    assert AgentMemory.load(path).get("a").content == "Leyla lives in Istanbul"
+    path.unlink()  # the log is what counts
+    with AgentMemory(path) as memory:
+        memory.remember("Leyla builds boats")
+        killed = memory.digest()
+    assert len(AgentMemory.load(path)) == 2
+    with AgentMemory(path, read_only=True) as memory:
+        assert memory.digest() == killed
+
+
+def test_a_json_file_is_the_beginning_of_its_store(tmp_path):
+    path = tmp_path / "agent_memory.json"
+    saved = AgentMemory(name="saved", language="de", embedding_dim=16)
+    saved.remember("Leyla", node_id="a")
+    saved.save(path)
+    with AgentMemory(path) as memory:
+        assert (memory.name, memory.language, memory.embedder.dim) == ("saved", "de", 16)
+        assert memory.get("a").content == "Leyla"
+    path.write_text("not json")
+    broken = tmp_path / "broken.json"
+    broken.write_text("not json")
+    with pytest.raises(ImportFormatError, match="cannot be read as JSON"):
+        AgentMemory(broken)
+    assert broken.read_text() == "not json"
+    assert sorted(file.name for file in tmp_path.iterdir()) == [
+        "agent_memory.json",
+        "agent_memory.json.log",
+        "broken.json",
+    ]

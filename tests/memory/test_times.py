@@ -1,7 +1,7 @@
+import contextlib
 import os
 import subprocess
 import sys
-import warnings
 from datetime import UTC, date, datetime, timedelta, timezone
 
 import pytest
@@ -114,14 +114,9 @@ def test_times_as_people_write_them_round_trip(moment):
 
 @given(st.text() | st.text(alphabet="0123456789 :-+/.,TZamp") | st.floats() | st.integers())
 def test_anything_is_a_time_or_the_named_error(given):
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        try:
-            time_us = to_us(given)
-        except TimeFormatError as error:
-            assert "\n" not in str(error)
-        else:
-            assert to_us(to_text(time_us)) == time_us // 1_000_000 * 1_000_000
+    with contextlib.suppress(TimeFormatError):  # warnings are errors, too
+        time_us = to_us(given)
+        assert to_us(to_text(time_us)) == time_us // 1_000_000 * 1_000_000
 
 
 def test_a_text_is_the_same_time_wherever_it_is_read():

@@ -4,12 +4,15 @@ import numpy as np
 import pytest
 
 from memorygraph import AgentMemory, MemoryEdge, MemoryGraph, MemoryNode, MemoryType
+from memorygraph.actors.commands import ReviseNodes
 from memorygraph.core.types import (
     DuplicateIdError,
+    ExpectationFailed,
     FrozenViewError,
     NodeNotFoundError,
     StoreReadOnly,
 )
+from memorygraph.events.records import NodeRevised
 
 NODE_FIELDS = {
     "content": "other",
@@ -86,6 +89,28 @@ def test_mutators_do_not_overwrite_each_other(memory):
     for thread in threads:
         thread.join()
     assert sorted(memory.get(node.id).tags) == [f"tag {number}" for number in range(4)]
+
+
+@pytest.mark.parametrize("edits", [1, 3, None])
+def test_a_mutator_tries_again_and_does_not_try_for_ever(memory, monkeypatch, edits):
+    """Somebody revises the node between the mutator's look and its write, ``edits`` times or each time."""
+    node = memory.remember("mine")
+    execute = memory._home.execute
+    left = [edits]
+
+    def disturbed(*operations, **options):
+        if left[0] != 0:
+            left[0] = None if left[0] is None else left[0] - 1
+            change = NodeRevised(id=node.id, tags=(f"theirs {left[0]}",))
+            execute(ReviseNodes(changes=[change]))
+        return execute(*operations, **options)
+
+    monkeypatch.setattr(memory._home, "execute", disturbed)
+    if edits is None:
+        with pytest.raises(ExpectationFailed):
+            node.add_tag("ours")
+    else:
+        assert node.add_tag("ours").tags == ["theirs 0", "ours"]
 
 
 def test_mutators_of_a_built_node_change_it():
@@ -201,6 +226,7 @@ def test_nodes_and_edges_print_and_hash(memory):
     memory.remember("b", node_id="m")
     edge = memory.link("n", "m", weight=0.3)
     assert repr(node).startswith("MemoryNode('n', 'a long text a long text")
+    assert repr(memory) == f"AgentMemory(None, memory_id='{memory.memory_id}')"
     assert repr(edge) == "MemoryEdge('n' -> 'm', association, 0.3)"
     assert len({node, memory.get("n"), edge, memory.graph.get_edge(edge.id)}) == 2
     assert node != "n"

@@ -80,7 +80,7 @@ class Model:
         getattr(self, f"_{type(event).__name__}")(event)
         self._events += 1
 
-    def _MemoryCreated(self, event: ev.MemoryCreated) -> None:  # noqa: N802 - named after the event
+    def _MemoryCreated(self, _: ev.MemoryCreated) -> None:  # noqa: N802 - named after the event
         pass
 
     def _SpaceDeclared(self, event: ev.SpaceDeclared) -> None:  # noqa: N802
@@ -148,8 +148,8 @@ class Model:
             assert name not in self.edges
             self.edges[name] = EdgeState(
                 id=name,
-                source_id=event.nodes[source],
-                target_id=event.nodes[target],
+                source_id=source,
+                target_id=target,
                 edge_type=event.types[place] if event.types else 1,
                 weight=single(event.weights[place] if event.weights else 1.0),
                 directed=not (event.undirected and event.undirected[place]),
@@ -286,7 +286,6 @@ class Writer:
         choice = self.random.choice
         names = list(self._some(nodes))
         count = self.random.randint(0, 4)
-        places = range(len(names))
         free = [name for name in ("e1", "e2") if name not in self.model.edges]
         columns: dict[str, list[Any]] = {
             "weights": [choice((0.0, 0.3, 1.0)) for _ in range(count)],
@@ -297,8 +296,8 @@ class Writer:
             "ids": [free[place] if place < len(free) else "" for place in range(count)],
         }
         given = {name: values for name, values in columns.items() if choice((False, True))}
-        ends = {end: [choice(places) for _ in range(count)] for end in ("sources", "targets")}
-        return ev.EdgesAdded(nodes=names, **ends, **given)
+        ends = {end: [choice(names) for _ in range(count)] for end in ("sources", "targets")}
+        return ev.EdgesAdded(**ends, **given)
 
     def _revise_edge(self) -> ev.Event | None:
         edges = list(self.model.edges)

@@ -97,7 +97,7 @@ def test_a_digest_of_dead_rows_too_is_caught(monkeypatch) -> None:
         gone, never = GraphState(), GraphState()
         for state in (gone, never):
             state.apply(1, 1, [ev.NodeAdded(id="a")])
-        gone.apply(2, 2, [ev.NodeAdded(id="b"), ev.EdgesAdded(nodes=["a", "b"], sources=[0], targets=[1])])
+        gone.apply(2, 2, [ev.NodeAdded(id="b"), ev.EdgesAdded(sources=["a"], targets=["b"])])
         gone.apply(3, 3, [ev.NodesForgotten(ids=("b",))])
         return fresh(gone), fresh(never)
 
@@ -109,7 +109,7 @@ def test_a_digest_of_dead_rows_too_is_caught(monkeypatch) -> None:
 
 
 NODE = ev.NodeAdded(id="a", content="x", vector=bytes(8))
-EDGE = ev.EdgesAdded(nodes=["a", "b"], sources=[0], targets=[1])
+EDGE = ev.EdgesAdded(sources=["a"], targets=["b"])
 SPACE = ev.SpaceDeclared(space=1, name="s", dim=2)
 VARIANTS = {
     "base": [SPACE, NODE, EDGE],
@@ -120,11 +120,11 @@ VARIANTS = {
     "session text or number": [SPACE, msgspec.structs.replace(NODE, session="1"), EDGE],
     "session number": [SPACE, msgspec.structs.replace(NODE, session=1), EDGE],
     "partition": [SPACE, msgspec.structs.replace(NODE, partition=ev.Partition(1, "ann")), EDGE],
-    "order": [SPACE, NODE, msgspec.structs.replace(EDGE, sources=[1], targets=[0])],
+    "order": [SPACE, NODE, msgspec.structs.replace(EDGE, sources=["b"], targets=["a"])],
     "direction": [SPACE, NODE, msgspec.structs.replace(EDGE, undirected=[True])],
     "weight": [SPACE, NODE, msgspec.structs.replace(EDGE, weights=[0.5])],
     "edge id": [SPACE, NODE, msgspec.structs.replace(EDGE, ids=["e"])],
-    "two edges": [SPACE, NODE, msgspec.structs.replace(EDGE, sources=[0, 0], targets=[1, 1])],
+    "two edges": [SPACE, NODE, msgspec.structs.replace(EDGE, sources=["a", "a"], targets=["b", "b"])],
     "space": [msgspec.structs.replace(SPACE, version="2"), NODE, EDGE],
 }
 

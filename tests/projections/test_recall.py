@@ -52,7 +52,9 @@ def ids(hits: list[Hit]) -> list[str]:
 
 @st.composite
 def memories(draw) -> Frame:
-    nodes = draw(st.lists(st.fixed_dictionaries({"content": contents, "vector": vectors, "speaker": speakers}), max_size=9))
+    nodes = draw(
+        st.lists(st.fixed_dictionaries({"content": contents, "vector": vectors, "speaker": speakers}), max_size=9)
+    )
     for node in nodes:
         node["vector"] = packed(node["vector"])
     places = list(range(len(nodes)))
@@ -125,7 +127,9 @@ def test_a_vector_alone_ranks_by_its_cosine() -> None:
 
 
 def test_both_legs_are_fused_by_their_spread() -> None:
-    frame = memory([{"content": "cat", "vector": packed((0, 1))}, {"content": "dog", "vector": packed((1, 0))}, *texts("owl")])
+    frame = memory(
+        [{"content": "cat", "vector": packed((0, 1))}, {"content": "dog", "vector": packed((1, 0))}, *texts("owl")]
+    )
     lexical, dense = ask(frame, "cat")[0].lexical, 1.0
     weights = 1 / np.std([lexical, 0, 0]), 1 / np.std([0, dense, 0])
     hits = {hit.node.id: hit for hit in ask(frame, "cat", (1, 0))}
@@ -167,7 +171,9 @@ PASSING = [
     Filters(source="file"),
     Filters(since_us=100),
     Filters(until_us=100),
-    Filters(memory_type=1, tags=("x",), metadata={"a": 1}, session=0, speaker="Ann", source="file", since_us=1, until_us=101),
+    Filters(
+        memory_type=1, tags=("x",), metadata={"a": 1}, session=0, speaker="Ann", source="file", since_us=1, until_us=101
+    ),
 ]
 FAILING = [
     Filters(memory_type=2),
@@ -201,7 +207,9 @@ def test_what_a_filter_hides_changes_no_score() -> None:
     hidden = [{"content": content, "vector": packed((1, 0))} for content in ("cat", "dog bird cat", "owl")]
     alone = ask(memory(seen), "cat owl", (1, 0))
     among = ask(memory([*seen, *hidden]), "cat owl", (1, 0), filters=Filters(speaker="Ann"))
-    assert [(hit.node.id, hit.score, hit.lexical) for hit in among] == [(hit.node.id, hit.score, hit.lexical) for hit in alone]
+    assert [(hit.node.id, hit.score, hit.lexical) for hit in among] == [
+        (hit.node.id, hit.score, hit.lexical) for hit in alone
+    ]
 
 
 def test_the_speaker_can_be_asked_for() -> None:
@@ -227,7 +235,11 @@ def test_one_index_serves_older_and_newer_frames() -> None:
     state.apply(1, 1, [ev.NodeAdded(id="a", content="cat"), ev.NodeAdded(id="b", content="dog")])
     old = state.publish()
     expected = ask(old, "cat dog")
-    state.apply(2, 1, [ev.NodeRevised(id="a", content="owl"), ev.NodesForgotten(ids=("b",)), ev.NodeAdded(id="c", content="cat")])
+    state.apply(
+        2,
+        1,
+        [ev.NodeRevised(id="a", content="owl"), ev.NodesForgotten(ids=("b",)), ev.NodeAdded(id="c", content="cat")],
+    )
     new = state.publish()
     index = RecallIndex("en")
     assert ids(ask(new, "cat", index=index, threshold=0.01)) == ["c"]
@@ -243,11 +255,10 @@ def test_an_empty_memory_answers_nothing() -> None:
 
 
 def linked(*links: tuple[int, int], contents=("cat", "dog", "owl", "")) -> Frame:
-    names = [f"n{at}" for at in range(len(contents))]
-    sources, targets = [link[0] for link in links], [link[1] for link in links]
+    sources, targets = [f"n{link[0]}" for link in links], [f"n{link[1]}" for link in links]
     return memory(
         [{"content": content, "importance": 1.0} for content in contents],
-        ev.EdgesAdded(nodes=names, sources=sources, targets=targets),
+        ev.EdgesAdded(sources=sources, targets=targets),
     )
 
 
@@ -260,7 +271,9 @@ def test_reasoning_follows_links_and_tells_the_path() -> None:
     assert hits[0].walk is None
     assert [hit.walk for hit in hits[1:]] == [hit.score for hit in hits[1:]]
     assert [hit.score / hits[0].score for hit in hits] == pytest.approx([1, 0.6, 0.36], rel=1e-4)
-    assert [hit.path for hit in index.reason(frame, ask(frame, "cat", index=index, k=1), k=2, hops=2)] == [hit.path for hit in hits[:2]]
+    assert [hit.path for hit in index.reason(frame, ask(frame, "cat", index=index, k=1), k=2, hops=2)] == [
+        hit.path for hit in hits[:2]
+    ]
 
 
 def test_unmatched_seeds_do_not_spread() -> None:

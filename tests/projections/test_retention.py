@@ -41,7 +41,9 @@ def test_a_time_before_the_last_access_is_no_age(function) -> None:
     assert float(retention(function, -1e6, 1.0)) == 1.0
 
 
-@pytest.mark.parametrize(("rate", "accesses", "hours"), [(1.0, 0, 1.0), (1.0, 2, 2.0), (168.0, 1, 252.0), (0.0, 9, 0.0)])
+@pytest.mark.parametrize(
+    ("rate", "accesses", "hours"), [(1.0, 0, 1.0), (1.0, 2, 2.0), (168.0, 1, 252.0), (0.0, 9, 0.0)]
+)
 def test_stability(rate, accesses, hours) -> None:
     assert stability_s(rate, accesses) == hours * HOUR_S
 

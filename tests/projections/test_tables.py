@@ -14,7 +14,9 @@ from tests.projections.graph_model import chunks_of
 
 COLUMNS = {"number": "i8", "short": "f4", "thing": "O", "vector": ("<f4", 2)}
 things = st.sampled_from([None, None, None, "text", (1, 2), {"a": 1}])
-rows = st.tuples(st.integers(-(2**63), 2**63 - 1), st.sampled_from([0.0, 0.5, -2.0]), things, st.binary(min_size=8, max_size=8))
+rows = st.tuples(
+    st.integers(-(2**63), 2**63 - 1), st.sampled_from([0.0, 0.5, -2.0]), things, st.binary(min_size=8, max_size=8)
+)
 
 
 def values_of(view: View) -> list[tuple]:
@@ -85,7 +87,7 @@ class TableMachine(RuleBasedStateMachine):
             self.chunks.__exit__(None, None, None)
 
 
-TableMachine.TestCase.settings = settings(max_examples=150, stateful_step_count=30)
+TableMachine.TestCase.settings = settings(max_examples=80, stateful_step_count=30)
 TestTable = TableMachine.TestCase
 
 
