@@ -158,7 +158,7 @@ class Proposer:
 
     def add_edges(self, operation: cmd.AddEdges) -> None:
         """Add edges between existing nodes."""
-        self._all_existing(dict.fromkeys(operation.edges.sources + operation.edges.targets))
+        self._all_existing(operation.edges.sources + operation.edges.targets)
         for name in operation.edges.ids:
             if name:
                 self._claim_edge(name)
@@ -166,25 +166,22 @@ class Proposer:
 
     def revise_edge(self, operation: cmd.ReviseEdge) -> None:
         """Replace fields of an edge."""
-        self._existing_edge(operation.change.id)
-        self._events.append(operation.change)
+        ends = self._ends_of([operation.change.id])
+        self._events.append(msgspec.structs.replace(operation.change, nodes=ends))
 
     def strengthen_edges(self, operation: cmd.StrengthenEdges) -> None:
         """Update weights by Hebb's rule."""
-        for name in operation.ids:
-            self._existing_edge(name)
-        self._events.append(
-            ev.EdgesStrengthened(ids=tuple(operation.ids), delta=operation.delta, decay=operation.decay)
-        )
+        ids, ends = tuple(operation.ids), self._ends_of(operation.ids)
+        event = ev.EdgesStrengthened(ids=ids, delta=operation.delta, decay=operation.decay, nodes=ends)
+        self._events.append(event)
 
     def remove_edges(self, operation: cmd.RemoveEdges) -> None:
         """Remove edges."""
         ids = tuple(dict.fromkeys(operation.ids))
-        for name in ids:
-            self._existing_edge(name)
+        ends = self._ends_of(ids)
         self._cut.update(ids)
         if ids:
-            self._events.append(ev.EdgesRemoved(ids=ids, reason=operation.reason))
+            self._events.append(ev.EdgesRemoved(ids=ids, reason=operation.reason, nodes=ends))
 
     def _forget(self, ids: tuple[str, ...], reason: str) -> None:
         self._gone.update(ids)
@@ -228,12 +225,18 @@ class Proposer:
         else:
             self._reads.update(node_ids)
 
-    def _existing_edge(self, name: str) -> None:
-        row = self._frame.edge_row(name)
-        edge = None if row is None or name in self._cut else self._frame.edge(row)
-        if edge is None or edge.source_id in self._gone or edge.target_id in self._gone:
-            raise EdgeNotFoundError(f"there is no edge {name!r} in this memory", id=name)
-        self._reads.update((name, edge.source_id, edge.target_id))
+    def _ends_of(self, names: Sequence[str]) -> tuple[str, ...]:
+        """Return the nodes that existing edges link, each once, and note that we rely on both."""
+        ends: dict[str, None] = {}
+        for name in names:
+            row = self._frame.edge_row(name)
+            edge = None if row is None or name in self._cut else self._frame.edge(row)
+            if edge is None or edge.source_id in self._gone or edge.target_id in self._gone:
+                raise EdgeNotFoundError(f"there is no edge {name!r} in this memory", id=name)
+            ends |= {edge.source_id: None, edge.target_id: None}
+            self._reads.add(name)
+        self._reads.update(ends)
+        return tuple(ends)
 
     def _expect(self, node_id: str, row: int, expected: int) -> None:
         version = self._frame.nodes.value("version", row)

@@ -10,6 +10,7 @@ written what is not applied yet.
 from __future__ import annotations
 
 import threading
+import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator
 from typing import Final
@@ -197,10 +198,13 @@ class LocalEngine(Engine):
 
     def flush(self) -> None:
         """Make noted accesses durable."""
-        with self._access_lock:
-            noted, self._accesses = self._accesses, []
-        for operation in _accesses_of(noted):
-            self.execute(Command(id=self._ids.command_id(), operations=(operation,)))
+        noted = self._take_accesses()
+        try:
+            self._record(noted)
+        except MemoryGraphError:
+            with self._access_lock:
+                self._accesses = noted + self._accesses
+            raise
 
     def close(self) -> None:
         """Flush and release everything; safe to call twice."""
@@ -341,13 +345,22 @@ class LocalEngine(Engine):
         events = tuple(unpack_event(packed, position) for packed in record.events)
         return Receipt(position, record.time_us, events, replayed=True)
 
+    def _take_accesses(self) -> list[tuple[list[str], int]]:
+        with self._access_lock:
+            noted, self._accesses = self._accesses, []
+        return noted
+
+    def _record(self, noted: list[tuple[list[str], int]]) -> None:
+        for operation in _accesses_of(noted):
+            self.execute(Command(id=self._ids.command_id(), operations=(operation,)))
+
     def _flush_quietly(self) -> None:
         """Flush where no caller could use an error: reinforcement is dropped and counted, recall goes on."""
-        count = len(self._accesses)
+        noted = self._take_accesses()
         try:
-            self.flush()
+            self._record(noted)
         except MemoryGraphError:
-            self.accesses_dropped += count
+            self.accesses_dropped += len(noted)
 
 
 class PinnedEngine(Engine):
@@ -397,8 +410,9 @@ class PinnedEngine(Engine):
         raise StoreReadOnly("export the memory itself; a view of the past has no log of its own", first=first)
 
     def wait(self, position: int, timeout_s: float) -> int:
-        """Return at once: nothing is added to a view."""
-        del position, timeout_s
+        """Return after ``timeout_s`` seconds, if need be: nothing is added to a view."""
+        if position >= self._frame.position:
+            time.sleep(timeout_s)
         return self._frame.position
 
     def head(self) -> Head:

@@ -133,13 +133,14 @@ class EdgesAdded(Event, frozen=True, kw_only=True):
 
 
 class EdgeRevised(Event, frozen=True, kw_only=True):
-    """Fields of an edge were replaced."""
+    """Fields of an edge were replaced. ``nodes``, here and below: the ends of the edges, for who reads the log."""
 
     id: str
     edge_type: int | UnsetType = UNSET
     weight: float | UnsetType = UNSET
     confidence: float | UnsetType = UNSET
     metadata: dict[str, Any] | UnsetType = UNSET
+    nodes: tuple[str, ...] = ()
 
 
 class EdgesStrengthened(Event, frozen=True, kw_only=True):
@@ -148,6 +149,7 @@ class EdgesStrengthened(Event, frozen=True, kw_only=True):
     ids: tuple[str, ...]
     delta: float
     decay: float = 0.0
+    nodes: tuple[str, ...] = ()
 
 
 class EdgesRemoved(Event, frozen=True, kw_only=True):
@@ -155,6 +157,7 @@ class EdgesRemoved(Event, frozen=True, kw_only=True):
 
     ids: tuple[str, ...]
     reason: str = ""
+    nodes: tuple[str, ...] = ()
 
 
 # Type numbers are for ever: never reused, never renumbered.

@@ -35,8 +35,8 @@ KINDS: Final = tuple(_KINDS.values())
 class Change(Struct, frozen=True):
     """One event of the log: what happened, to which nodes or edges, when it was recorded and by whom.
 
-    ``time`` is Unix seconds. ``kind`` is one of ``KINDS``, such as "added", "revised" or "forgotten". ``ids``
-    are the nodes concerned (of "edge_revised", "strengthened" and "unlinked": the edges).
+    ``time`` is Unix seconds. ``kind`` is one of ``KINDS``, such as "added", "revised" or "forgotten". ``ids`` are the
+    nodes concerned; the edges, where it is about some, are in ``event``.
     """
 
     position: int
@@ -133,11 +133,13 @@ class Subscription:
 
 
 def _ids(event: ev.Event) -> tuple[str, ...]:
-    if isinstance(event, ev.NodeAdded | ev.NodeRevised | ev.EdgeRevised):
+    """Return the nodes that an event concerns."""
+    if isinstance(event, ev.NodeAdded | ev.NodeRevised):
         return (event.id,)
+    if isinstance(event, ev.NodesForgotten | ev.NodesReinforced | ev.AccessesRecorded):
+        return event.ids
     if isinstance(event, ev.EdgesAdded):
         return tuple(dict.fromkeys(event.sources + event.targets))
-    if isinstance(event, ev.MemoryCreated | ev.SpaceDeclared):
-        return ()
-    ids: tuple[str, ...] = event.ids  # type: ignore[attr-defined]
-    return ids
+    if isinstance(event, ev.EdgeRevised | ev.EdgesStrengthened | ev.EdgesRemoved):
+        return event.nodes
+    return ()

@@ -256,19 +256,19 @@ class GraphState:
         count = len(event.sources)
         row_of = self.interner.rows
         first = (birth >> ORDINAL_BITS << ORDINAL_BITS) + self._edge_ordinal
-        flags = [ALIVE | UNDIRECTED if both else ALIVE for both in event.undirected] or [ALIVE] * count
+        flags = np.full(count, ALIVE, dtype=np.uint8)
+        if event.undirected:
+            flags[np.array(event.undirected)] = ALIVE | UNDIRECTED
         start = self.edges.count
         columns = (
             list(map(row_of.__getitem__, event.sources)),
             list(map(row_of.__getitem__, event.targets)),
             event.weights or [1.0] * count,
-            event.types or [1] * count,
+            np.array(event.types or [1] * count, dtype=np.uint8),  # a code too large for a column is refused here
             flags,
             range(first, first + count),
             _edge_extras_of(event),
         )
-        if event.types and max(event.types) >> 8 | min(event.types) >> 8:
-            raise DamagedLog("an edge has a type that no release writes", types=sorted(set(event.types)))
         if count < _SMALL:
             for row in zip(*columns, strict=True):
                 self.edges.append(*row)

@@ -24,6 +24,7 @@ _SCATTERED: Final = 16  # from here on, joining a column is cheaper than visitin
 _INT_BYTES: Final = 32  # of a Python integer, as allocated
 
 Chunk = NDArray[Any] | None
+Column = Sequence[Any] | NDArray[Any]
 
 
 class View:
@@ -134,7 +135,7 @@ class Table:
         self._pending.append(row)
         return self._written + len(self._pending) - 1
 
-    def extend(self, *columns: Sequence[Any]) -> None:
+    def extend(self, *columns: Column) -> None:
         """Add rows given as columns of equal length.
 
         Raises:
@@ -221,7 +222,7 @@ class Table:
         self._touch(index)
         return True
 
-    def _write(self, columns: Sequence[Sequence[Any]], done: int, total: int) -> int:
+    def _write(self, columns: Sequence[Column], done: int, total: int) -> int:
         """Write rows ``done``.. of the columns, as many as fit in one chunk; return how many."""
         index, at = self._written >> CHUNK_BITS, self._written & CHUNK_MASK
         fits = min(total - done, CHUNK_ROWS - at)
@@ -243,10 +244,10 @@ class Table:
             if not dtype.hasobject:
                 self._make(name, index, FIRST_ROWS)
 
-    def _write_column(self, name: str, index: int, at: int, values: Sequence[Any]) -> None:
+    def _write_column(self, name: str, index: int, at: int, values: Column) -> None:
         chunk = self._chunks[name][index]
         dtype, shape = self._specs[name]
-        if dtype.hasobject and chunk is None and values.count(None) == len(values):
+        if dtype.hasobject and chunk is None and all(value is None for value in values):
             return
         if chunk is None or len(chunk) < at + len(values):
             chunk = self._make(name, index, at + len(values))

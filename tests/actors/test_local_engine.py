@@ -256,7 +256,7 @@ def test_accesses_that_cannot_be_recorded_are_dropped_and_counted() -> None:
         engine.flush()
     engine.accessed(["a"], 2)
     engine.close()
-    assert engine.accesses_dropped == 1
+    assert engine.accesses_dropped == 2  # a flush that fails keeps what it could not write
 
 
 # -- group commit ----------------------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from memorygraph import AgentMemory
+from memorygraph.actors.local import PinnedEngine
 from memorygraph.core.types import ClosedError, InputError, NodeNotFoundError
 from tests.memory.helpers import SteppedClock, clocked
 
@@ -165,3 +166,23 @@ def test_subscribe_follows_another_process(durable, store):
     assert [change.kind for change in seen] == ["space", *["added"] * 10]
     assert [change.event.content for change in seen[1:]] == [f"live {number}" for number in range(10)]
     assert len(durable) == 10
+
+
+def test_history_tells_of_links_that_were_made_strengthened_and_taken_away(memory):
+    here, there = memory.remember("here"), memory.remember("there")
+    edge = memory.link(here, there)
+    edge.hebbian_update()
+    memory.unlink(edge)
+    for node in (here, there):
+        assert [change.kind for change in memory.history(node.id)] == ["added", "linked", "strengthened", "unlinked"]
+
+
+def test_waiting_for_changes_of_a_past_view_does_not_spin(memory, monkeypatch):
+    memory.remember("here")
+    past = memory.at(memory.position)
+    asked = []
+    wait = PinnedEngine.wait
+    monkeypatch.setattr(PinnedEngine, "wait", lambda *args: asked.append(args) or wait(*args))
+    with past.subscribe(past.position + 1) as changes:
+        assert changes.next(timeout_s=0.3) is None
+    assert len(asked) <= 2

@@ -83,7 +83,7 @@ class Model:
     def _MemoryCreated(self, _: ev.MemoryCreated) -> None:  # noqa: N802 - named after the event
         pass
 
-    def _SpaceDeclared(self, event: ev.SpaceDeclared) -> None:  # noqa: N802
+    def _SpaceDeclared(self, _: ev.SpaceDeclared) -> None:  # noqa: N802
         self.has_space = True
 
     def _NodeAdded(self, event: ev.NodeAdded) -> None:  # noqa: N802
