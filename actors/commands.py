@@ -108,7 +108,11 @@ class RemoveEdges(Operation, frozen=True, kw_only=True):
 
 
 class Command(Struct, frozen=True, kw_only=True):
-    """What one caller wants done, under an id that makes it safe to send twice."""
+    """What one caller wants done, under an id that makes it safe to send twice.
+
+    ``id_chosen``: the caller chose the id, so it may come with another body one day, which the body hash tells. An id
+    that was drawn for this very command cannot, and a hash of every body would cost as much as applying it.
+    """
 
     id: str
     operations: tuple[
@@ -126,9 +130,15 @@ class Command(Struct, frozen=True, kw_only=True):
     ]
     principal: str = ""
     provenance: dict[str, str] = {}
+    id_chosen: bool = True
 
     def body_hash(self) -> bytes:
-        """Return 16 bytes of SHA-256 over what the caller asked for (ids and vectors that we made left out)."""
+        """Return 16 bytes of SHA-256 over what the caller asked for (ids and vectors that we made left out).
+
+        Empty if the id was not chosen.
+        """
+        if not self.id_chosen:
+            return b""
         body = [
             msgspec.structs.replace(operation, derived=[], space=None) if _has_derived(operation) else operation
             for operation in self.operations

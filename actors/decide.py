@@ -11,7 +11,6 @@ a read, the rest is not. Increments and accesses need only existence.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from collections.abc import Set as AbstractSet
 from typing import Any, Final
 
 import msgspec
@@ -40,11 +39,11 @@ IMPORTANT: Final = 0.9  # contract item 27: memories this important are never fo
 
 
 class Proposal(Struct, frozen=True):
-    """Events for a command, decided at ``position``, and the ids that they rest on."""
+    """Events for a command, decided at ``position``, and the ids that they rest on (doubles do no harm)."""
 
     position: int
     events: tuple[ev.Event, ...]
-    reads: AbstractSet[str]
+    reads: list[str]
 
 
 class Proposer:
@@ -56,7 +55,7 @@ class Proposer:
         self._now_us = now_us
         self._ids = ids
         self._events: list[ev.Event] = []
-        self._reads: set[str] = set()
+        self._reads: list[str] = []
         self._added: set[str] = set()  # nodes that are there only because of earlier operations of this command
         self._gone: set[str] = set()  # nodes of the Frame that earlier operations forget
         self._named: set[str] = set()  # edges, by chosen id, that earlier operations add
@@ -134,7 +133,7 @@ class Proposer:
         faded &= nodes.column("consolidation_state") != ConsolidationState.LONG_TERM.code
         names = self._frame.interner.ids
         ids = tuple(names[row] for row in np.flatnonzero(faded).tolist() if names[row] not in self._gone)
-        self._reads.update(ids)
+        self._reads += ids
         self._forget(ids, operation.reason)
 
     def reinforce_nodes(self, operation: cmd.ReinforceNodes) -> None:
@@ -153,7 +152,7 @@ class Proposer:
         ]
         if pairs:
             ids, times_us = zip(*pairs, strict=True)
-            self._reads.update(ids)
+            self._reads += ids
             self._events.append(ev.AccessesRecorded(ids=ids, times_us=times_us))
 
     def add_edges(self, operation: cmd.AddEdges) -> None:
@@ -197,7 +196,7 @@ class Proposer:
                 id=node_id,
             )
         self._added.add(node_id)
-        self._reads.add(node_id)
+        self._reads.append(node_id)
 
     def _claim_edge(self, name: str) -> None:
         if parse_edge_id(name) is not None:
@@ -205,7 +204,7 @@ class Proposer:
         if name in self._named or self._frame.edge_row(name) is not None:
             raise DuplicateIdError(f"the memory already has an edge {name!r}", id=name)
         self._named.add(name)
-        self._reads.add(name)
+        self._reads.append(name)
 
     def _existing(self, node_id: str) -> int | None:
         """Return the row of a live node (None: this very command adds it) and note that we rely on it."""
@@ -214,7 +213,7 @@ class Proposer:
         row = self._frame.row(node_id)
         if row is None or node_id in self._gone:
             raise NodeNotFoundError(f"there is no node {node_id!r} in this memory", id=node_id)
-        self._reads.add(node_id)
+        self._reads.append(node_id)
         return row
 
     def _all_existing(self, node_ids: Collection[str]) -> None:
@@ -223,7 +222,7 @@ class Proposer:
             for node_id in node_ids:
                 self._existing(node_id)
         else:
-            self._reads.update(node_ids)
+            self._reads += node_ids
 
     def _ends_of(self, names: Sequence[str]) -> tuple[str, ...]:
         """Return the nodes that existing edges link, each once, and note that we rely on both."""
@@ -234,8 +233,8 @@ class Proposer:
             if edge is None or edge.source_id in self._gone or edge.target_id in self._gone:
                 raise EdgeNotFoundError(f"there is no edge {name!r} in this memory", id=name)
             ends |= {edge.source_id: None, edge.target_id: None}
-            self._reads.add(name)
-        self._reads.update(ends)
+            self._reads.append(name)
+        self._reads += ends
         return tuple(ends)
 
     def _expect(self, node_id: str, row: int, expected: int) -> None:
@@ -258,7 +257,7 @@ class Proposer:
             dim = next(iter(dims))
             current = self._space = msgspec.structs.replace(space or _external(dim), space=1)
             self._events.append(current)
-            self._reads.add(_SPACE)
+            self._reads.append(_SPACE)
         if dims != {current.dim}:
             found = min(dims - {current.dim})
             raise EmbeddingDimensionError(
@@ -293,7 +292,7 @@ class Proposer:
                 targets.append(target)
                 weights.append(_single(cosine))
         if sources:
-            self._reads.update(targets)
+            self._reads += targets
             self._events.append(
                 ev.EdgesAdded(
                     sources=sources,

@@ -34,8 +34,6 @@ class Ledger:
         if proposal.position < self._floor:
             return ""
         touched = self._touched
-        if len(touched) < len(proposal.reads):
-            return next((key for key, at in touched.items() if at > proposal.position and key in proposal.reads), None)
         return next((key for key in proposal.reads if touched.get(key, 0) > proposal.position), None)
 
     def recorded(self, command_id: str, position: int, touched: Iterable[str] = ()) -> None:

@@ -286,8 +286,8 @@ class LocalEngine(Engine):
         touched: set[str] = set()
         for ticket in tickets:
             ticket.conflict = self._ledger.conflict(ticket.proposal)
-            if ticket.conflict is None and not touched.isdisjoint(ticket.proposal.reads):
-                ticket.conflict = min(touched & ticket.proposal.reads)
+            if ticket.conflict is None and touched:
+                ticket.conflict = next(filter(touched.__contains__, ticket.proposal.reads), None)
             repeated = ticket.command.id in ids or self._ledger.position_of(ticket.command.id) is not None
             if ticket.conflict is None and not repeated:
                 accepted.append(ticket)
@@ -352,7 +352,7 @@ class LocalEngine(Engine):
 
     def _record(self, noted: list[tuple[list[str], int]]) -> None:
         for operation in _accesses_of(noted):
-            self.execute(Command(id=self._ids.command_id(), operations=(operation,)))
+            self.execute(Command(id=self._ids.command_id(), operations=(operation,), id_chosen=False))
 
     def _flush_quietly(self) -> None:
         """Flush where no caller could use an error: reinforcement is dropped and counted, recall goes on."""

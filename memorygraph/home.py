@@ -37,7 +37,7 @@ class Home:
     def execute(self, *operations: Any, command_id: str | None = None) -> Receipt:
         """Send operations as one command, under the caller's id or a new one."""
         name = self.ids.command_id() if command_id is None else checks.identifier("command_id", command_id)
-        command = Command(id=name, operations=operations, principal=self.principal)
+        command = Command(id=name, operations=operations, principal=self.principal, id_chosen=command_id is not None)
         return self.engine.execute(command)
 
     def node(self, node_id: str) -> tuple[NodeState, int]:

@@ -263,7 +263,7 @@ class GraphState:
         columns = (
             list(map(row_of.__getitem__, event.sources)),
             list(map(row_of.__getitem__, event.targets)),
-            event.weights or [1.0] * count,
+            event.weights or np.ones(count, dtype=np.float32),
             np.array(event.types or [1] * count, dtype=np.uint8),  # a code too large for a column is refused here
             flags,
             range(first, first + count),

@@ -247,7 +247,7 @@ class Table:
     def _write_column(self, name: str, index: int, at: int, values: Column) -> None:
         chunk = self._chunks[name][index]
         dtype, shape = self._specs[name]
-        if dtype.hasobject and chunk is None and all(value is None for value in values):
+        if dtype.hasobject and chunk is None and isinstance(values, list | tuple) and values.count(None) == len(values):
             return
         if chunk is None or len(chunk) < at + len(values):
             chunk = self._make(name, index, at + len(values))

@@ -6,8 +6,6 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
-from msgspec.structs import astuple
-
 from memorygraph import checks
 from memorygraph.actors.commands import (
     AddEdges,
@@ -28,7 +26,7 @@ from memorygraph.core.node import MemoryNode, revision
 from memorygraph.events.errors import InputError, NodeNotFoundError
 from memorygraph.events.records import EdgesAdded, Event, SpaceDeclared
 from memorygraph.events.stores.memory import MemoryLog
-from memorygraph.events.types import MemoryType
+from memorygraph.events.types import EdgeType, MemoryType
 from memorygraph.home import Home
 from memorygraph.projections.frame import ORDINAL_BITS, EdgeState, NodeState
 from memorygraph.projections.recall import Filters
@@ -269,14 +267,18 @@ class MemoryGraph:
 
 def edge_columns(states: Sequence[EdgeState]) -> EdgesAdded:
     """Return edges as the columns of one event; columns that hold only defaults stay empty."""
-    rows = zip(*map(astuple, states), strict=True)  # by far the fastest way through thousands of edges
-    ids, sources, targets, types, weights, directed, confidences, metadata = map(list, rows)
+    weights = [state.weight for state in states]
+    types = [state.edge_type for state in states]
+    confidences = [state.confidence for state in states]
+    undirected = [not state.directed for state in states]
+    metadata = [state.metadata for state in states]
+    ids = [state.id for state in states]
     return EdgesAdded(
-        sources=sources,
-        targets=targets,
-        weights=weights,
-        types=types,
-        undirected=[] if all(directed) else [not one_way for one_way in directed],
+        sources=[state.source_id for state in states],
+        targets=[state.target_id for state in states],
+        weights=weights if weights.count(1.0) < len(weights) else [],
+        types=types if types.count(EdgeType.ASSOCIATION.code) < len(types) else [],
+        undirected=undirected if any(undirected) else [],
         confidences=confidences if confidences.count(1.0) < len(confidences) else [],
         metadata=metadata if any(metadata) else [],
         ids=ids if any(ids) else [],

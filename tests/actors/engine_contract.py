@@ -556,7 +556,7 @@ class EngineContract:
         view.flush()
         assert [record.position for record in view.read(1)] == [1, 2, 3]
         assert [record.position for record in view.read(2, 9)] == [2, 3]
-        assert view.wait(3, 60.0) == 3
+        assert view.wait(2, 60.0) == view.wait(3, 0.0) == 3
         assert view.head() == small.head()
         assert view.verify().whole
         assert view.log_size_bytes() == small.log_size_bytes()

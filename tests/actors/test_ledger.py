@@ -13,7 +13,7 @@ records = st.lists(st.sets(ids, max_size=3), max_size=12)
 
 
 def proposal(position: int, *reads: str) -> Proposal:
-    return Proposal(position, (), frozenset(reads))
+    return Proposal(position, (), list(reads))
 
 
 @given(records, st.integers(0, 12), st.sets(ids), st.sampled_from([0, 2, 4, 100]))
