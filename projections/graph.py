@@ -16,7 +16,7 @@ from msgspec import UNSET
 
 from memorygraph.events import records as ev
 from memorygraph.events.errors import DamagedLog
-from memorygraph.events.types import Partition
+from memorygraph.events.types import EdgeType, Partition
 from memorygraph.projections.adjacency import Adjacency
 from memorygraph.projections.frame import (
     ALIVE,
@@ -76,6 +76,8 @@ _PLAIN_FIELDS: Final = (
     "decay_function",
     "decay_rate",
 )
+_CODE_MAX: Final = 255
+_DEFAULT_TYPE: Final = EdgeType.ASSOCIATION.code
 _SMALL: Final = 16  # edges of one event that are queued one by one
 _EXTRA_FIELDS: Final = ("tags", "metadata", "speaker", "session", "source")
 
@@ -256,16 +258,16 @@ class GraphState:
         count = len(event.sources)
         row_of = self.interner.rows
         first = (birth >> ORDINAL_BITS << ORDINAL_BITS) + self._edge_ordinal
-        flags = np.full(count, ALIVE, dtype=np.uint8)
-        if event.undirected:
-            flags[np.array(event.undirected)] = ALIVE | UNDIRECTED
         start = self.edges.count
+        types = event.types or [_DEFAULT_TYPE] * count
+        if count and (max(types) > _CODE_MAX or min(types) < 0):
+            raise DamagedLog("an edge has a type that no release writes", types=sorted(set(types)))
         columns = (
             list(map(row_of.__getitem__, event.sources)),
             list(map(row_of.__getitem__, event.targets)),
-            event.weights or np.ones(count, dtype=np.float32),
-            np.array(event.types or [1] * count, dtype=np.uint8),  # a code too large for a column is refused here
-            flags,
+            event.weights or [1.0] * count,
+            types,
+            [ALIVE | UNDIRECTED if both else ALIVE for both in event.undirected] or [ALIVE] * count,
             range(first, first + count),
             _edge_extras_of(event),
         )
