@@ -37,7 +37,12 @@ class Background:
 
     def _run(self) -> None:
         while (task := self._next()) is not None:
-            task()
+            try:
+                task()
+            except BaseException:
+                with self._changed:
+                    self._running = False  # the next task starts a new thread; this one reports its error and ends
+                raise
 
     def _next(self) -> Callable[[], None] | None:
         """Wait for the next task that is due; None: nothing came for a while, and the thread ends."""

@@ -12,7 +12,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import OrderedDict, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 from memorygraph.actors.background import BACKGROUND
@@ -32,7 +32,15 @@ from memorygraph.events.errors import (
 )
 from memorygraph.events.log import EventLog, Head, LogEntry, VerifyReport
 from memorygraph.events.ports import Clock, IdSource, RandomIds, SystemClock
-from memorygraph.events.records import MemoryCreated, Record, decode_record, encode_record, pack_event, unpack_event
+from memorygraph.events.records import (
+    Event,
+    MemoryCreated,
+    Record,
+    decode_record,
+    encode_record,
+    pack_event,
+    unpack_event,
+)
 from memorygraph.events.types import LIMITS
 from memorygraph.projections.frame import Frame
 
@@ -86,7 +94,9 @@ class LocalEngine(Engine):
         self._ledger = Ledger()
         self._queue: deque[_Ticket] = deque()
         self._committing = threading.Lock()
+        self._half_done = False  # whether a record is being applied, or was when somebody interrupted it
         self._accesses: list[tuple[list[str], int]] = []
+        self._flush_is_due = False
         self._access_lock = threading.Lock()
         self._past: OrderedDict[int, PinnedEngine] = OrderedDict()
         self._closed = False
@@ -159,10 +169,11 @@ class LocalEngine(Engine):
         with self._access_lock:
             self._accesses.append((ids, time_us))
             count = len(self._accesses)
-        if count == 1:
-            BACKGROUND.after(ACCESS_DELAY_S, self._flush_quietly)
-        elif count >= ACCESS_RECALLS_MAX:
+            is_due, self._flush_is_due = self._flush_is_due, True
+        if count >= ACCESS_RECALLS_MAX:
             self._flush_quietly()
+        elif not is_due:
+            BACKGROUND.after(ACCESS_DELAY_S, self._flush_quietly)
 
     def read(self, first: int, last: int | None = None, *, about: str | None = None) -> Iterator[Committed]:
         """Give the records at positions first..last (None: the newest)."""
@@ -198,13 +209,15 @@ class LocalEngine(Engine):
 
     def flush(self) -> None:
         """Make noted accesses durable."""
-        noted = self._take_accesses()
-        try:
-            self._record(noted)
-        except MemoryGraphError:
-            with self._access_lock:
-                self._accesses = noted + self._accesses
-            raise
+        waiting = self._take_accesses()
+        while waiting:
+            try:
+                self._record(waiting[0])
+            except MemoryGraphError:
+                with self._access_lock:
+                    self._accesses = [pair for operation in waiting for pair in _noted(operation)] + self._accesses
+                raise
+            del waiting[0]
 
     def close(self) -> None:
         """Flush and release everything; safe to call twice."""
@@ -276,7 +289,11 @@ class LocalEngine(Engine):
                 return
             self._log.append([ticket.data for ticket in accepted], self._clock.now_us())
         for ticket in accepted:
-            self._apply(ticket)
+            position = self._shard.position + 1
+            self._take_in(position, ticket.time_us, ticket.proposal.events)
+            self._ledger.recorded(ticket.command.id, position, ticket.touched)
+            self._half_done = False
+            ticket.position = position
         self._shard.publish()
 
     def _accepted(self, tickets: list[_Ticket]) -> list[_Ticket]:
@@ -295,32 +312,36 @@ class LocalEngine(Engine):
                 touched.update(ticket.touched)
         return accepted
 
-    def _apply(self, ticket: _Ticket) -> None:
-        position = self._shard.position + 1
-        self._shard.apply(position, ticket.time_us, ticket.proposal.events)
-        self._ledger.recorded(ticket.command.id, position, ticket.touched)
-        ticket.position = position
+    def _take_in(self, position: int, time_us: int, events: Sequence[Event]) -> None:
+        """Apply a record; the ledger must be told next. An interruption in between is made good by ``_catch_up``."""
+        self._half_done = True
+        self._shard.apply(position, time_us, events)
 
     def _catch_up(self) -> None:
         """Apply records that other processes appended; ``_committing`` is held."""
+        if self._half_done:
+            self._shard, self._ledger = Shard(), Ledger()
+            self._replay(None)
         first = self._shard.position + 1
         if self._log.head.position < first:
             return
         for entry in self._log.read(first):
             committed = _committed(entry)
             events = committed.events or ()
-            self._shard.apply(committed.position, committed.time_us, events)
+            self._take_in(committed.position, committed.time_us, events)
             self._ledger.recorded(committed.command_id, committed.position, touched_by(events))
+            self._half_done = False
         self._shard.publish()
 
     def _replay(self, progress: Progress | None) -> None:
         total = self._log.head.position
         for entry in self._log.read(1):
             committed = _committed(entry)
-            self._shard.apply(committed.position, committed.time_us, committed.events or ())
+            self._take_in(committed.position, committed.time_us, committed.events or ())
             self._ledger.replayed(committed.command_id, committed.position)
             if progress is not None and committed.position % 1000 == 0:
                 progress(committed.position, total)
+        self._half_done = False
         self._shard.publish()
 
     def _create(self, event: MemoryCreated) -> None:
@@ -345,22 +366,22 @@ class LocalEngine(Engine):
         events = tuple(unpack_event(packed, position) for packed in record.events)
         return Receipt(position, record.time_us, events, replayed=True)
 
-    def _take_accesses(self) -> list[tuple[list[str], int]]:
+    def _take_accesses(self) -> list[RecordAccesses]:
         with self._access_lock:
             noted, self._accesses = self._accesses, []
-        return noted
+            self._flush_is_due = False
+        return list(_accesses_of(noted))
 
-    def _record(self, noted: list[tuple[list[str], int]]) -> None:
-        for operation in _accesses_of(noted):
-            self.execute(Command(id=self._ids.command_id(), operations=(operation,), id_chosen=False))
+    def _record(self, operation: RecordAccesses) -> None:
+        self.execute(Command(id=self._ids.command_id(), operations=(operation,), id_chosen=False))
 
     def _flush_quietly(self) -> None:
         """Flush where no caller could use an error: reinforcement is dropped and counted, recall goes on."""
-        noted = self._take_accesses()
-        try:
-            self._record(noted)
-        except MemoryGraphError:
-            self.accesses_dropped += len(noted)
+        for operation in self._take_accesses():
+            try:
+                self._record(operation)
+            except MemoryGraphError:
+                self.accesses_dropped += len(operation.ids)
 
 
 class PinnedEngine(Engine):
@@ -458,6 +479,10 @@ def _accesses_of(noted: list[tuple[list[str], int]]) -> Iterator[RecordAccesses]
             size += len(node_id) + 16
     if ids:
         yield RecordAccesses(ids=ids, times_us=times_us)
+
+
+def _noted(operation: RecordAccesses) -> list[tuple[list[str], int]]:
+    return [([node_id], time_us) for node_id, time_us in zip(operation.ids, operation.times_us, strict=True)]
 
 
 def _committed(entry: LogEntry) -> Committed:

@@ -50,10 +50,15 @@ class Shard:
 
     def index(self, frame: Frame) -> RecallIndex:
         """Return the recall index, made in the memory's language when first needed."""
-        if self._index is None:
+        index = self._index
+        if (
+            index is None or index.language != frame.language
+        ):  # a follower may have seen the memory before its first record
             with self._making_index:
-                self._index = self._index or RecallIndex(frame.language)
-        return self._index
+                index = self._index
+                if index is None or index.language != frame.language:
+                    index = self._index = RecallIndex(frame.language)
+        return index
 
     def ask(self, frame: Frame, query: cmd.Query) -> Any:
         """Answer a query at a Frame.

@@ -189,8 +189,9 @@ class PackedEvent(Struct, frozen=True, array_like=True, gc=False):
 class Record(Struct, frozen=True, array_like=True, gc=False):
     """What one command did, as one atomic entry of the log.
 
-    ``body_hash`` is 16 bytes of SHA-256 over the command's body, or empty if its id was drawn for it. ``flags``, ``partition`` (None: the events' own) and
-    ``subject`` are reserved for sealing, routing and erasure. A command that changed nothing has no events.
+    ``body_hash`` is 16 bytes of SHA-256 over the command's body, or empty if its id was drawn for it. ``flags``,
+    ``partition`` (None: the events' own) and ``subject`` are reserved for sealing, routing and erasure. A command that
+    changed nothing has no events.
     """
 
     command_id: str

@@ -17,6 +17,7 @@ from memorygraph.events.types import Limits
 
 T = TypeVar("T")
 NAME_CHARS_MAX: Final = 512
+VECTOR_MAX: Final = 1e15  # so that the square of a length fits single precision
 NOTE_CHARS_MAX: Final = 4096
 SHOWN_CHARS_MAX: Final = 100
 DECAY_RATE_MAX_H: Final = 1e8  # beyond ten thousand years
@@ -116,6 +117,8 @@ def vector(given: Any) -> bytes:
         raise InvalidVectorError(
             f"the embedding holds {array[bad]} at place {bad}; all numbers must be finite", place=bad
         )
+    if np.abs(array).max() > VECTOR_MAX:
+        raise InvalidVectorError(f"the embedding holds numbers beyond {VECTOR_MAX:g}; scale it down")
     return array.tobytes()
 
 

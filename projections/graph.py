@@ -170,7 +170,9 @@ class GraphState:
         self.language = event.language
 
     def _space_declared(self, event: ev.SpaceDeclared, _: int) -> None:
-        self.spaces = (*self.spaces, event)
+        if self.spaces:
+            raise DamagedLog(f"a second vector space, {event.name!r}, which this release does not know how to hold")
+        self.spaces = (event,)
         self.vectors = Table({"node": "i4", "vector": ("<f4", event.dim)})
 
     def _node_added(self, event: ev.NodeAdded, birth: int) -> None:

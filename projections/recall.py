@@ -73,6 +73,7 @@ class RecallIndex:
     """Postings and norms over the rows of one memory; readers bring it up to their Frame."""
 
     def __init__(self, language: str) -> None:
+        self.language = language
         self.lexical = LexicalIndex(analyzer_for(language))
         self.norms = Norms()
         self._growing = threading.Lock()

@@ -16,7 +16,7 @@ from typing import Final, NamedTuple
 
 from crc32c import crc32c
 
-from memorygraph.events.disk import Disk
+from memorygraph.events.disk import Disk, is_full
 from memorygraph.events.errors import DamagedLog, StoreError
 from memorygraph.events.frames import (
     HEADER_BYTES,
@@ -235,13 +235,22 @@ class SegmentFile(OpenFile):
             step_bytes = min(max(size_bytes, _FILL_BYTES_MIN), _FILL_BYTES_MAX)
             grown_bytes = max(end, size_bytes + step_bytes)
             try:
-                write_all(self.disk, self.fd, bytes(grown_bytes - size_bytes), size_bytes)
-            except OSError:
-                with suppress(OSError):  # zeros left behind do no harm
-                    self.disk.truncate(self.fd, size_bytes)
-                raise
+                self._grow(size_bytes, grown_bytes)
+            except OSError as error:
+                if not is_full(error) or grown_bytes == end:
+                    raise
+                grown_bytes = end  # a nearly full disk may have room for what is needed now
+                self._grow(size_bytes, end)
             size_bytes = grown_bytes
         self._fill_end = size_bytes
+
+    def _grow(self, size_bytes: int, end: int) -> None:
+        try:
+            write_all(self.disk, self.fd, bytes(end - size_bytes), size_bytes)
+        except OSError:
+            with suppress(OSError):  # zeros left behind do no harm
+                self.disk.truncate(self.fd, size_bytes)
+            raise
 
     def write(self, data: bytes, offset: int) -> None:
         """Write bytes."""

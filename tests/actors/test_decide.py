@@ -69,7 +69,7 @@ def run(commands) -> None:
 
 
 @given(commands)
-@settings(max_examples=150)
+@settings(max_examples=100)
 def test_no_command_makes_a_log_that_cannot_be_read(commands) -> None:
     run(commands)
 
@@ -162,7 +162,7 @@ def test_what_events_touch(operation, touched) -> None:
 
 
 @given(commands, st.lists(operations, max_size=3), st.lists(operations, max_size=3))
-@settings(max_examples=150)
+@settings(max_examples=100)
 def test_proposals_that_do_not_touch_each_other_can_be_applied_one_after_the_other(commands, one, other) -> None:
     """What the ledger relies on: if nothing that B read was touched by A, then B, decided before A, fits after A."""
     state = memory()

@@ -10,7 +10,7 @@ from memorygraph.actors import commands as cmd
 from memorygraph.actors import decide, local
 from memorygraph.actors.engine import Engine
 from memorygraph.actors.ledger import Ledger
-from memorygraph.actors.local import LocalEngine
+from memorygraph.actors.local import LocalEngine, rebuilt_digest
 from memorygraph.events import records as ev
 from memorygraph.events.errors import (
     DamagedLog,
@@ -25,6 +25,7 @@ from memorygraph.events.errors import (
 from memorygraph.events.stores.memory import MemoryLog
 from memorygraph.events.stores.segment import SegmentLog
 from memorygraph.events.types import LIMITS
+from memorygraph.projections.graph import GraphState
 from tests.actors.engine_contract import (
     Counted,
     EngineContract,
@@ -194,13 +195,34 @@ def test_a_command_table_that_nobody_asks_is_caught(monkeypatch, engine) -> None
     assert positions == [3, 4]  # the mutant: done twice
 
 
+@pytest.mark.parametrize("broken", [(GraphState, "apply"), (Ledger, "recorded")])
+def test_an_interruption_while_a_record_is_applied_is_made_good(monkeypatch, broken) -> None:
+    engine = LocalEngine(MemoryLog())
+    do(engine, adding("a"))
+    whole = getattr(*broken)
+
+    def interrupted(*_) -> None:
+        monkeypatch.setattr(*broken, whole)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(*broken, interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        do(engine, adding("b"), id="mine")
+    assert do(engine, adding("b"), id="mine").position == 3  # it was in the log, and is there once
+    do(engine, linking("a", "b"))
+    check_whole(engine)
+    assert rebuilt_digest(engine) == engine.ask(cmd.Digest()).value
+
+
 class Publishing(local.LocalEngine):
     """A mutant: readers see what is not durable yet."""
 
     def _commit(self, tickets: list[Any]) -> None:
         with self._log.lock():
             for ticket in tickets:
-                self._apply(ticket)
+                self._take_in(self._shard.position + 1, ticket.time_us, ticket.proposal.events)
+                self._half_done = False
+                ticket.position = self._shard.position
             self._shard.publish()
             self._log.append([ticket.data for ticket in tickets], 0)
 

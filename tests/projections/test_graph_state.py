@@ -40,7 +40,7 @@ def linked(source: str, target: str, **columns) -> ev.EdgesAdded:
 
 
 @given(randoms, st.integers(1, 25))
-@settings(max_examples=60)
+@settings(max_examples=35)
 def test_the_graph_says_what_the_model_says_and_old_frames_stay(random, steps) -> None:
     writer = Writer(random)
     kept = [(writer.state.publish(), writer.model.copy())]

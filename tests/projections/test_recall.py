@@ -75,7 +75,7 @@ def memories(draw) -> Frame:
     st.sampled_from([0.0, 0.2, 0.6]),
     st.booleans(),
 )
-@settings(max_examples=200)
+@settings(max_examples=100)
 def test_what_every_recall_keeps(frame, text, vector, k, threshold, by_speaker) -> None:
     filters = Filters(speaker="Ann") if by_speaker else OPEN
     index = RecallIndex("en")
