@@ -69,6 +69,6 @@ $(PEER)/.made:
 	@$(PEER)/bin/python $(PIP_QUIET) neural-memorygraph==1.3.0 numpy
 	@touch $@
 
-clean: ## Remove environments, builds and caches
-	@rm -rf $(VENV) $(PEER) build dist *.egg-info .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache htmlcov
+clean: ## Remove environments, builds, caches and what demos remembered
+	@rm -rf $(VENV) $(PEER) build dist *.egg-info demo-*.memory .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache htmlcov
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -60,9 +60,10 @@ class ForgetNodes(Operation, frozen=True, kw_only=True):
 
 
 class ForgetFaded(Operation, frozen=True, kw_only=True):
-    """Forget every node whose retention is below the threshold (important, long-term and undecaying ones stay)."""
+    """Forget up to ``limit`` nodes whose retention is below the threshold; important and long-term ones stay."""
 
     retention_threshold: float
+    limit: int = 50_000
     reason: str = ""
 
 
@@ -139,10 +140,7 @@ class Command(Struct, frozen=True, kw_only=True):
         """
         if not self.id_chosen:
             return b""
-        body = [
-            msgspec.structs.replace(operation, derived=[], space=None) if _has_derived(operation) else operation
-            for operation in self.operations
-        ]
+        body = [_as_said(operation) for operation in self.operations]
         return hashlib.sha256(_encode(body)).digest()[:16]
 
 
@@ -273,8 +271,14 @@ class Answer(Struct, frozen=True):
     value: Any
 
 
-_encode: Final = msgspec.msgpack.Encoder().encode
+_encode: Final = msgspec.msgpack.Encoder(order="deterministic").encode
 
 
-def _has_derived(operation: Operation) -> bool:
-    return isinstance(operation, AddNodes | ReviseNodes) and bool(operation.derived or operation.space)
+def _as_said(operation: Operation) -> Operation:
+    """Leave out what we added to the caller's words: vectors, their space, what comes from the memory's settings."""
+    if isinstance(operation, AddNodes):
+        nodes = [msgspec.structs.replace(node, decay_rate=1.0) for node in operation.nodes]
+        return msgspec.structs.replace(operation, nodes=nodes, derived=[], space=None, associate=None)
+    if isinstance(operation, ReviseNodes):
+        return msgspec.structs.replace(operation, derived=[], space=None)
+    return operation

@@ -30,8 +30,9 @@ from memorygraph.events.errors import (
     NodeNotFoundError,
 )
 from memorygraph.events.ports import IdSource
-from memorygraph.events.types import LIMITS, ConsolidationState, DecayFunction, EdgeType
+from memorygraph.events.types import CODE_MAX, LIMITS, ConsolidationState, DecayFunction, EdgeType
 from memorygraph.projections.frame import ORDINAL_MASK, Frame, parse_edge_id
+from memorygraph.projections.graph import fits_columns
 from memorygraph.projections.retention import retention_now
 from memorygraph.projections.similarity import Norms, nearest_each
 
@@ -95,6 +96,8 @@ class Proposer:
                 fields["space"] = space
             event = msgspec.structs.replace(node, **fields) if fields else node
             self._claim(event.id)
+            if not fits_columns(event):
+                raise InputError(f"the node {event.id!r} has a code, count or time out of range", id=event.id)
             added.append(event)
         self._events += added
         if operation.associate is not None:
@@ -115,6 +118,10 @@ class Proposer:
             expected = operation.expected[place] if operation.expected else 0
             if expected and row is not None:
                 self._expect(change.id, row, expected)
+                self._reads.append(_version_of(change.id))
+            codes = (change.memory_type, change.consolidation_state, change.decay_function)
+            if any(code is not UNSET and not 0 <= code <= CODE_MAX for code in codes):
+                raise InputError(f"the revision of {change.id!r} has a code out of range", id=change.id)
             has_vector = change.vector is not UNSET and change.vector
             self._events.append(msgspec.structs.replace(change, space=space) if has_vector else change)
 
@@ -133,6 +140,7 @@ class Proposer:
         faded &= nodes.column("consolidation_state") != ConsolidationState.LONG_TERM.code
         names = self._frame.interner.ids
         ids = tuple(names[row] for row in np.flatnonzero(faded).tolist() if names[row] not in self._gone)
+        ids = ids[: operation.limit]
         self._reads += ids
         self._forget(ids, operation.reason)
 
@@ -158,6 +166,8 @@ class Proposer:
     def add_edges(self, operation: cmd.AddEdges) -> None:
         """Add edges between existing nodes."""
         self._all_existing(operation.edges.sources + operation.edges.targets)
+        if any(not 0 <= code <= CODE_MAX for code in operation.edges.types):
+            raise InputError("an edge type is out of range", types=sorted(set(operation.edges.types)))
         for name in operation.edges.ids:
             if name:
                 self._claim_edge(name)
@@ -166,6 +176,9 @@ class Proposer:
     def revise_edge(self, operation: cmd.ReviseEdge) -> None:
         """Replace fields of an edge."""
         ends = self._ends_of([operation.change.id])
+        code = operation.change.edge_type
+        if code is not UNSET and not 0 <= code <= CODE_MAX:
+            raise InputError(f"the edge type {code} is out of range", type=code)
         self._events.append(msgspec.structs.replace(operation.change, nodes=ends))
 
     def strengthen_edges(self, operation: cmd.StrengthenEdges) -> None:
@@ -186,7 +199,16 @@ class Proposer:
         self._gone.update(ids)
         self._added.difference_update(ids)
         if ids:
-            self._events.append(ev.NodesForgotten(ids=ids, reason=reason))
+            self._events.append(ev.NodesForgotten(ids=ids, reason=reason, neighbours=self._neighbours(ids)))
+
+    def _neighbours(self, ids: Sequence[str]) -> tuple[str, ...]:
+        """Return the nodes that lose an edge when these go."""
+        frame = self._frame
+        rows = np.array([row for row in frame.rows(ids) if row is not None], dtype=np.int32)
+        edges = frame.adjacency.incident(frame.edges, rows)
+        ends = np.concatenate([frame.edges.take("source", edges), frame.edges.take("target", edges)])
+        left = np.setdiff1d(ends, rows).tolist()
+        return tuple(frame.interner.ids[row] for row in left)
 
     def _claim(self, node_id: str) -> None:
         """Take a new id: that nobody has it is a read, too."""
@@ -314,11 +336,13 @@ def propose(frame: Frame, norms: Norms, command: cmd.Command, now_us: int, ids: 
 
 
 def touched_by(events: Sequence[ev.Event]) -> list[str]:
-    """Return the ids of nodes and edges that events add, change or take away."""
+    """Return what events change for those who rely on it: ids that come or go, and versions that are replaced."""
     touched: list[str] = []
     for event in events:
-        if isinstance(event, ev.NodeAdded | ev.NodeRevised | ev.EdgeRevised):
+        if isinstance(event, ev.NodeAdded):
             touched.append(event.id)
+        elif isinstance(event, ev.NodeRevised):
+            touched.append(_version_of(event.id))
         elif isinstance(event, ev.NodesForgotten | ev.EdgesRemoved):
             touched += event.ids
         elif isinstance(event, ev.EdgesAdded):
@@ -326,6 +350,11 @@ def touched_by(events: Sequence[ev.Event]) -> list[str]:
         elif isinstance(event, ev.SpaceDeclared):
             touched.append(_SPACE)
     return touched
+
+
+def _version_of(node_id: str) -> str:
+    """The resource "this node's version": who only needs the node to exist does not mind a revision."""
+    return f"\0version {node_id}"
 
 
 _SPACE: Final = "\0space"  # the resource "the memory's vector space", as a read; no id starts with NUL

@@ -37,6 +37,11 @@ class Engine(ABC):
     def read_only(self) -> bool:
         """Whether commands are refused."""
 
+    @property
+    @abstractmethod
+    def notes(self) -> tuple[str, ...]:
+        """What the log has to say of itself, a line each: what was cut, what is damaged; empty when all is well."""
+
     @abstractmethod
     def execute(self, command: Command) -> Receipt:
         """Carry out a command; it is durable when this returns.

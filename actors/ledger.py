@@ -48,4 +48,4 @@ class Ledger:
     def replayed(self, command_id: str, position: int) -> None:
         """Take note of a record from before this ledger started; no proposal is older."""
         self._commands[command_id] = position
-        self._floor = position
+        self._floor = self._newest = position

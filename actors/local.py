@@ -9,10 +9,12 @@ written what is not applied yet.
 
 from __future__ import annotations
 
+import os
 import threading
 import time
+import weakref
 from collections import OrderedDict, deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import Final
 
 from memorygraph.actors.background import BACKGROUND
@@ -33,7 +35,6 @@ from memorygraph.events.errors import (
 from memorygraph.events.log import EventLog, Head, LogEntry, VerifyReport
 from memorygraph.events.ports import Clock, IdSource, RandomIds, SystemClock
 from memorygraph.events.records import (
-    Event,
     MemoryCreated,
     Record,
     decode_record,
@@ -93,12 +94,14 @@ class LocalEngine(Engine):
         self._shard = Shard()
         self._ledger = Ledger()
         self._queue: deque[_Ticket] = deque()
-        self._committing = threading.Lock()
+        self._committing = threading.Lock()  # one leader; held over the log's lock and sync
+        self._applying = threading.Lock()  # changes shard and ledger; never held over either, so readers may take it
         self._half_done = False  # whether a record is being applied, or was when somebody interrupted it
         self._accesses: list[tuple[list[str], int]] = []
         self._flush_is_due = False
         self._access_lock = threading.Lock()
         self._past: OrderedDict[int, PinnedEngine] = OrderedDict()
+        self._failure: MemoryGraphError | None = None  # a record that cannot be applied; nothing after it can be read
         self._closed = False
         self.accesses_dropped = 0
         self.memory_id = log.memory_id.hex()
@@ -106,16 +109,23 @@ class LocalEngine(Engine):
         if log.head.position == 0 and not log.read_only:
             self._create(MemoryCreated(name=name, language=language))
         self._replay(progress)
+        _engines.add(self)
 
     @property
     def read_only(self) -> bool:
         """Whether commands are refused."""
         return self._log.read_only
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the log has to say of itself: what was cut, what is damaged."""
+        return self._log.notes
+
     def execute(self, command: Command) -> Receipt:
         """Carry out a command; durable when this returns (as durable as the log's ``append``)."""
         if self.read_only:
-            raise StoreReadOnly(f"the memory at {self.location} is open read-only; nothing was written")
+            reason = "".join(f" ({note})" for note in self.notes)
+            raise StoreReadOnly(f"the memory at {self.location} is open read-only{reason}; nothing was written")
         conflict = ""
         for _ in range(1 + RETRIES_MAX):
             frame = self._current()
@@ -236,8 +246,8 @@ class LocalEngine(Engine):
         """Return the newest Frame, applying first what other processes wrote."""
         self._check_open()
         frame = self._shard.frame
-        if self._log.refresh().position > frame.position:
-            with self._committing:
+        if self._log.refresh().position > frame.position or self._half_done:
+            with self._applying:
                 self._catch_up()
             frame = self._shard.frame
         return frame
@@ -283,18 +293,21 @@ class LocalEngine(Engine):
     def _commit(self, tickets: list[_Ticket]) -> None:
         self._check_open()
         with self._log.lock():
-            self._catch_up()
-            accepted = self._accepted(tickets)
+            with self._applying:
+                self._catch_up()
+                accepted = self._accepted(tickets)
             if not accepted:
                 return
-            self._log.append([ticket.data for ticket in accepted], self._clock.now_us())
-        for ticket in accepted:
-            position = self._shard.position + 1
-            self._take_in(position, ticket.time_us, ticket.proposal.events)
-            self._ledger.recorded(ticket.command.id, position, ticket.touched)
+            head = self._log.append([ticket.data for ticket in accepted], self._clock.now_us())
+        with self._applying:
+            self._half_done = True
+            for position, ticket in enumerate(accepted, head.position - len(accepted) + 1):
+                if position > self._shard.position:  # else a reader was faster and took it from the log
+                    self._shard.apply(position, ticket.time_us, ticket.proposal.events)
+                    self._ledger.recorded(ticket.command.id, position, ticket.touched)
+                ticket.position = position
+            self._shard.publish()
             self._half_done = False
-            ticket.position = position
-        self._shard.publish()
 
     def _accepted(self, tickets: list[_Ticket]) -> list[_Ticket]:
         """Resolve in order of arrival; what one ticket touches, the next ones of the group may have read."""
@@ -312,37 +325,46 @@ class LocalEngine(Engine):
                 touched.update(ticket.touched)
         return accepted
 
-    def _take_in(self, position: int, time_us: int, events: Sequence[Event]) -> None:
-        """Apply a record; the ledger must be told next. An interruption in between is made good by ``_catch_up``."""
-        self._half_done = True
-        self._shard.apply(position, time_us, events)
-
     def _catch_up(self) -> None:
-        """Apply records that other processes appended; ``_committing`` is held."""
+        """Apply records that are in the log and not in the shard yet; ``_applying`` is held.
+
+        An interruption while records are applied leaves ``_half_done`` set: then all is built anew.
+        """
+        if self._failure is not None:
+            raise type(self._failure)(self._failure.message, **self._failure.about) from self._failure
+        try:
+            self._apply_new()
+        except MemoryGraphError as error:
+            self._failure = error
+            raise
+
+    def _apply_new(self) -> None:
         if self._half_done:
             self._shard, self._ledger = Shard(), Ledger()
             self._replay(None)
         first = self._shard.position + 1
         if self._log.head.position < first:
             return
+        self._half_done = True
         for entry in self._log.read(first):
             committed = _committed(entry)
             events = committed.events or ()
-            self._take_in(committed.position, committed.time_us, events)
+            self._shard.apply(committed.position, committed.time_us, events)
             self._ledger.recorded(committed.command_id, committed.position, touched_by(events))
-            self._half_done = False
         self._shard.publish()
+        self._half_done = False
 
     def _replay(self, progress: Progress | None) -> None:
+        self._half_done = True
         total = self._log.head.position
         for entry in self._log.read(1):
             committed = _committed(entry)
-            self._take_in(committed.position, committed.time_us, committed.events or ())
+            self._shard.apply(committed.position, committed.time_us, committed.events or ())
             self._ledger.replayed(committed.command_id, committed.position)
             if progress is not None and committed.position % 1000 == 0:
                 progress(committed.position, total)
-        self._half_done = False
         self._shard.publish()
+        self._half_done = False
 
     def _create(self, event: MemoryCreated) -> None:
         record = Record(
@@ -383,6 +405,26 @@ class LocalEngine(Engine):
             except MemoryGraphError:
                 self.accesses_dropped += len(operation.ids)
 
+    def _after_fork(self) -> None:
+        """In the child, no thread of the parent is there to release a lock or to finish what it was applying."""
+        self._committing, self._applying, self._access_lock = threading.Lock(), threading.Lock(), threading.Lock()
+        self._queue.clear()
+        self._accesses.clear()  # they are the parent's to write
+        self._flush_is_due = False
+        self._past.clear()
+        self._half_done = True
+
+
+_engines: Final[weakref.WeakSet[LocalEngine]] = weakref.WeakSet()
+
+
+def _renew_engines() -> None:
+    for engine in _engines:
+        engine._after_fork()
+
+
+os.register_at_fork(after_in_child=_renew_engines)
+
 
 class PinnedEngine(Engine):
     """A read-only engine that answers at one position for ever."""
@@ -398,6 +440,11 @@ class PinnedEngine(Engine):
     def read_only(self) -> bool:
         """Always."""
         return True
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the log has to say of itself."""
+        return self._live.notes
 
     def execute(self, command: Command) -> Receipt:
         """Refuse: the past does not change."""

@@ -55,11 +55,15 @@ class VerifyReport(Struct, frozen=True):
 
 
 class EventLog(ABC):
-    """An append-only, chained log of records; safe to use from several threads."""
+    """An append-only, chained log of records; safe to use from several threads.
+
+    ``notes`` has a line for each thing that was cut or is damaged; it is empty when all is well.
+    """
 
     memory_id: bytes
     read_only: bool
     location: str
+    notes: tuple[str, ...]
 
     @property
     @abstractmethod

@@ -19,6 +19,8 @@ from memorygraph.events.errors import DamagedLog, NewerSchema
 from memorygraph.events.types import Partition
 
 PUBLIC: Final = Partition()
+# A float is left off the wire if it is the default object itself, so who makes events takes these for equal values.
+COMMON: Final = {value: value for value in (0.0, 0.5, 1.0)}
 
 
 class Event(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
@@ -52,12 +54,12 @@ class NodeAdded(Event, frozen=True, kw_only=True):
     id: str = ""
     content: str = ""
     memory_type: int = 2
-    importance: float = 0.5
-    emotional_valence: float = 0.0
-    confidence: float = 1.0
+    importance: float = COMMON[0.5]
+    emotional_valence: float = COMMON[0.0]
+    confidence: float = COMMON[1.0]
     consolidation_state: int = 1
     decay_function: int = 1
-    decay_rate: float = 1.0
+    decay_rate: float = COMMON[1.0]
     tags: tuple[str, ...] = ()
     metadata: dict[str, Any] = {}
     occurred_us: int | None = None
@@ -95,10 +97,14 @@ class NodeRevised(Event, frozen=True, kw_only=True):
 
 
 class NodesForgotten(Event, frozen=True, kw_only=True):
-    """Memories left the graph, with every edge they had. Forgotten is not erased: the log still tells of them."""
+    """Memories left the graph, with every edge they had. Forgotten is not erased: the log still tells of them.
+
+    ``neighbours`` are the memories that lost an edge by it, for who reads the log.
+    """
 
     ids: tuple[str, ...]
     reason: str = ""
+    neighbours: tuple[str, ...] = ()
 
 
 class NodesReinforced(Event, frozen=True, kw_only=True):

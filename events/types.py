@@ -11,6 +11,8 @@ from typing import NamedTuple, Self
 
 from memorygraph.events.errors import InputError
 
+CODE_MAX = 255  # codes are kept in a byte
+
 
 class CodedEnum(Enum):
     """An enum whose members have a readable ``value`` and a wire ``code``."""
@@ -43,7 +45,7 @@ class CodedEnum(Enum):
         Raises:
             InputError: there is no such member; the message lists them.
         """
-        if isinstance(given, cls):
+        if isinstance(given, cls) and 0 <= given.code <= CODE_MAX:
             return given
         if isinstance(given, str):
             for member in cls:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from itertools import pairwise
+from contextlib import suppress
+from itertools import count, pairwise
 from pathlib import Path
 from typing import Any, Self
 
@@ -15,6 +16,7 @@ from memorygraph.actors.commands import (
     Describe,
     ForgetFaded,
     ForgetNodes,
+    Receipt,
     RemoveEdges,
     ReviseNodes,
 )
@@ -25,7 +27,7 @@ from memorygraph.core.graph import MemoryGraph, edge_columns, edges_in
 from memorygraph.core.node import MemoryNode, revision
 from memorygraph.drafts import change_of, chunks_of, draft_of, edge_of, id_of, size_bytes, turn_of
 from memorygraph.embeddings import Embedder, HashingEmbedder, embed_batch, space_of
-from memorygraph.events.errors import EmbedderMismatch, InputError
+from memorygraph.events.errors import CommandIdReused, EmbedderMismatch, InputError
 from memorygraph.events.log import EventLog
 from memorygraph.events.records import NodeAdded, NodeRevised, NodesForgotten, SpaceDeclared
 from memorygraph.events.stores import MemoryLog, SegmentLog
@@ -182,7 +184,8 @@ class AgentMemory(MemoryReader):
             command_id: chunks are sent as ``<command_id>/<n>``; the same call again goes on where it broke off.
             progress: called with the number done after each chunk.
         """
-        return self._views(self._add_many(items, associate, command_id or self._home.ids.command_id(), progress))
+        name = checks.bulk_id(command_id or self._home.ids.command_id())
+        return self._views(self._add_many(items, associate, name, progress))
 
     def remember_messages(
         self, messages: Iterable[Mapping[str, Any]], session: str | int | None = None, *, command_id: str | None = None
@@ -193,20 +196,21 @@ class AgentMemory(MemoryReader):
             messages: dicts with ``role`` and ``content``, and if known ``name`` (else the role speaks) and ``time``.
             session: the conversation they belong to.
         """
-        command_id = command_id or self._home.ids.command_id()
+        command_id = checks.bulk_id(command_id or self._home.ids.command_id())
         items = [turn_of(message, session) for message in checks.several("messages", messages)]
-        ids = self._add_many(items, None, command_id, None)
-        steps = [(before, after, EdgeType.TEMPORAL, 1.0, True) for before, after in pairwise(ids)]
-        self.link_many(steps, command_id=f"{command_id}/links")
-        return self._views(ids)
+        turns = self._views(self._add_many(items, None, command_id, None))
+        steps = [(before.id, after.id, EdgeType.TEMPORAL, 1.0, True) for before, after in pairwise(turns)]
+        with suppress(CommandIdReused):  # the call is repeated, and a turn was forgotten after its links were made
+            self.link_many(steps, command_id=f"{command_id}/links")
+        return turns
 
     def revise(
-        self, id: str, *, expected: int | None = None, command_id: str | None = None, **fields: Any
+        self, id: str | MemoryNode, *, expected: int | None = None, command_id: str | None = None, **fields: Any
     ) -> MemoryNode:
         """Replace fields of a memory and return its new view; what is not named stays.
 
         Args:
-            id: of the memory.
+            id: of the memory, or the memory itself.
             expected: its ``version`` must still be this one.
             fields: content, importance, tags, metadata, memory_type, emotional_valence, confidence,
                 consolidation_state, decay_function, decay_rate, occurred_at, speaker, session, source, embedding.
@@ -215,9 +219,9 @@ class AgentMemory(MemoryReader):
             NodeNotFoundError: there is no such memory.
             ExpectationFailed: somebody revised it meanwhile; nothing was written.
         """
-        change = revision(id, fields, self._limits)
+        change = revision(id_of(id), fields, self._limits)
         self._revise([change], [0 if expected is None else checks.count("expected", expected, 1, 2**62)], command_id)
-        return self.get(id)
+        return self.get(change.id)
 
     def revise_many(
         self,
@@ -231,7 +235,7 @@ class AgentMemory(MemoryReader):
         Args:
             changes: dicts of ``id`` and the fields to replace.
         """
-        command_id = command_id or self._home.ids.command_id()
+        command_id = checks.bulk_id(command_id or self._home.ids.command_id())
         done = 0
         revisions = (change_of(change, self._limits) for change in checks.several("changes", changes))
         for number, chunk in enumerate(chunks_of(revisions, self._with_vector_bytes)):
@@ -245,7 +249,7 @@ class AgentMemory(MemoryReader):
         self,
         retention_threshold: float = 0.05,
         *,
-        ids: Iterable[str] | None = None,
+        ids: Iterable[str | MemoryNode] | None = None,
         reason: str = "",
         command_id: str | None = None,
     ) -> list[str]:
@@ -257,16 +261,25 @@ class AgentMemory(MemoryReader):
         Raises:
             NodeNotFoundError: one of ``ids`` is not there; nothing was forgotten.
         """
-        operation: ForgetNodes | ForgetFaded
         checks.note("reason", reason)
         if ids is None:
+            if isinstance(retention_threshold, str | MemoryNode):
+                raise InputError("retention_threshold must be a number; to forget certain memories, write ids=[...]")
             threshold = checks.number("retention_threshold", retention_threshold, 0.0, 1.0)
-            operation = ForgetFaded(retention_threshold=threshold, reason=reason or "faded")
-        else:
-            listed = [checks.identifier("id", node_id) for node_id in checks.several("ids", ids)]
-            operation = ForgetNodes(ids=listed, reason=reason)
-        receipt = self._home.execute(operation, command_id=command_id)
-        return [node_id for event in receipt.events if isinstance(event, NodesForgotten) for node_id in event.ids]
+            return self._forget_faded(threshold, reason or "faded", command_id or self._home.ids.command_id())
+        wanted = [checks.identifier("id", id_of(node)) for node in checks.several("ids", ids)]
+        return _forgotten(self._home.execute(ForgetNodes(ids=wanted, reason=reason), command_id=command_id))
+
+    def _forget_faded(self, threshold: float, reason: str, command_id: str) -> list[str]:
+        """Forget in commands of bounded size, as many as it takes."""
+        operation = ForgetFaded(retention_threshold=threshold, reason=reason)
+        forgotten = gone = _forgotten(self._home.execute(operation, command_id=command_id))
+        for number in count(1):
+            if len(gone) < operation.limit:
+                break
+            gone = _forgotten(self._home.execute(operation, command_id=f"{command_id}/{number}"))
+            forgotten = forgotten + gone
+        return forgotten
 
     def link(
         self,
@@ -300,7 +313,7 @@ class AgentMemory(MemoryReader):
         Args:
             links: tuples (source, target, edge_type, weight, directed) or dicts of ``link``'s arguments.
         """
-        command_id = command_id or self._home.ids.command_id()
+        command_id = checks.bulk_id(command_id or self._home.ids.command_id())
         done = 0
         states = (edge_of(link)._state for link in checks.several("links", links))
         for number, chunk in enumerate(chunks_of(states, size_bytes)):
@@ -329,7 +342,10 @@ class AgentMemory(MemoryReader):
         self._home.execute(RemoveEdges(ids=ids, reason=checks.note("reason", reason)), command_id=command_id)
 
     def save(self, path: str | Path) -> None:
-        """Write memories and links to a JSON file, whole or not at all."""
+        """Write the present memories and links to a JSON file, whole or not at all.
+
+        What is over stays behind: earlier versions, forgotten memories, history. ``export`` keeps everything.
+        """
         portable.save(self, path)
 
     @classmethod
@@ -351,7 +367,7 @@ class AgentMemory(MemoryReader):
 
         Raises:
             ImportFormatError: the file is not an export.
-            DamagedLog: the file fails its checks; the store holds what came before.
+            DamagedLog: the file fails its checks, or tells another history than the store; nothing was written.
         """
         portable.import_log(path, to)
         return cls(to, embedder=embedder)
@@ -362,11 +378,13 @@ class AgentMemory(MemoryReader):
 
     def close(self) -> None:
         """Flush and release everything; safe to call twice. Using the memory afterwards raises ``ClosedError``."""
-        if self._exports_json and self.path is not None:
-            self.flush()
-            self.save(self.path)
-            self._exports_json = False
-        self._engine.close()
+        try:
+            if self._exports_json and self.path is not None:
+                self._exports_json = False
+                self.flush()
+                self.save(self.path)
+        finally:
+            self._engine.close()
 
     def __enter__(self) -> Self:
         return self
@@ -431,6 +449,10 @@ class AgentMemory(MemoryReader):
         wanted = [text for text in texts if text]
         made = iter(embed_batch(self.embedder, wanted))
         return [next(made) if text else b"" for text in texts]
+
+
+def _forgotten(receipt: Receipt) -> list[str]:
+    return [node_id for event in receipt.events if isinstance(event, NodesForgotten) for node_id in event.ids]
 
 
 def _fitting_embedder(recorded: SpaceDeclared | None, given: Embedder | None, dim: int) -> Embedder | None:

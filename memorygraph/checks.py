@@ -13,6 +13,7 @@ import msgspec
 import numpy as np
 
 from memorygraph.events.errors import ContentTooLongError, InputError, InvalidVectorError
+from memorygraph.events.records import COMMON
 from memorygraph.events.types import Limits
 
 T = TypeVar("T")
@@ -83,7 +84,8 @@ def number(name: str, given: Any, low: float, high: float) -> float:
         raise InputError(f"{name} must be a number, not {shown(given)}") from error
     if math.isnan(value):
         raise InputError(f"{name} is not a number (NaN)")
-    return min(high, max(low, value))
+    clipped = min(high, max(low, value))
+    return COMMON.get(clipped, clipped)  # also makes -0.0 plain
 
 
 def decay_rate(given: Any) -> float:
@@ -149,6 +151,12 @@ def note(name: str, given: Any) -> str:
     if not isinstance(given, str) or len(given) > NOTE_CHARS_MAX or _SURROGATE.search(given):
         raise InputError(f"{name} must be a text of up to {NOTE_CHARS_MAX} characters, not {shown(given)}")
     return given
+
+
+def bulk_id(given: Any) -> str:
+    """Return a command id that leaves room for the numbers of its chunks."""
+    identifier("command_id", f"{given}/links/{10**9}" if isinstance(given, str) else given)
+    return str(given)
 
 
 def optional_text(name: str, given: Any) -> str | None:

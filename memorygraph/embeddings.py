@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from memorygraph import checks
 from memorygraph.events.errors import EmbeddingDimensionError, InputError
 from memorygraph.events.records import SpaceDeclared
+from memorygraph.projections.stopwords import ENGLISH
 
 Vector = NDArray[np.float32]
 
@@ -37,8 +38,9 @@ class Embedder(Protocol):
 class HashingEmbedder:
     """Feature hashing of words (Weinberger et al., 2009): deterministic, without a model, to link alike texts.
 
-    Each n-gram of words adds +1 or -1 to one of ``dim`` buckets. It knows no meaning, so recall by text does not lean
-    on it (BM25 answers); similar wording gives similar vectors.
+    English function words are left out, unless there is nothing else. Each n-gram of words adds +1 or -1 to one of
+    ``dim`` buckets. It knows no meaning, so recall by text does not lean on it (BM25 answers); similar wording gives
+    similar vectors.
 
     Args:
         dim: length of the vectors.
@@ -56,7 +58,8 @@ class HashingEmbedder:
 
     def __call__(self, text: str) -> Vector:
         """Return the vector of a text, shape (dim,)."""
-        words = _WORD.findall(text.casefold())
+        found = _WORD.findall(text.casefold())
+        words = [word for word in found if word not in ENGLISH] or found
         hashes = [
             _hash(" ".join(words[start : start + size]))
             for size in range(1, self.ngram + 1)

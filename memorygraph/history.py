@@ -14,6 +14,7 @@ from memorygraph.actors.engine import Committed, Engine
 from memorygraph.events import records as ev
 from memorygraph.times import to_seconds, to_text
 
+IDS_SHOWN: Final = 3
 WAIT_S: Final = 0.5  # how long a subscription sleeps in one go, so that it notices being closed
 
 _KINDS: Final[dict[type[ev.Event], str]] = {
@@ -47,6 +48,19 @@ class Change(Struct, frozen=True):
     kind: str
     ids: tuple[str, ...]
     event: ev.Event
+
+    def told_of(self, node_id: str) -> Change | None:
+        """Return the change as one memory's history tells it; None if it does not concern that memory."""
+        if node_id in self.ids:
+            return self
+        if isinstance(self.event, ev.NodesForgotten) and node_id in self.event.neighbours:
+            return msgspec.structs.replace(self, kind="unlinked", ids=(node_id,))
+        return None
+
+    def __repr__(self) -> str:
+        ids = ", ".join(self.ids[:IDS_SHOWN]) + (", ..." if len(self.ids) > IDS_SHOWN else "")
+        by = f" by {self.principal}" if self.principal else ""
+        return f"<{self.position}: {self.kind} {ids}{by} at {to_text(round(self.time * 1e6))}>"
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as plain data for JSON; a vector is given as its length in numbers."""

@@ -14,6 +14,7 @@ from memorygraph.actors.local import rebuilt_digest
 from memorygraph.core.edge import MemoryEdge
 from memorygraph.core.graph import MemoryGraph
 from memorygraph.core.node import MemoryNode
+from memorygraph.drafts import id_of
 from memorygraph.embeddings import Embedder, HashingEmbedder, embed_batch
 from memorygraph.events.errors import InputError
 from memorygraph.events.log import Head, VerifyReport
@@ -96,13 +97,13 @@ class MemoryReader:
         )
         return self._hits(asked, reinforce)
 
-    def get(self, id: str) -> MemoryNode:
+    def get(self, id: str | MemoryNode) -> MemoryNode:
         """Return a memory as a view at the newest position.
 
         Raises:
             NodeNotFoundError: there is no such memory.
         """
-        return self.graph.get_node(id)
+        return self.graph.get_node(id_of(id))
 
     def find(
         self,
@@ -121,9 +122,9 @@ class MemoryReader:
         answer = self._engine.ask(FindNodes(filters=filters))
         return [MemoryNode._view(state, self._home, answer.position) for state in answer.value]
 
-    def edges(self, id: str) -> list[MemoryEdge]:
+    def edges(self, id: str | MemoryNode) -> list[MemoryEdge]:
         """Return every link of a memory, in both directions, oldest first."""
-        return self.graph.edges_of(id)
+        return self.graph.edges_of(id_of(id))
 
     def stats(self) -> MemoryStats:
         """Return counts, means, distributions and bytes by part."""
@@ -147,17 +148,20 @@ class MemoryReader:
         else:
             position = checks.count("position", when, 0, 2**62)
         past = object.__new__(type(self))
-        past.__dict__.update(self.__dict__)
+        past.__dict__.update(self.__dict__, _exports_json=False)
         past._engine = self._engine.at(position)
         past._home = Home(past._engine, principal=self._home.principal, limits=self._limits, space=self._home.space)
         past.graph = MemoryGraph(self.graph.embedding_dim, home=past._home)
         return past
 
-    def history(self, id: str) -> list[Change]:
-        """Return every change that concerns a memory, oldest first, also after it was forgotten."""
-        checks.identifier("id", id)
-        changes = (change for record in self._engine.read(1, about=id) for change in changes_of(record))
-        return [change for change in changes if id in change.ids]
+    def history(self, id: str | MemoryNode) -> list[Change]:
+        """Return every change that concerns a memory, oldest first, also after it was forgotten.
+
+        A link that went because the memory at its other end was forgotten is told as "unlinked".
+        """
+        node_id = checks.identifier("id", id_of(id))
+        changes = (change for record in self._engine.read(1, about=node_id) for change in changes_of(record))
+        return [told for change in changes if (told := change.told_of(node_id)) is not None]
 
     def log(self, first: int = 1, last: int | None = None) -> Iterator[Change]:
         """Give the changes at positions first..last (None: the newest), in order."""
@@ -196,6 +200,11 @@ class MemoryReader:
         return self._engine.read_only
 
     @property
+    def notes(self) -> tuple[str, ...]:
+        """What the log has to say of itself, a line each: what was cut, what is damaged; empty when all is well."""
+        return self._engine.notes
+
+    @property
     def language(self) -> str:
         """The language of its texts."""
         language: str = self._engine.ask(Describe()).value.language
@@ -214,7 +223,8 @@ class MemoryReader:
         return True
 
     def __contains__(self, id: object) -> bool:
-        return isinstance(id, str) and self._home.nodes([id])[0][0] is not None
+        wanted = id.id if isinstance(id, MemoryNode) else id
+        return isinstance(wanted, str) and self._home.nodes([wanted])[0][0] is not None
 
     def __iter__(self) -> Iterator[MemoryNode]:
         return self.graph.nodes()

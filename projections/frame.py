@@ -34,7 +34,7 @@ EDGE_ID_CHARS_MAX: Final = 20
 @lru_cache(maxsize=65_536)
 def single(value: float) -> float:
     """Return a single precision value as the shortest decimal that gives the same single (0.8, not 0.800000011...)."""
-    return float(str(np.float32(value)))
+    return float(str(np.float32(value))) + 0.0  # -0.0 and 0.0 are one value
 
 
 class Extras(Struct, frozen=True, gc=False):
@@ -189,7 +189,7 @@ class Frame:
 
     def position_at(self, time_us: int) -> int:
         """Return the last position recorded at or before a time (by the running maximum of record times)."""
-        return min(bisect_right(self.times_us, time_us, 0, self.position), self.position)
+        return bisect_right(self.times_us, time_us, 0, self.position)
 
     def live_rows(self) -> NDArray[np.bool_]:
         """Return which node rows are live, shape (rows,)."""

@@ -16,7 +16,7 @@ from msgspec import UNSET
 
 from memorygraph.events import records as ev
 from memorygraph.events.errors import DamagedLog
-from memorygraph.events.types import EdgeType, Partition
+from memorygraph.events.types import CODE_MAX, EdgeType, Partition
 from memorygraph.projections.adjacency import Adjacency
 from memorygraph.projections.frame import (
     ALIVE,
@@ -76,7 +76,7 @@ _PLAIN_FIELDS: Final = (
     "decay_function",
     "decay_rate",
 )
-_CODE_MAX: Final = 255
+_COUNT_MAX: Final = 1 << 32
 _DEFAULT_TYPE: Final = EdgeType.ASSOCIATION.code
 _SMALL: Final = 16  # edges of one event that are queued one by one
 _EXTRA_FIELDS: Final = ("tags", "metadata", "speaker", "session", "source")
@@ -180,8 +180,7 @@ class GraphState:
         created = self._time_us if event.recorded_us is None else event.recorded_us
         occurred = created if event.occurred_us is None else event.occurred_us
         accessed = max(event.access_times_us) if event.access_times_us else created
-        codes = event.memory_type | event.consolidation_state | event.decay_function
-        if codes >> 8 or event.access_count >> 32 or max(abs(created), abs(occurred), abs(accessed)) >= _TIME_MAX:
+        if not fits_columns(event):
             raise DamagedLog(f"the node {event.id!r} has a code, count or time that no release writes", id=event.id)
         has_extras = event.tags or event.metadata or event.speaker or event.source or event.session is not None
         values = (
@@ -262,7 +261,7 @@ class GraphState:
         first = (birth >> ORDINAL_BITS << ORDINAL_BITS) + self._edge_ordinal
         start = self.edges.count
         types = event.types or [_DEFAULT_TYPE] * count
-        if count and (max(types) > _CODE_MAX or min(types) < 0):
+        if count and (max(types) > CODE_MAX or min(types) < 0):
             raise DamagedLog("an edge has a type that no release writes", types=sorted(set(types)))
         columns = (
             list(map(row_of.__getitem__, event.sources)),
@@ -356,6 +355,13 @@ class GraphState:
         if content is UNSET:
             content = "" if text_row == NO_ROW else self.texts.value("content", text_row)
         self.nodes.set("text_row", row, self.texts.append(row, content, speaker) if content else NO_ROW)
+
+
+def fits_columns(event: ev.NodeAdded) -> bool:
+    """Whether a node's codes, count and times are in the ranges that its row can hold."""
+    codes = event.memory_type | event.consolidation_state | event.decay_function
+    times_us = (event.recorded_us or 0, event.occurred_us or 0, *event.access_times_us)
+    return 0 <= codes <= CODE_MAX and 0 <= event.access_count < _COUNT_MAX and max(map(abs, times_us)) < _TIME_MAX
 
 
 def _edge_extras_of(event: ev.EdgesAdded) -> Sequence[EdgeExtras | None]:

@@ -110,7 +110,7 @@ class RecallIndex:
         """
         ranked = self._rank(frame, text, vector, filters, k)
         hits = [self._hit(frame, ranked, place) for place in range(len(ranked.rows))]
-        return [hit for hit in hits if hit.score >= threshold and (hit.score > 0 or threshold <= 0)]
+        return [hit for hit in hits if hit.score >= threshold]
 
     def reason(self, frame: Frame, seeds: list[Hit], *, k: int, hops: int) -> list[Hit]:
         """Return the seeds and what activation reaches from them within ``hops``, best first, at most k."""

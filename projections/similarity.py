@@ -43,7 +43,7 @@ class Norms:
         for first, block in vectors.blocks("vector"):
             new = block[max(self._count - first, 0) :]
             if len(new):
-                lengths = np.sqrt(np.einsum("ij,ij->i", new, new))
+                lengths = np.linalg.norm(new.astype(np.float64), axis=1)
                 start = max(self._count, first)
                 values[start : start + len(new)] = np.where(lengths > 0, lengths, 1)
         self._values = values
@@ -60,7 +60,7 @@ def cosines(frame: Frame, norms: Norms, query: Floats) -> Floats:
     if vectors is None or not vectors.count:
         return np.zeros(0, dtype=np.float32)
     query = _fitting(frame, query)
-    length = float(np.linalg.norm(query))
+    length = float(np.linalg.norm(query.astype(np.float64)))
     scores = np.empty(vectors.count, dtype=np.float32)
     for first, block in vectors.blocks("vector"):
         np.dot(block, query, out=scores[first : first + len(block)])

@@ -13,6 +13,7 @@ from msgspec import Struct
 from numpy.typing import NDArray
 
 from memorygraph.projections.frame import Frame
+from memorygraph.projections.tables import CHUNK_BITS
 
 ACTIVATION_MIN: Final = 0.01
 DECAY: Final = 0.6
@@ -93,11 +94,12 @@ def _arcs(frame: Frame, frontier: Rows) -> tuple[Rows, Rows, NDArray[np.float64]
 
 
 def _confidences(frame: Frame, rows: Rows) -> NDArray[np.float64]:
-    """Edge confidences are rare; read them one by one only where a chunk has any."""
+    """Edge confidences are rare; read them one by one, where their chunk has any."""
     result = np.ones(len(rows))
-    if any(chunk is not None for chunk in frame.edges.chunks["extras"]):
-        for place, row in enumerate(rows.tolist()):
-            extras = frame.edges.value("extras", row)
-            if extras is not None:
-                result[place] = extras.confidence
+    chunks = frame.edges.chunks["extras"]
+    with_extras = np.array([chunk is not None for chunk in chunks])
+    for place in np.flatnonzero(with_extras[rows >> CHUNK_BITS]).tolist():
+        extras = frame.edges.value("extras", int(rows[place]))
+        if extras is not None:
+            result[place] = extras.confidence
     return result

@@ -34,6 +34,7 @@ class MemoryLog(BaseLog):
         self.memory_id = memory_id or os.urandom(16)
         self.read_only = False
         self.location = "memory"
+        self.notes = ()  # nothing is ever cut here
         self._head = Head(0, NO_CHAIN)
         self._frames: list[bytes] = []
         self._firsts: list[int] = []  # of each frame; a frame is published by the head, which is set last

@@ -9,7 +9,9 @@ from typing import Annotated, Final
 import typer
 
 from memorygraph import AgentMemory
+from memorygraph.cli.output import complain
 from memorygraph.events.errors import InputError, StoreNotFound
+from memorygraph.events.types import LIMITS
 from memorygraph.times import to_us
 
 DEFAULT_STORE: Final = Path("agent.memory")
@@ -20,6 +22,7 @@ StoreOption = Annotated[Path | None, typer.Option("--store", help=_STORE_HELP)]
 ProgramStoreOption = Annotated[
     Path | None, typer.Option("--store", envvar="MEMORYGRAPH_STORE", show_envvar=False, help=_STORE_HELP)
 ]
+QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Print only the id.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 AgentOption = Annotated[
     str, typer.Option("--agent", envvar="MEMORYGRAPH_AGENT", help="Who does this, for the record.", metavar="NAME")
@@ -31,7 +34,7 @@ TypeOption = Annotated[
 TagsOption = Annotated[
     list[str] | None, typer.Option("--tag", help="A tag; may be given several times.", metavar="TAG")
 ]
-KOption = Annotated[int, typer.Option("-k", help="How many hits.", min=1)]
+KOption = Annotated[int, typer.Option("-k", help="How many hits.", min=1, max=LIMITS.k_max)]
 AtOption = Annotated[
     str | None, typer.Option("--at", help="Ask the memory as it was at a position or a time.", metavar="POSITION|TIME")
 ]
@@ -44,7 +47,7 @@ def store_path(context: typer.Context, store: Path | None) -> Path:
 
 def open_to_add(context: typer.Context, store: Path | None, agent: str) -> AgentMemory:
     """Open the store for writing, making it if there is none."""
-    return AgentMemory(path=store_path(context, store), principal=agent)
+    return noted(AgentMemory(path=store_path(context, store), principal=agent))
 
 
 def open_to_change(context: typer.Context, store: Path | None, agent: str) -> AgentMemory:
@@ -56,11 +59,20 @@ def open_to_change(context: typer.Context, store: Path | None, agent: str) -> Ag
     path = store_path(context, store)
     if not path.exists():
         raise _not_found(path)
-    return AgentMemory(path=path, principal=agent)
+    return noted(AgentMemory(path=path, principal=agent))
 
 
 def open_to_read(context: typer.Context, store: Path | None) -> AgentMemory:
     """Open the store read-only.
+
+    Raises:
+        StoreNotFound: there is none; it is not made.
+    """
+    return noted(open_to_check(context, store))
+
+
+def open_to_check(context: typer.Context, store: Path | None) -> AgentMemory:
+    """Open the store read-only, without a word about its state: for a command that says all of it.
 
     Raises:
         StoreNotFound: there is none; it is not made.
@@ -70,6 +82,13 @@ def open_to_read(context: typer.Context, store: Path | None) -> AgentMemory:
         return AgentMemory(path=path, read_only=True)
     except StoreNotFound as error:
         raise _not_found(path) from error
+
+
+def noted(memory: AgentMemory) -> AgentMemory:
+    """Say on standard error what opening found damaged or cut, and return the memory."""
+    for note in memory.notes:
+        complain(f'{note}; run "memorygraph --store {memory.path} verify"')
+    return memory
 
 
 def _not_found(path: Path) -> StoreNotFound:

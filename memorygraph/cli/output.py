@@ -1,10 +1,11 @@
 """The two streams: results go to standard output, words about them and progress to standard error."""
 
 import json
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NoReturn
 
 from rich.console import Console, RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -12,9 +13,17 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 Step = Callable[[str, int, int | None], None]
 
 
+class Screen(Console):
+    """Standard output as Rich sees it; that its reader is gone is an error here as anywhere else."""
+
+    def on_broken_pipe(self) -> NoReturn:
+        """Raise ``BrokenPipeError``; Rich itself would exit with an error."""
+        raise BrokenPipeError
+
+
 def print_view(view: RenderableType) -> None:
     """Print a table for people, 80 columns wide where neither a terminal nor COLUMNS says otherwise."""
-    Console(highlight=False, markup=False, emoji=False).print(view)
+    Screen(highlight=False, markup=False, emoji=False).print(view)
 
 
 def terminal_width() -> int | None:
@@ -36,6 +45,11 @@ def print_json(value: Any) -> None:
 def complain(message: str) -> None:
     """Say on standard error, in one line, what went wrong."""
     print("memorygraph: " + " ".join(message.split()), file=sys.stderr)  # noqa: T201 - this is the program's voice
+
+
+def abandon_output() -> None:
+    """Give up standard output, whose reader (head, less) has what it wanted: Python must not flush the rest at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 @contextmanager

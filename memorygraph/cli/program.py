@@ -1,25 +1,26 @@
 """The typer application: every command by name, and one place where errors become a line and an exit code.
 
-Exit codes: 0 done; 1 an error, or damage found; 2 wrong usage; 130 interrupted.
+Exit codes: 0 done; 1 an error, or damage found; 2 wrong usage; 130 interrupted; 141 the reader of the output went away.
 """
 
 import io
-import os
 import sys
 from collections.abc import Callable
 from functools import wraps
-from typing import Final, ParamSpec
+from importlib.metadata import version
+from typing import Annotated, Final, ParamSpec
 
 import typer
 
 from memorygraph.cli import reads, records, writes
 from memorygraph.cli.options import ProgramStoreOption
-from memorygraph.cli.output import complain
+from memorygraph.cli.output import abandon_output, complain, say
 from memorygraph.events.errors import MemoryGraphError
 
 P = ParamSpec("P")
 
 INTERRUPTED: Final = 130  # what shells give for a command that Ctrl-C ended
+PIPE_CLOSED: Final = 141  # and for one that wrote to a pipe whose reader was gone
 
 app = typer.Typer(
     name="memorygraph",
@@ -38,12 +39,13 @@ def _quiet(command: Callable[P, None]) -> Callable[P, None]:
     @wraps(command)
     def run(*args: P.args, **kwargs: P.kwargs) -> None:
         try:
-            command(*args, **kwargs)
-            sys.stdout.flush()
+            try:
+                command(*args, **kwargs)
+            finally:
+                sys.stdout.flush()
         except BrokenPipeError:
-            # The reader (head, less) has what it wanted; Python must not try to flush the rest at exit.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            raise typer.Exit(1) from None
+            abandon_output()
+            raise typer.Exit(PIPE_CLOSED) from None
         except (MemoryGraphError, OSError) as error:
             complain(str(error))
             raise typer.Exit(1) from None
@@ -53,8 +55,20 @@ def _quiet(command: Callable[P, None]) -> Callable[P, None]:
     return run
 
 
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        say(f"memorygraph {version('memorygraph')}")
+        raise typer.Exit
+
+
 @app.callback()
-def _program(context: typer.Context, store: ProgramStoreOption = None) -> None:
+def _program(
+    context: typer.Context,
+    store: ProgramStoreOption = None,
+    _: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
     context.obj = store
 
 
@@ -63,6 +77,7 @@ _COMMANDS: Final[dict[str, dict[str, Callable[..., None]]]] = {
         "ingest": writes.ingest_path,
         "remember": writes.remember,
         "link": writes.link,
+        "unlink": writes.unlink,
         "revise": writes.revise,
         "forget": writes.forget,
     },

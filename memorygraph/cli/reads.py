@@ -1,6 +1,6 @@
 """The commands that ask a memory. They open the store read-only, so a recall from here reinforces nothing."""
 
-from typing import Annotated
+from typing import Annotated, Any, Final
 
 import typer
 
@@ -16,7 +16,13 @@ from memorygraph.cli.options import (
     open_to_read,
 )
 from memorygraph.cli.output import print_json, print_view, say
+from memorygraph.events.types import LIMITS
+from memorygraph.history import Change
 from memorygraph.hits import Hits
+from memorygraph.reader import MemoryReader
+
+MATCHING: Final = 0.000001
+"""A threshold that leaves out what does not match at all, which has score 0."""
 
 FilterOption = Annotated[str | None, typer.Option(help="Only of this one.", metavar="NAME", show_default=False)]
 SinceOption = Annotated[
@@ -33,7 +39,15 @@ def recall(
     k: KOption = 5,
     memory_type: TypeOption = None,
     tags: TagsOption = None,
-    threshold: Annotated[float, typer.Option(help="Lowest score, 0 to 1.", min=0.0, max=1.0)] = 0.0,
+    threshold: Annotated[
+        float,
+        typer.Option(
+            help="Lowest score, 0 to 1; 0 fills up with memories that do not match.",
+            min=0.0,
+            max=1.0,
+            show_default="what matches",
+        ),
+    ] = MATCHING,
     session: FilterOption = None,
     speaker: FilterOption = None,
     source: FilterOption = None,
@@ -44,29 +58,27 @@ def recall(
     as_json: JsonOption = False,
 ) -> None:
     """Find what matches a question, best first, and why."""
+    filters: dict[str, Any] = {
+        "memory_type": memory_type,
+        "tags": tags,
+        "session": session,
+        "speaker": speaker,
+        "source": source,
+        "since": since,
+        "until": until,
+    }
     with open_to_read(context, store) as memory:
         asked = memory if at is None else memory.at(moment(at))
-        hits = asked.recall(
-            query,
-            k,
-            memory_type,
-            tags,
-            threshold,
-            reinforce=False,
-            session=session,
-            speaker=speaker,
-            source=source,
-            since=since,
-            until=until,
-        )
-    _print_hits(hits, as_json=as_json)
+        hits = asked.recall(query, k, threshold=threshold, reinforce=False, **filters)
+        missing = "" if hits else _why_none(asked, filters)
+    _print_hits(hits, missing, as_json=as_json)
 
 
 def reason(
     context: typer.Context,
     cue: Annotated[str, typer.Argument(help="Some words, or the id of a memory.")],
     k: KOption = 10,
-    hops: Annotated[int, typer.Option(help="How many links away.", min=0)] = 2,
+    hops: Annotated[int, typer.Option(help="How many links away.", min=0, max=LIMITS.hops_max)] = 2,
     at: AtOption = None,
     store: StoreOption = None,
     as_json: JsonOption = False,
@@ -75,20 +87,31 @@ def reason(
     with open_to_read(context, store) as memory:
         asked = memory if at is None else memory.at(moment(at))
         hits = asked.reason(cue, hops=hops, k=k, reinforce=False)
-    _print_hits(hits, as_json=as_json)
+        missing = "" if hits else _why_none(asked, {})
+    _print_hits(hits, missing, as_json=as_json)
 
 
 def show(
     context: typer.Context,
     node_id: Annotated[str, typer.Argument(metavar="ID", help="Id of the memory.")],
+    at: AtOption = None,
     store: StoreOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show one memory: its fields, links and history."""
+    """Show one memory: its fields, links and history.
+
+    Of a forgotten one, its history and who forgot it when.
+    """
     with open_to_read(context, store) as memory:
-        node = memory.get(node_id)
-        edges = [(edge, memory.get(views.other_end(edge, node_id))) for edge in memory.edges(node_id)]
-        changes = memory.history(node_id)
+        asked = memory if at is None else memory.at(moment(at))
+        changes = asked.history(node_id)
+        forgotten = None if node_id in asked else views.last_forgotten(node_id, changes)
+        if forgotten is None:
+            node = asked.get(node_id)
+            edges = [(edge, asked.get(views.other_end(edge, node_id))) for edge in asked.edges(node_id)]
+    if forgotten is not None:
+        _print_forgotten(node_id, forgotten, changes, as_json=as_json)
+        return
     if as_json:
         linked = [views.edge_facts(edge, other, node_id) for edge, other in edges]
         print_json({**views.node_facts(node), "edges": linked, "history": [change.to_dict() for change in changes]})
@@ -107,10 +130,28 @@ def stats(context: typer.Context, store: StoreOption = None, as_json: JsonOption
         print_view(views.stats_view(facts))
 
 
-def _print_hits(hits: Hits, *, as_json: bool) -> None:
+def _print_forgotten(node_id: str, forgotten: Change, changes: list[Change], *, as_json: bool) -> None:
+    if as_json:
+        history = [change.to_dict() for change in changes]
+        print_json({"id": node_id, "forgotten": forgotten.to_dict(), "history": history})
+        return
+    for view in views.forgotten_views(node_id, forgotten, changes):
+        print_view(view)
+
+
+def _why_none(asked: MemoryReader, filters: dict[str, Any]) -> str:
+    """Say why there are no hits."""
+    if not len(asked):
+        return "the memory is empty"
+    if any(value is not None for value in filters.values()) and not asked.find(**filters):
+        return "nothing passes the filters"
+    return "nothing matches"
+
+
+def _print_hits(hits: Hits, missing: str, *, as_json: bool) -> None:
     if as_json:
         print_json({"position": hits.position, "hits": [views.hit_facts(hit) for hit in hits]})
     elif hits:
         print_view(views.hits_view(hits))
     else:
-        say("the memory is empty, or nothing passes the filters")
+        say(missing)

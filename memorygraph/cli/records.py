@@ -11,9 +11,9 @@ import typer
 
 from memorygraph import AgentMemory
 from memorygraph.cli import views
-from memorygraph.cli.options import JsonOption, StoreOption, open_to_read, store_path
+from memorygraph.cli.options import JsonOption, StoreOption, open_to_check, open_to_read, store_path
 from memorygraph.cli.output import print_json, say, terminal_width
-from memorygraph.events.errors import InputError
+from memorygraph.events.errors import DamagedLog, InputError
 from memorygraph.history import KINDS, Change
 from memorygraph.times import to_seconds, to_us
 
@@ -90,8 +90,7 @@ def _print_change(change: Change, width: int | None, *, as_json: bool) -> None:
     if as_json:
         print_json(change.to_dict())
         return
-    line = views.change_line(change)
-    say(line if width is None else views.cut(line, width))
+    say(views.change_line(change, width))
 
 
 def verify(context: typer.Context, store: StoreOption = None, as_json: JsonOption = False) -> None:
@@ -99,7 +98,7 @@ def verify(context: typer.Context, store: StoreOption = None, as_json: JsonOptio
 
     Damage is shown with its place and gives exit code 1.
     """
-    with open_to_read(context, store) as memory:
+    with open_to_check(context, store) as memory:
         report = memory.verify()
     if as_json:
         print_json(views.verify_facts(report))
@@ -130,11 +129,23 @@ def replay(context: typer.Context, store: StoreOption = None, as_json: JsonOptio
 def export_file(
     context: typer.Context,
     file: Annotated[Path, typer.Argument(help="The file to write.")],
+    partial: Annotated[
+        bool, typer.Option("--partial", help="Of a damaged store, write what comes before the damage.")
+    ] = False,
     store: StoreOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Write the whole log into one portable file."""
+    """Write the whole log into one portable file.
+
+    A damaged store is refused, as its file would lack what comes after the damage; --partial writes what there is.
+    """
     with open_to_read(context, store) as memory:
+        report = memory.verify()
+        if not report.whole and not partial:
+            raise DamagedLog(
+                f"only positions 1 to {report.head.position} can be read; nothing was exported (--partial does it)",
+                position=report.head.position,
+            )
         position = memory.export(file)
     if as_json:
         print_json({"file": str(file), "position": position})

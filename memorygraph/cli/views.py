@@ -4,7 +4,7 @@ Everything shown goes through ``plain``: a memory's text comes from anywhere, an
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -18,7 +18,15 @@ from rich.text import Text
 from memorygraph.core.edge import MemoryEdge
 from memorygraph.core.node import MemoryNode
 from memorygraph.events.log import VerifyReport
-from memorygraph.events.records import EdgesAdded, Event, NodeAdded, NodeRevised, NodesForgotten
+from memorygraph.events.records import (
+    EdgesAdded,
+    Event,
+    MemoryCreated,
+    NodeAdded,
+    NodeRevised,
+    NodesForgotten,
+    SpaceDeclared,
+)
 from memorygraph.events.types import EdgeType
 from memorygraph.history import Change
 from memorygraph.hits import MemoryHit
@@ -135,17 +143,43 @@ def node_views(
     yield _pairs({name: value for name, value in _fields(node).items() if value not in ("", None)})
     yield ""
     if edges:
-        table = _table(f"{len(edges)} links", "", "type", "weight", "id", "memory")
+        table = _table(
+            f"{len(edges)} link{'s' if len(edges) > 1 else ''}", "", "type", "weight", "edge", "id", "memory"
+        )
         for edge, other in sorted(edges, key=lambda pair: -pair[0].weight):
             way = ("→" if edge.source_id == node.id else "←") if edge.directed else "↔"
-            table.add_row(way, edge.edge_type.value, f"{edge.weight:.2f}", other.id, _one_line(other.content))
+            table.add_row(way, edge.edge_type.value, f"{edge.weight:.2f}", edge.id, other.id, _one_line(other.content))
         yield table
         yield ""
+    yield history_view(node.id, changes)
+
+
+def last_forgotten(node_id: str, changes: Sequence[Change]) -> Change | None:
+    """Return the latest change that forgot a memory; None if there is none among its changes."""
+    forgotten = [one for one in changes if isinstance(one.event, NodesForgotten) and node_id in one.event.ids]
+    return forgotten[-1] if forgotten else None
+
+
+def forgotten_views(node_id: str, forgotten: Change, changes: Sequence[Change]) -> Iterable[RenderableType]:
+    """Give the views of a memory that is no longer there: when and by whom it was forgotten, its history."""
+    by = f", by {plain(forgotten.principal)}" if forgotten.principal else ""
+    reason = plain(forgotten.event.reason) if isinstance(forgotten.event, NodesForgotten) else ""
+    yield Text(
+        f"{node_id} was forgotten at position {forgotten.position}, {when(forgotten.time)}{by}"
+        + (f": {reason}" if reason else "")
+    )
+    yield Text(f"as it was before: show {node_id} --at {forgotten.position - 1}", style="dim")
+    yield ""
+    yield history_view(node_id, changes)
+
+
+def history_view(node_id: str, changes: Sequence[Change]) -> RenderableType:
+    """Return the changes of one memory as a table."""
     table = _table("history", "position", "when (UTC)", "what", "agent", "")
     for change in changes:
-        what = _what(change, node.id).removeprefix(f"{node.id}  ").replace(node.id, "this")
+        what = _what(change, node_id).removeprefix(f"{node_id}  ").replace(node_id, "this")
         table.add_row(str(change.position), when(change.time), change.kind, plain(change.principal), _one_line(what))
-    yield table
+    return table
 
 
 def _one_line(content: str) -> Text:
@@ -203,12 +237,16 @@ def _by_name(counts: dict[str, Any]) -> str:
 # Events.
 
 
-def change_line(change: Change) -> str:
-    """Return an event as one line: position, time, kind, agent, what."""
+def change_line(change: Change, width: int | None = None) -> str:
+    """Return an event as one line: position, time, kind, agent, what.
+
+    For a terminal ``width`` columns wide it is cut there, and the agent's column, empty as a rule, makes room for text.
+    """
     agent = plain(change.principal) or "-"
-    return (
-        f"{change.position:>6}  {when(change.time, '%Y-%m-%d %H:%M:%S')}  {change.kind:<9}  {agent:<8}  {_what(change)}"
-    )
+    head = f"{change.position:>6}  {when(change.time, '%Y-%m-%d %H:%M:%S')}  {change.kind:<9}"
+    if width is None:
+        return f"{head}  {agent:<8}  {_what(change)}"
+    return cut(f"{head}  {agent}  {_what(change)}", width)
 
 
 def _what(change: Change, about: str = "") -> str:
@@ -222,6 +260,11 @@ def _what(change: Change, about: str = "") -> str:
             return f"{_several(event.ids)}  {plain(event.reason)}".rstrip()
         case EdgesAdded():
             return _linked(event, about)
+        case MemoryCreated():
+            return f'the memory "{plain(event.name)}", its texts in language "{plain(event.language)}"'
+        case SpaceDeclared():
+            made_by = f"{plain(event.name)} {plain(event.version)}".rstrip()
+            return f"vectors of {event.dim} dimensions, made by {made_by}"
         case _:
             return _several(change.ids) or plain(" ".join(str(value) for value in _set_fields(event).values()))
 
@@ -271,11 +314,20 @@ def verify_facts(report: VerifyReport) -> dict[str, Any]:
 def verify_text(report: VerifyReport) -> str:
     """Return a report as lines: what was read, each damaged place, the head."""
     read = f"{report.records:,} records in {report.frames:,} frames, {size(report.size_bytes)}"
-    lines = [f"whole: {read}" if report.whole else f"DAMAGED: only {read} pass their check"]
-    lines += [f"  {plain(one.where)}, position {one.position}: {plain(one.reason)}" for one in report.damage]
+    lines = [f"whole: {read}"] if report.whole else [*_damage_lines(report)]
     lines += [f"note: {plain(note)}" for note in report.notes]
     lines += [f"head at position {report.head.position}, chain", report.head.chain.hex()]
     return "\n".join(lines)
+
+
+def _damage_lines(report: VerifyReport) -> Iterator[str]:
+    last = report.head.position
+    yield f"DAMAGED: {last:,} records can be read; from position {last + 1} on nothing can be read"
+    for one in report.damage:
+        yield f"  {plain(one.where)}, position {one.position}: {plain(one.reason)}"
+    if beyond := report.records - last:
+        yield f"  behind it, {beyond:,} records pass their own check, but do not follow from what can be read"
+    yield f"the store is read-only, and export and copies of it hold only what comes before position {last + 1}"
 
 
 def _pairs(facts: dict[str, Any]) -> Table:

@@ -9,6 +9,7 @@ from msgspec import structs
 from memorygraph.cli.options import (
     AgentOption,
     JsonOption,
+    QuietOption,
     StoreOption,
     TagsOption,
     TypeOption,
@@ -19,9 +20,8 @@ from memorygraph.cli.options import (
     store_path,
 )
 from memorygraph.cli.output import print_json, progress_bar, say
-from memorygraph.events.errors import InputError
 from memorygraph.events.types import EdgeType
-from memorygraph.ingest import ingest
+from memorygraph.ingest import harvest_path, sync
 
 ImportanceOption = Annotated[float | None, typer.Option(help="0 to 1.", min=0.0, max=1.0, show_default=False)]
 SpeakerOption = Annotated[str | None, typer.Option(help="Who said it.", metavar="NAME", show_default=False)]
@@ -29,6 +29,7 @@ SessionOption = Annotated[
     str | None, typer.Option(help="The conversation it belongs to.", metavar="NAME", show_default=False)
 ]
 SourceOption = Annotated[str | None, typer.Option(help="Where it comes from.", metavar="TEXT", show_default=False)]
+ReasonOption = Annotated[str, typer.Option(help="Why, for the record.", metavar="TEXT", show_default=False)]
 WhenOption = Annotated[
     str | None,
     typer.Option("--when", help="When it happened: a date or time, UTC.", metavar="TIME", show_default=False),
@@ -46,11 +47,12 @@ def ingest_path(
 
     Once more brings the memory up to date: what is new is added, what changed is revised, what is gone is forgotten.
     """
-    if not path.exists():  # else a mistyped path would leave an empty store behind
-        raise InputError(f"{path} does not exist; give a folder, a git repository or a file", path=str(path))
-    with open_to_add(context, store, agent) as memory, progress_bar("ingest") as step:
-        report = ingest(memory, path, progress=step)
-        position = memory.position
+    with progress_bar("ingest") as step:
+        harvest = harvest_path(path, step)  # first, so that a path that cannot be read leaves no empty store behind
+        with open_to_add(context, store, agent) as memory:
+            first, *former = harvest.origins
+            report = sync(memory, harvest, origin=first, former_origins=former, progress=step)
+            position = memory.position
     facts: dict[str, Any] = structs.asdict(report)
     if as_json:
         print_json({**facts, "position": position})
@@ -71,17 +73,23 @@ def remember(
     session: SessionOption = None,
     source: SourceOption = None,
     when: WhenOption = None,
+    quiet: QuietOption = False,
     agent: AgentOption = "",
     store: StoreOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Add one memory and print its id."""
+    """Add one memory.
+
+    Prints its id and position; with --quiet, the id alone.
+    """
     fields = _given(importance=importance, tags=tags, memory_type=memory_type, occurred_at=when)
     content = given_text(text)
     with open_to_add(context, store, agent) as memory:
         node = memory.remember(content, **fields, speaker=speaker, session=session, source=source)
     if as_json:
         print_json({"id": node.id, "position": node.position})
+    elif quiet:
+        say(node.id)
     else:
         say(f"remembered {node.id} at position {node.position}")
 
@@ -95,18 +103,42 @@ def link(
     ] = EdgeType.ASSOCIATION.value,
     weight: Annotated[float, typer.Option(help="0 to 1.", min=0.0, max=1.0)] = 0.8,
     undirected: Annotated[bool, typer.Option("--undirected", help="Leads both ways.")] = False,
+    quiet: QuietOption = False,
     agent: AgentOption = "",
     store: StoreOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Connect two memories."""
+    """Connect two memories.
+
+    Prints the edge's id, which unlink takes; with --quiet, the id alone.
+    """
     with open_to_change(context, store, agent) as memory:
         edge = memory.link(source, target, EdgeType.of(edge_type), weight, directed=not undirected)
         position = memory.position
     if as_json:
         print_json({"id": edge.id, "position": position})
+    elif quiet:
+        say(edge.id)
     else:
         say(f"linked {source} to {target} ({edge.edge_type.value}), edge {edge.id}")
+
+
+def unlink(
+    context: typer.Context,
+    edge_id: Annotated[str, typer.Argument(metavar="EDGE_ID", help="Id of the link, as link and show print it.")],
+    reason: ReasonOption = "",
+    agent: AgentOption = "",
+    store: StoreOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Take a link away; both memories stay."""
+    with open_to_change(context, store, agent) as memory:
+        memory.unlink(edge_id, reason=reason)
+        position = memory.position
+    if as_json:
+        print_json({"unlinked": edge_id, "position": position})
+    else:
+        say(f"unlinked {edge_id} at position {position}")
 
 
 def revise(
@@ -151,7 +183,7 @@ def revise(
 def forget(
     context: typer.Context,
     node_ids: Annotated[list[str], typer.Argument(metavar="ID...", help="Ids; - reads them from standard input.")],
-    reason: Annotated[str, typer.Option(help="Why, for the record.", metavar="TEXT", show_default=False)] = "",
+    reason: ReasonOption = "",
     agent: AgentOption = "",
     store: StoreOption = None,
     as_json: JsonOption = False,

@@ -76,7 +76,7 @@ class MemoryGraph:
     def add_nodes(self, nodes: Sequence[MemoryNode], *, command_id: str | None = None) -> list[str]:
         """Add nodes, all or none, and return their ids. At most 4,096 nodes and 8 MiB in one call."""
         home = self._home
-        events = [node._event(home.limits) for node in nodes]
+        events = [node._event(home) for node in nodes]
         home.execute(AddNodes(nodes=events, space=home.space), command_id=command_id)
         for node in nodes:
             node._added_to(home)
@@ -96,7 +96,9 @@ class MemoryGraph:
         if not edges:
             return
         home = self._home
-        states = [edge._state if edge._home is None else edge._draft() for edge in edges]
+        states = [
+            edge._state if edge._position is None and edge._home in (None, home) else edge._draft() for edge in edges
+        ]
         receipt = home.execute(AddEdges(edges=edge_columns(states)), command_id=command_id)
         for birth, edge in enumerate(edges, receipt.position << ORDINAL_BITS):
             if edge._position is None:  # a view stays what it is

@@ -315,11 +315,13 @@ class MemoryNode:
         if self._position is None:
             self._home = home
 
-    def _event(self, limits: Limits) -> NodeAdded:
-        """The event that adds this node."""
-        state, embedding = self._now(), self.embedding
+    def _event(self, home: Home) -> NodeAdded:
+        """The event that adds this node to a memory; sent again to the same one, it says the same again."""
+        again = self._home is home and self._position is None
+        state = self._state if again else self._now()
+        embedding = np.frombuffer(state.vector or b"", dtype="<f4") if again else self.embedding
         if state.content:
-            checks.content(state.content, limits)
+            checks.content(state.content, home.limits)
         return NodeAdded(
             id=state.id,
             content=state.content,

@@ -2,12 +2,12 @@
 
 from collections.abc import Iterable, Mapping
 
-from rich.console import Console
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
 from memorygraph.cli import views
+from memorygraph.cli.output import Screen
 from memorygraph.core.node import MemoryNode
 from memorygraph.hits import MemoryHit
 
@@ -19,8 +19,8 @@ class Stage:
     """Prints the tour, numbering its chapters."""
 
     def __init__(self) -> None:
-        screen = Console()
-        self._console = Console(width=min(screen.width, _WIDTH_MAX), highlight=False, markup=False, emoji=False)
+        screen = Screen()
+        self._console = Screen(width=min(screen.width, _WIDTH_MAX), highlight=False, markup=False, emoji=False)
         self._chapter = 0
 
     def chapter(self, title: str, words: str) -> None:
@@ -50,9 +50,11 @@ class Stage:
             grid.add_row("", self._line(f"why: {views.plain(why)}", style="green"))
         self._console.print(Padding(grid, (0, 0, 0, 3)))
 
-    def remark(self, words: str) -> None:
-        """Print a line beside the hits; it is cut where the screen ends."""
+    def remark(self, words: str, quoted: str = "") -> None:
+        """Print a line beside the hits, and below it what is quoted; both are cut where the screen ends."""
         self._console.print(Padding(self._line(words, style="magenta"), (0, 0, 0, 3)))
+        if quoted:
+            self._console.print(Padding(self._line(views.plain(quoted), style="dim"), (0, 0, 0, 9)))
 
     def facts(self, pairs: dict[str, str]) -> None:
         """Print names and values in two columns."""

@@ -8,11 +8,12 @@ from typing import Final
 
 from memorygraph import AgentMemory
 from memorygraph.cli.output import progress_bar
+from memorygraph.cli.reads import MATCHING
 from memorygraph.core.node import MemoryNode
 from memorygraph.demo.crash import kill_a_writer
 from memorygraph.demo.questions import Questions, choose, keyword_search
 from memorygraph.demo.stage import Stage, origin
-from memorygraph.ingest import SyncReport, ingest
+from memorygraph.ingest import Harvest, SyncReport, harvest_path, sync
 
 _HITS_SHOWN: Final = 2
 _REASONED: Final = 20
@@ -38,12 +39,19 @@ class Tour:
         Raises:
             MemoryGraphError: the store cannot be used, or the folder cannot be read.
         """
+        began_s = monotonic()
+        with progress_bar("reading") as step:
+            harvest = harvest_path(self._folder, step)
+        if not harvest.items:
+            self.failures += [
+                f"there is nothing to remember in {self._folder}: no commits, texts (.md, .rst, .txt), docstrings (.py)",
+                *harvest.notes,
+                "name another folder: make demo REPO=PATH (or --repo PATH)",
+            ]
+            return False
         with AgentMemory(path=self._store) as memory:
-            self._remember(memory)
+            self._remember(memory, harvest, began_s)
             nodes = [node for node in memory.find() if node.source != _NOTE]
-            if not nodes:
-                self.failures.append(f"there is nothing to remember in {self._folder}: no commits, texts or docstrings")
-                return False
             questions = choose(self._folder, nodes, self._asked)
             self._ask(memory, questions, nodes)
             self._reason(memory, questions)
@@ -53,15 +61,16 @@ class Tour:
         self._farewell()
         return not self.failures
 
-    def _remember(self, memory: AgentMemory) -> None:
+    def _remember(self, memory: AgentMemory, harvest: Harvest, began_s: float) -> None:
         known = memory.position > 1
+        commits = "commits, " if any(item.source.startswith("git:") for item in harvest.items) else ""
         self._stage.chapter(
             "Remember",
-            f"Everything in {self._folder} becomes memories: commits, sections of text, docstrings of Python.",
+            f"What {self._folder} holds becomes memories: {commits}sections of text, docstrings of Python.",
         )
-        began_s = monotonic()
-        with progress_bar("reading") as step:
-            report = ingest(memory, self._folder, progress=step)
+        first, *former = harvest.origins
+        with progress_bar("writing") as step:
+            report = sync(memory, harvest, origin=first, former_origins=former, progress=step)
         took_s = monotonic() - began_s
         if known:
             self._stage.say(
@@ -69,7 +78,13 @@ class Tour:
             )
         stats = memory.stats()
         kinds = ", ".join(f"{count:,} {kind}" for kind, count in stats.type_distribution.items())
-        self._stage.say(f"{stats.num_nodes:,} memories ({kinds}), {stats.num_edges:,} links, in {took_s:.1f} s.")
+        self._stage.say(
+            f"{_counted(stats.num_nodes, 'memory', 'memories')} ({kinds}), {_counted(stats.num_edges, 'link')}, in {took_s:.1f} s."
+        )
+        self._stage.say(
+            "Each change is a record in a log. Records are numbered from 1; the number is the record's position. "
+            f"This memory is at position {stats.position:,}."
+        )
         for note in report.notes:
             self._stage.say(f"Note: {note}", style="yellow")
 
@@ -78,20 +93,32 @@ class Tour:
             "Ask",
             "recall ranks by how telling each word is, and says why. Below: what counting the same words finds first.",
         )
+        if questions.origin:
+            self._stage.say(questions.origin)
+            self._stage.gap()
         for number, question in enumerate(questions.recall):
             if number:
                 self._stage.gap()
-            hits = memory.recall(question, k=_HITS_SHOWN, reinforce=False)
+            hits = memory.recall(question, k=_HITS_SHOWN, threshold=MATCHING, reinforce=False)
             self._stage.ask(question, hits)
+            if not hits:
+                self._stage.say("nothing matches")
             counted = keyword_search(question, nodes)
-            same = bool(hits) and hits[0].node_id == counted.id
-            self._stage.remark("keyword search: " + ("the same" if same else origin(counted)))
+            if counted is None:
+                self._stage.remark("keyword search: nothing")
+            else:
+                same = " (the same)" if hits and hits[0].node_id == counted.id else ""
+                self._stage.remark(f"keyword search{same}: {origin(counted)}", counted.content)
 
     def _reason(self, memory: AgentMemory, questions: Questions) -> None:
         self._stage.chapter(
             "Reason", "reason starts from what recall finds and follows links to what does not match at all."
         )
         hits = memory.reason(questions.reason, k=_REASONED, reinforce=False)
+        if not hits:
+            self._stage.say(f"“{questions.reason}”", style="bold")
+            self._stage.say("nothing matches, so there is nothing to start from")
+            return
         linked = [hit for hit in hits if hit.why.walk is not None]
         names = {hit.why.path[0]: memory.get(hit.why.path[0]).source or "" for hit in linked}
         self._stage.ask(
@@ -100,11 +127,14 @@ class Tour:
 
     def _crash(self, memory: AgentMemory) -> None:
         self._stage.chapter(
-            "Pull the plug", "A second process takes it all in once more, elsewhere, and is killed on the way."
+            "Pull the plug",
+            "A second process copies the memories into another store, one by one and, when it is through, all over "
+            "again. In the middle of that it is killed.",
         )
         after = kill_a_writer(memory)
         self._stage.say(
-            f"Ended by signal {after.signal}, after acknowledging {after.acknowledged} memories one by one."
+            f"Ended by signal {after.signal}, after acknowledging {after.acknowledged} copies "
+            f"of {_counted(min(after.acknowledged, len(memory)), 'memory', 'memories')}."
         )
         there = after.acknowledged - len(after.lost)
         self._stage.say(
@@ -115,7 +145,7 @@ class Tour:
             self._stage.say(f"Note: {note}", style="yellow")
         if after.lost:
             self.failures.append(
-                f"{len(after.lost)} acknowledged memories are lost, the first at {after.lost[0].position}"
+                f"{len(after.lost)} acknowledged copies are lost, the first at {after.lost[0].position}"
             )
         if not after.whole:
             self.failures.append("the chain is broken after the kill")
@@ -129,8 +159,8 @@ class Tour:
         before = memory.position
         memory.revise(note.id, content=_AFTER.format(name=name))
         question = f"When is the next review of {name}?"
-        now = memory.recall(question, k=1, reinforce=False)
-        then = memory.at(before).recall(question, k=1, reinforce=False)
+        now = memory.recall(question, k=1, source=_NOTE, reinforce=False)
+        then = memory.at(before).recall(question, k=1, source=_NOTE, reinforce=False)
         self._stage.say(f"“{question}”", style="bold")
         self._stage.facts(
             {f"now, position {memory.position}": now[0].content, f"at position {before}": then[0].content}
@@ -175,6 +205,10 @@ class Tour:
         self._stage.say(f"{command} --store my.memory ingest PATH")
         self._stage.say(f'{command} --store my.memory recall "YOUR QUESTION"')
         self._stage.gap()
+
+
+def _counted(count: int, one: str, several: str = "") -> str:
+    return f"{count:,} {one if count == 1 else several or one + 's'}"
 
 
 def _changes(report: SyncReport) -> str:

@@ -17,20 +17,31 @@ NAME_LENGTH_MAX = 300  # leaves room for the rest of a source, such as a heading
 _SKIPPED_FOLDERS = frozenset({"node_modules", "__pycache__", "site-packages"})
 
 
-def walk(folder: Path) -> list[str]:
-    """Return the names (relative, with /) of the files below a folder.
+def walk(folder: Path) -> tuple[list[str], dict[str, str]]:
+    """Return the names (relative, with /) of the files below a folder, and why folders in it could not be read.
 
     Hidden files and folders, ``node_modules``, caches and virtual environments (a ``pyvenv.cfg`` tells) are left out.
+
+    Raises:
+        ImportFormatError: the folder itself cannot be read.
     """
     found: list[str] = []
-    for where, folders, files in os.walk(folder):
+    unread: dict[str, str] = {}
+
+    def note(error: OSError) -> None:
+        name = Path(error.filename).relative_to(folder).as_posix()
+        unread[name] = f"{name!a}: the folder cannot be read ({error.strerror})"
+
+    for where, folders, files in os.walk(folder, onerror=note):
         if "pyvenv.cfg" in files:
             folders.clear()
             continue
         folders[:] = [name for name in folders if not name.startswith(".") and name not in _SKIPPED_FOLDERS]
         base = Path(where).relative_to(folder)
         found += [(base / name).as_posix() for name in files if not name.startswith(".")]
-    return found
+    if "." in unread:
+        raise ImportFormatError(f"{folder}: {unread['.'].partition(': ')[2]}", file=str(folder))
+    return found, unread
 
 
 def regular(folder: Path, names: Iterable[str]) -> list[str]:

@@ -45,7 +45,7 @@ class Connection(Struct, frozen=True, gc=False):
 class Harvest(Struct, frozen=True):
     """What was read: items in birth order, connections between them, and one-line remarks for the user.
 
-    ``skipped`` are the files that could not be read this time. ``origins`` names where it comes from, the best name
+    ``skipped`` are files and folders that could not be read now. ``origins`` names where it comes from, the best name
     first; under the others the same place may have been known before (a shallow clone has no root commit to go by).
     """
 

@@ -81,7 +81,7 @@ def _harvest_file(path: Path) -> Harvest:
         known = ", ".join([_CHAT_SUFFIX, *_READERS])
         message = f"{path.name}: files of this kind cannot be ingested; known are {known}, folders and git repositories"
         raise ImportFormatError(message, file=path.name)
-    return _complete([harvest], origins=(str(path),))
+    return _complete([harvest], origins=(str(path),), notes=harvest.notes)
 
 
 def _harvest_folder(folder: Path, progress: Progress | None) -> Harvest:
@@ -90,7 +90,9 @@ def _harvest_folder(folder: Path, progress: Progress | None) -> Harvest:
     if repository and repository.prefix and not tracked:
         repository, note = None, f"git tracks nothing in {folder}: read as a folder without git"
     if repository is None:
-        texts, skipped = _read_files(folder, walk(folder), progress)
+        names, unread = walk(folder)
+        texts, skipped = _read_files(folder, names, progress)
+        skipped = unread | skipped
         return _complete(texts, origins=(str(folder),), notes=(note, *skipped.values()), skipped=skipped)
     history = read_commits(repository, progress)
     texts, skipped = _read_files(folder, tracked, progress)

@@ -58,8 +58,9 @@ def sync(
 ) -> SyncReport:
     """Bring the items of an origin in line with a harvest.
 
-    Items found under one of ``former_origins`` are taken over. Items of files in ``harvest.skipped`` are kept as they
-    are. ``progress`` hears the stages "remember", "revise", "link", "unlink" and "forget", where there is work.
+    Items found under one of ``former_origins`` are taken over. Items of files and folders in ``harvest.skipped`` are
+    kept as they are. ``progress`` hears the stages "remember", "revise", "link", "unlink" and "forget", where there is
+    work.
     """
     known, doubles = _known(memory, [origin, *former_origins])
     new = [item for item in harvest.items if item.source not in known]
@@ -113,7 +114,10 @@ def _known(memory: AgentMemory, origins: Iterable[str]) -> tuple[dict[str, Memor
 
 
 def _is_skipped(source: str, harvest: Harvest) -> bool:
-    return any(source == file or source.startswith((f"{file}#", f"{file}::", f"{file}~")) for file in harvest.skipped)
+    return any(
+        source == file or source.startswith((f"{file}#", f"{file}::", f"{file}~", f"{file}/"))
+        for file in harvest.skipped
+    )
 
 
 def _fields(item: Item, origin: str) -> dict[str, Any]:

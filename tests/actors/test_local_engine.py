@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+import signal
 import threading
 import time
 from typing import Any
@@ -22,10 +24,12 @@ from memorygraph.events.errors import (
     NodeNotFoundError,
     TransactionConflict,
 )
+from memorygraph.events.records import Record, encode_record, pack_event
 from memorygraph.events.stores.memory import MemoryLog
 from memorygraph.events.stores.segment import SegmentLog
 from memorygraph.events.types import LIMITS
 from memorygraph.projections.graph import GraphState
+from memorygraph.projections.tables import Table
 from tests.actors.engine_contract import (
     Counted,
     EngineContract,
@@ -114,12 +118,24 @@ def engine(request, tmp_path):
     engine.close()
 
 
+def anew(node_id: str) -> cmd.Command:
+    """Forget a node and add it again, empty."""
+    return command(cmd.ForgetNodes(ids=[node_id]), adding(node_id))
+
+
 def test_a_command_whose_reads_were_touched_is_decided_again(monkeypatch, engine) -> None:
-    between = Between(monkeypatch, engine, [command(revising("a", content="other"))])
+    between = Between(monkeypatch, engine, [anew("a")])
     receipt = do(engine, revising("a", importance=0.75))
     assert between.decisions == 2
     assert receipt.position == 4
-    assert (node(engine, "a").content, node(engine, "a").importance) == ("other", 0.75)
+    assert node(engine, "a").importance == 0.75
+
+
+def test_an_expected_version_is_a_read_and_mere_existence_is_not(monkeypatch, engine) -> None:
+    Between(monkeypatch, engine, [command(revising("a", content="other"))])
+    with pytest.raises(ExpectationFailed):
+        do(engine, cmd.ReviseNodes(changes=[ev.NodeRevised(id="a", importance=0.75)], expected=[2]))
+    assert (node(engine, "a").content, node(engine, "a").importance) == ("other", 0.5)
 
 
 @pytest.mark.parametrize(
@@ -166,13 +182,13 @@ def test_the_same_command_meanwhile_is_done_once(monkeypatch, engine) -> None:
 
 
 def test_a_command_in_conflict_six_times_gives_up(monkeypatch, engine) -> None:
-    between = Between(monkeypatch, engine, [command(revising("a")) for _ in range(6)])
+    between = Between(monkeypatch, engine, [anew("a") for _ in range(6)])
     with pytest.raises(TransactionConflict) as caught:
         do(engine, revising("a", importance=0.75))
     assert caught.value.about == {"id": "a"}
     assert between.decisions == 6
     assert engine.head().position == 2 + 6
-    Between(monkeypatch, engine, [command(revising("a")) for _ in range(5)])
+    Between(monkeypatch, engine, [anew("a") for _ in range(5)])
     do(engine, revising("a", importance=0.75))
     assert node(engine, "a").importance == 0.75
 
@@ -195,7 +211,7 @@ def test_a_command_table_that_nobody_asks_is_caught(monkeypatch, engine) -> None
     assert positions == [3, 4]  # the mutant: done twice
 
 
-@pytest.mark.parametrize("broken", [(GraphState, "apply"), (Ledger, "recorded")])
+@pytest.mark.parametrize("broken", [(GraphState, "apply"), (Ledger, "recorded"), (Table, "_flush")])
 def test_an_interruption_while_a_record_is_applied_is_made_good(monkeypatch, broken) -> None:
     engine = LocalEngine(MemoryLog())
     do(engine, adding("a"))
@@ -214,15 +230,64 @@ def test_an_interruption_while_a_record_is_applied_is_made_good(monkeypatch, bro
     assert rebuilt_digest(engine) == engine.ask(cmd.Digest()).value
 
 
+def test_readers_do_not_wait_for_a_writer_that_waits_for_the_lock(tmp_path) -> None:
+    """Another process may hold the file's lock for long; its records are read all the same."""
+    engine = SegmentHome(tmp_path / "store").open()
+    other = SegmentLog.open(tmp_path / "store")
+    writer = threading.Thread(target=lambda: do(engine, adding("mine")))
+    with other.lock():
+        writer.start()
+        while not engine._committing.locked():
+            time.sleep(0.001)
+        record = Record("c", b"", "", {}, 1, 0, None, "", (pack_event(ev.NodeAdded(id="theirs")),))
+        other.append([encode_record(record)], 1)
+        assert "theirs" in names(engine)
+        assert writer.is_alive()
+    writer.join()
+    assert {"mine", "theirs"} <= set(names(engine))
+    check_whole(engine)
+    engine.close()
+    other.close()
+
+
+@pytest.mark.parametrize("locked", ["_committing", "_applying", "_access_lock"])
+def test_a_forked_child_goes_on_whatever_the_parent_was_doing(tmp_path, locked) -> None:
+    engine = SegmentHome(tmp_path / "store").open()
+    do(engine, adding("a"))
+    engine.accessed(["a"], 1)
+    with getattr(engine, locked):  # as if another thread held it
+        child = os.fork()
+        if child == 0:
+            signal.alarm(20)
+            do(engine, adding("child"))
+            engine.flush()
+            os._exit(0 if {"a", "child"} == set(names(engine)) and node(engine, "a").access_count == 0 else 1)
+    assert os.waitpid(child, 0)[1] == 0
+    engine.flush()
+    assert (names(engine), node(engine, "a").access_count) == (["a", "child"], 1)
+    check_whole(engine)
+    engine.close()
+
+
+def test_a_record_that_cannot_be_applied_is_told_once_and_for_all() -> None:
+    log = MemoryLog()
+    engine = LocalEngine(log)
+    broken = Record("c", b"", "", {}, 1, 0, None, "", (pack_event(ev.NodesForgotten(ids=("nobody",))),))
+    with log.lock():
+        log.append([encode_record(broken)], 1)
+    for _ in range(2):
+        with pytest.raises(DamagedLog, match="position 2"):
+            names(engine)
+
+
 class Publishing(local.LocalEngine):
     """A mutant: readers see what is not durable yet."""
 
     def _commit(self, tickets: list[Any]) -> None:
         with self._log.lock():
             for ticket in tickets:
-                self._take_in(self._shard.position + 1, ticket.time_us, ticket.proposal.events)
-                self._half_done = False
-                ticket.position = self._shard.position
+                ticket.position = self._shard.position + 1
+                self._shard.apply(ticket.position, ticket.time_us, ticket.proposal.events)
             self._shard.publish()
             self._log.append([ticket.data for ticket in tickets], 0)
 
@@ -307,10 +372,10 @@ def test_commands_that_wait_share_a_frame(engine) -> None:
 
 
 def test_a_group_is_resolved_in_order_of_arrival(engine) -> None:
-    sent = [command(revising("a", importance=0.75)), command(revising("a", content="x")), command(revising("b"))]
+    sent = [anew("a"), command(revising("a", content="x")), command(revising("b"))]
     receipts = queued(engine, sent)
     assert sorted(receipt.position for receipt in receipts) == [3, 4, 5]
-    assert (node(engine, "a").importance, node(engine, "a").content) == (0.75, "x")
+    assert node(engine, "a").content == "x"
     assert len(list(engine.frames())) == 4  # the second one was in conflict and came again
 
 

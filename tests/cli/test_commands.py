@@ -1,6 +1,7 @@
 """Every command end to end, for people and with --json."""
 
 import json
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -52,7 +53,7 @@ def test_text_comes_from_standard_input(shell: Shell) -> None:
 
 
 def test_recall_ranks_and_says_why(shell: Shell, boats: dict[str, str]) -> None:
-    answer = shell.json("recall", "what does a canoe cost", "-k", "2")
+    answer = shell.json("recall", "what does a canoe cost in the hall", "-k", "2")
     best = answer["hits"][0]
     assert len(answer["hits"]) == 2
     assert (best["node_id"], best["speaker"]) == (boats["canoe"], "Ada")
@@ -87,13 +88,23 @@ def test_recall_for_people(shell: Shell, boats: dict[str, str], monkeypatch: pyt
     ],
 )
 def test_recall_filters(shell: Shell, boats: dict[str, str], options: tuple[str, ...], found: set[str]) -> None:
-    hits = shell.json("recall", "the hall in winter", *options)["hits"]
+    hits = shell.json("recall", "the hall in winter", "--threshold", "0", *options)["hits"]
     assert {hit["node_id"] for hit in hits} == {boats[name] for name in found}
 
 
+def test_recall_without_hits_says_why(shell: Shell, boats: dict[str, str]) -> None:
+    assert shell.run("recall", "hall", "--speaker", "Nobody") == "nothing passes the filters\n"
+    assert shell.run("recall", "zzzqqq") == "nothing matches\n"
+    assert shell.run("recall", "zzzqqq", "--speaker", "Ada") == "nothing matches\n"
+    assert shell.run("reason", "zzzqqq") == "nothing matches\n"
+    shell.run("forget", *boats.values())
+    assert shell.run("recall", "hall", "--speaker", "Nobody") == "the memory is empty\n"
+
+
 @pytest.mark.usefixtures("boats")
-def test_recall_without_hits_says_so(shell: Shell) -> None:
-    assert shell.run("recall", "hall", "--speaker", "Nobody") == "the memory is empty, or nothing passes the filters\n"
+def test_recall_lists_what_matches_or_on_demand_all(shell: Shell) -> None:
+    assert len(shell.json("recall", "canoe")["hits"]) == 1
+    assert len(shell.json("recall", "canoe", "--threshold", "0")["hits"]) == 3
 
 
 def test_recall_asks_the_past(shell: Shell, boats: dict[str, str]) -> None:
@@ -136,7 +147,8 @@ def test_show_for_people(shell: Shell, boats: dict[str, str], monkeypatch: pytes
     lines = shown.splitlines()
     assert max(map(len, lines)) <= 80
     assert lines[0] == "The long hall is locked in winter and spring"
-    assert any(line.split()[:4] == ["→", "causal", "0.90", boats["key"]] for line in lines)
+    (edge,) = [one["id"] for one in shell.json("show", boats["hall"])["edges"]]
+    assert any(line.split()[:5] == ["→", "causal", "0.90", edge, boats["key"]] for line in lines)
     assert [word for word in ("added", "linked", "revised") if word not in shown] == []
     revised = next(line for line in lines if "revised" in line)
     assert "Ben" in revised
@@ -144,9 +156,46 @@ def test_show_for_people(shell: Shell, boats: dict[str, str], monkeypatch: pytes
 
 
 def test_show_tells_of_the_forgotten(shell: Shell, boats: dict[str, str]) -> None:
-    shell.run("forget", boats["key"], "--reason", "key moved")
-    assert "no" in shell.run("show", boats["key"], code=1)
-    assert [event["kind"] for event in log_of(shell, "--id", boats["key"])][-1] == "forgotten"
+    before = shell.json("stats")["position"]
+    shell.run("forget", boats["key"], "--reason", "key moved", "--agent", "Ben")
+    lines = shell.run("show", boats["key"]).splitlines()
+    assert lines[0].startswith(f"{boats['key']} was forgotten at position {before + 1}, 2")
+    assert lines[0].endswith(", by Ben: key moved")
+    assert lines[1] == f"as it was before: show {boats['key']} --at {before}"
+    assert any("It hangs behind the oar rack" in line for line in lines)
+    facts = shell.json("show", boats["key"])
+    assert (facts["forgotten"]["position"], facts["forgotten"]["principal"]) == (before + 1, "Ben")
+    assert [change["kind"] for change in facts["history"]] == ["added", "linked", "forgotten"]
+    assert log_of(shell, "--id", boats["key"])[-1]["kind"] == "forgotten"
+
+
+def test_show_asks_the_past(shell: Shell, boats: dict[str, str]) -> None:
+    before = str(shell.json("stats")["position"])
+    shell.run("revise", boats["key"], "It is lost")
+    shell.run("forget", boats["key"])
+    then = shell.json("show", boats["key"], "--at", before)
+    assert (then["content"], len(then["edges"]), len(then["history"])) == ("It hangs behind the oar rack", 1, 2)
+    assert "no node" in shell.run("show", boats["key"], "--at", "1", code=1)
+
+
+def test_quiet_prints_the_id_alone(shell: Shell, boats: dict[str, str]) -> None:
+    made = shell.run("remember", "-q", "Something").removesuffix("\n")
+    assert shell.json("show", made)["content"] == "Something"
+    edge = shell.run("link", made, boats["key"], "--quiet").removesuffix("\n")
+    assert [one["id"] for one in shell.json("show", made)["edges"] if one["other"] == boats["key"]] == [edge]
+
+
+def test_unlink_takes_the_id_that_show_prints(shell: Shell, boats: dict[str, str]) -> None:
+    (edge,) = [one["id"] for one in shell.json("show", boats["key"])["edges"]]
+    assert f" {edge} " in shell.run("show", boats["key"])
+    assert shell.run("unlink", edge, "--reason", "not so").startswith(f"unlinked {edge} at position ")
+    assert shell.json("show", boats["key"])["edges"] == []
+    assert log_of(shell)[-1]["event"]["reason"] == "not so"  # type: ignore[index]
+    assert "no edge" in shell.run("unlink", edge, code=1)
+
+
+def test_version(shell: Shell) -> None:
+    assert shell.run("--version") == f"memorygraph {version('memorygraph')}\n"
 
 
 def test_revise_changes_only_what_is_given(shell: Shell, boats: dict[str, str]) -> None:
@@ -187,6 +236,8 @@ def test_log_lists_every_event(shell: Shell, boats: dict[str, str]) -> None:
     lines = shell.run("log").splitlines()
     assert len(lines) == len(events)
     assert f"{boats['hall']} → {boats['key']}  causal" in lines[-1]
+    assert lines[0].endswith('the memory "agent_memory", its texts in language "en"')
+    assert " vectors of 256 dimensions, made by " in lines[1]
 
 
 def test_log_filters(shell: Shell, boats: dict[str, str]) -> None:

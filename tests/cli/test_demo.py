@@ -1,5 +1,6 @@
 """The tour on a small repository: every check in it happens, and it fails when one does not hold."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 from memorygraph import AgentMemory
 from memorygraph.core.node import MemoryNode
 from memorygraph.demo import crash, tour
+from memorygraph.demo.__main__ import default_store
 from memorygraph.demo.crash import Acknowledged, Aftermath, lost
 from memorygraph.demo.questions import choose, derive, keyword_search
 from memorygraph.demo.tour import Tour
@@ -54,7 +56,48 @@ def test_a_folder_without_git(tmp_path: Path) -> None:
     (tmp_path / "notes").mkdir()
     (tmp_path / "notes" / "a.txt").write_text("Bread needs flour, water, salt and time.")
     done = demo("--repo", str(tmp_path / "notes"), "--store", str(tmp_path / "tour.memory"))
-    assert "no git repository" in " ".join(done.stdout.split())
+    said = " ".join(done.stdout.split())
+    assert "no git repository" in said
+    assert "becomes memories: sections of text, docstrings" in said
+    assert "“Bread needs flour”" in said
+    assert "1 memory (1 semantic)" in said
+    assert "copies of 1 memory." in said
+    assert "keyword search (the same): a.txt a.txt Bread needs" in said
+
+
+def test_what_does_not_match_is_not_listed(tmp_path: Path) -> None:
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "notes" / "a.txt").write_text("Bread needs flour, water, salt and time.")
+    done = demo("--repo", str(tmp_path / "notes"), "--store", str(tmp_path / "tour.memory"), "--ask", "zzzqqq")
+    said = " ".join(done.stdout.split())
+    assert "“zzzqqq” nothing matches keyword search: nothing" in said
+    assert "no match" not in said
+
+
+def test_folders_of_one_name_have_stores_of_their_own(tmp_path: Path) -> None:
+    one, two = (default_store(tmp_path / where / "notes") for where in ("here", "there"))
+    assert one != two
+    assert re.fullmatch(r"demo-notes-[0-9a-f]{6}\.memory", one.name)
+    assert (one.parent, default_store(tmp_path / "here" / "notes")) == (Path.cwd(), one)
+
+
+def test_a_closed_pipe_is_no_error(repository: Path, tmp_path: Path) -> None:
+    command = [
+        sys.executable,
+        "-m",
+        "memorygraph.demo",
+        "--repo",
+        str(repository),
+        "--store",
+        str(tmp_path / "t.memory"),
+    ]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.readline()
+        process.stdout.close()
+        assert process.stderr.read() == ""
+    assert process.returncode == 0
 
 
 def test_a_shallow_clone(repository: Path, tmp_path: Path) -> None:
@@ -68,12 +111,15 @@ def test_nothing_to_remember(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     done = demo("--repo", str(tmp_path / "empty"), "--store", str(tmp_path / "tour.memory"), code=1)
     assert done.stderr.startswith("memorygraph: there is nothing to remember in ")
+    assert "make demo REPO=PATH" in done.stderr
+    assert (done.stdout, (tmp_path / "tour.memory").exists()) == ("", False)
 
 
 def test_no_such_folder(tmp_path: Path) -> None:
     done = demo("--repo", str(tmp_path / "gone"), "--store", str(tmp_path / "tour.memory"), code=1)
     assert done.stderr.startswith("memorygraph: ")
     assert done.stderr.count("\n") == 1
+    assert "make demo REPO=PATH" in done.stderr
     assert not (tmp_path / "tour.memory").exists()
 
 
@@ -146,7 +192,17 @@ def test_questions_for_a_foreign_repository(repository: Path) -> None:
 
 
 def test_questions_that_were_asked_for() -> None:
-    assert choose(ROOT, [], ["Why?"]) == (["Why?"], "Why?")
+    assert choose(ROOT, [], ["Why?"]) == (["Why?"], "Why?", "")
+
+
+def test_topics_are_of_words_that_are_said(tmp_path: Path) -> None:
+    (tmp_path / "empty.md").touch()
+    with AgentMemory() as memory:
+        ingest(memory, tmp_path)
+        assert derive(memory.find()).recall == ["empty"]
+        (tmp_path / "k.md").write_text("# Kitchen\n\n- ***\n\nThe oven is hot; mind.\n\n## README.md\n\nSee notes.md\n")
+        ingest(memory, tmp_path)
+        assert derive(memory.find()).recall == ["The oven is hot", "See notes.md"]
 
 
 def test_our_own_questions_find_their_answers() -> None:
@@ -167,4 +223,7 @@ def test_keyword_search_counts_words() -> None:
     with AgentMemory() as memory:
         memory.remember("The canoe")
         most: MemoryNode = memory.remember("canoe, canoe and the boat")
-        assert keyword_search("Where is the canoe?", memory.find()).id == most.id
+        found = keyword_search("Where is the canoe?", memory.find())
+        assert found is not None
+        assert found.id == most.id
+        assert keyword_search("zzzqqq", memory.find()) is None

@@ -24,11 +24,13 @@ NEED_A_STORE = [
     ("link", "x", "y"),
     ("revise", "x", "text"),
     ("forget", "x"),
+    ("unlink", "x"),
 ]
 WRONG_USAGE = [
     ("recall",),
     ("recal", "x"),
     ("recall", "x", "-k", "0"),
+    ("recall", "x", "-k", "10001"),
     ("recall", "x", "--threshold", "2"),
     ("remember", "x", "--importance", "7"),
     ("revise", "x"),
@@ -95,9 +97,12 @@ def test_an_error_is_one_line_and_writes_nothing(shell: Shell, words: tuple[str,
     assert shell.json("verify") == before
 
 
-def test_a_mistyped_path_makes_no_store(shell: Shell) -> None:
-    complaint(shell, "ingest", "/nowhere/at/all")
-    assert not shell.store.exists()
+def test_an_ingest_that_fails_makes_no_store(shell: Shell, tmp_path: Path) -> None:
+    (tmp_path / "broken.jsonl").write_text('{"role": "user", "content": "Hi"}\n{"role": \n')
+    (tmp_path / "picture.png").write_bytes(b"PNG")
+    for path in ("/nowhere/at/all", str(tmp_path / "broken.jsonl"), str(tmp_path / "picture.png")):
+        complaint(shell, "ingest", path)
+        assert not shell.store.exists()
 
 
 def test_an_empty_standard_input_is_no_text(shell: Shell) -> None:
@@ -144,13 +149,47 @@ def test_verify_says_where_the_damage_is(shell: Shell) -> None:
     damaged(shell)
     result = CliRunner().invoke(app, ["--store", str(shell.store), "verify"])
     assert result.exit_code == 1
-    assert "DAMAGED" in result.output
-    assert ".seg" in result.output
+    assert result.stderr == ""
+    assert "DAMAGED: 8 records can be read; from position 9 on nothing can be read" in result.stdout
+    assert "12 records pass their own check" in result.stdout
+    assert "export and copies of it hold only what comes before position 9" in result.stdout
+    assert ".seg" in result.stdout
     answer = CliRunner().invoke(app, ["--store", str(shell.store), "verify", "--json"])
     assert answer.exit_code == 1
     report = json.loads(answer.stdout)
     assert not report["whole"]
     assert ".seg" in report["damage"][0]["where"]
+
+
+READ_DAMAGED = [("stats",), ("recall", "memory"), ("reason", "memory"), ("log",), ("replay",)]
+
+
+def says_damage(shell: Shell, *words: str, code: int = 0) -> bool:
+    result = CliRunner().invoke(app, ["--store", str(shell.store), *words])
+    assert result.exit_code == code
+    return f'run "memorygraph --store {shell.store} verify"' in result.stderr.partition("\n")[0]
+
+
+def test_every_command_says_that_the_store_is_damaged(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    shell.run("remember", "well")
+    assert not says_damage(shell, "stats")
+    damaged(shell)
+    for words in READ_DAMAGED:
+        assert says_damage(shell, *words)
+    assert says_damage(shell, "remember", "more", code=1)
+    assert says_damage(shell, "forget", "x", code=1)
+    monkeypatch.setattr(options, "noted", lambda memory: memory)
+    assert not says_damage(shell, "stats")
+
+
+def test_a_damaged_store_is_exported_only_on_demand(shell: Shell, tmp_path: Path) -> None:
+    damaged(shell)
+    file = tmp_path / "file"
+    assert "only positions 1 to 8 can be read; nothing was exported" in shell.run("export", str(file), code=1)
+    assert not file.exists()
+    assert "up to position 8 " in shell.run("export", str(file), "--partial")
+    other = Shell(tmp_path / "other.memory")
+    assert other.json("import", str(file)) == {"store": str(other.store), "position": 8, "memories": 7}
 
 
 def test_an_error_of_the_system_is_one_line(shell: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

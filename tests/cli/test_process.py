@@ -48,7 +48,18 @@ def test_a_closed_pipe_is_quiet(shell: Shell, start: Start) -> None:
         process.stdout.read(10)
         process.stdout.close()
         assert process.stderr.read() == ""
-    assert process.returncode == 1
+    assert process.returncode == 141
+
+
+def test_a_closed_pipe_is_quiet_for_tables_too(shell: Shell, start: Start) -> None:
+    made = shell.json("remember", "word " * 100_000)["id"]
+    with start("show", made) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.read(10)
+        process.stdout.close()
+        assert process.stderr.read() == ""
+    assert process.returncode == 141
 
 
 def test_follow_shows_what_others_write(shell: Shell, start: Start) -> None:
@@ -90,6 +101,7 @@ def test_lines_of_the_log_fit_a_terminal(shell: Shell, monkeypatch: pytest.Monke
     lines = shown.decode().splitlines()
     assert max(map(len, lines)) == 80
     assert lines[-1].endswith("…")
+    assert "  word word word" in lines[-1]
 
 
 def _read(terminal: int) -> bytes:

@@ -53,6 +53,7 @@ class LogContract:
         assert log.memory_id == MEMORY_ID
         assert not log.read_only
         assert isinstance(log.location, str)
+        assert log.notes == ()
         assert contents(log) == []
         assert list(log.frames()) == []
         assert log.verify().whole

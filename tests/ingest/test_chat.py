@@ -35,8 +35,29 @@ def test_consecutive_turns_of_a_session_are_neighbours():
 
 
 def test_blank_lines_and_empty_turns_are_left_out_but_counted():
-    text = "\n" + log({"role": "tool", "content": "  "}, {"role": "user", "content": "x"})
-    assert [item.source for item in read_chat("c", text).items] == ["c:3"]
+    nothing = [{"role": "tool", "content": "  "}, {"role": "tool", "content": None}, {"role": "tool", "content": []}]
+    harvest = read_chat("c", "\n \n" + log(*nothing, {"role": "user", "content": "x"}))
+    assert [item.source for item in harvest.items] == ["c:6"]
+    assert harvest.notes == ("c: empty lines left out: 2", "c: turns without text left out: 3")
+    assert read_chat("c", log({"role": "user", "content": "x"})).notes == ()
+
+
+@pytest.mark.parametrize("name", ["time", "timestamp", "created_at"])
+def test_the_time_has_three_names(name):
+    turn = {"role": "user", "content": "x", "timestamp": None, name: "2026-01-31T12:00:00Z"}
+    assert read_chat("c", log(turn)).items[0].occurred_at == 1_769_860_800.0
+
+
+def test_of_parts_the_texts_are_read():
+    parts = [
+        {"type": "text", "text": "One"},
+        {"type": "image_url", "image_url": {"url": "x"}},
+        {"type": "thinking", "text": ["no"]},
+        {"type": "text", "text": "two", "more": 1},
+    ]
+    harvest = read_chat("c", log({"role": "user", "content": parts}, {"role": "user", "content": parts[1:2]}))
+    assert [item.content for item in harvest.items] == ["One\n\ntwo"]
+    assert harvest.notes == ("c: parts that are not text left out: 3", "c: turns without text left out: 1")
 
 
 @pytest.mark.parametrize(
@@ -84,6 +105,7 @@ def test_a_chat_file_is_read_by_its_name(tmp_path):
     path.write_bytes(b"\xef\xbb\xbf" + log({"role": "user", "content": "x"}).replace("\n", "\r\n").encode())
     harvest = harvest_path(path)
     assert [item.source for item in harvest.items] == ["c.jsonl:1"]
+    assert harvest.notes == ()
     assert harvest.origins == (str(path),)
 
 

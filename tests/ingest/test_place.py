@@ -1,9 +1,11 @@
+import errno
 import os
 
 import pytest
 
+from memorygraph import AgentMemory
 from memorygraph.events.errors import ImportFormatError, InputError
-from memorygraph.ingest import harvest_path
+from memorygraph.ingest import harvest_path, ingest
 from memorygraph.ingest.files import FILE_BYTES_MAX
 
 
@@ -59,6 +61,36 @@ def test_names_that_no_memory_takes_are_noted_and_skipped(tmp_path):
     assert len(skipped) == 3
     assert notes[0] == "'line\\nfeed.md': a name must be of at most 300 printable characters; rename the file"
     assert all(note.isprintable() for note in notes)
+
+
+def refuse(folder, monkeypatch):
+    """Let no listing of a folder succeed, as its permissions would for anyone but root."""
+    scandir = os.scandir
+
+    def listing(path):
+        if os.fspath(path) == str(folder):
+            raise PermissionError(errno.EACCES, "Permission denied", os.fspath(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", listing)
+
+
+def test_a_folder_that_cannot_be_read_is_a_named_error(tmp_path, monkeypatch):
+    (tmp_path / "a.md").write_text("fine")
+    refuse(tmp_path, monkeypatch)
+    with pytest.raises(ImportFormatError, match=r"cannot be read \(Permission denied\)"):
+        harvest_path(tmp_path)
+
+
+def test_what_is_in_an_unreadable_folder_is_not_forgotten(tmp_path, monkeypatch):
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub" / "a.md").write_text("fine")
+    with AgentMemory() as memory:
+        assert ingest(memory, tmp_path).added == 1
+        refuse(tmp_path / "sub", monkeypatch)
+        report = ingest(memory, tmp_path)
+        assert (report.forgotten, len(memory)) == (0, 1)
+        assert report.notes[1:] == ("'sub': the folder cannot be read (Permission denied)",)
 
 
 def test_many_remarks_are_shortened_but_every_skipped_file_is_known(tmp_path):

@@ -1,16 +1,28 @@
 import threading
 from datetime import UTC, datetime
+from functools import partial
 
 import numpy as np
 import pytest
 
-from memorygraph import AgentMemory, ConsolidationState, DecayFunction, EdgeType, MemoryType
+from memorygraph import (
+    AgentMemory,
+    ConsolidationState,
+    DecayFunction,
+    EdgeType,
+    MemoryEdge,
+    MemoryNode,
+    MemoryType,
+    agent,
+)
+from memorygraph.actors.commands import ForgetFaded
 from memorygraph.actors.decide import Proposer
 from memorygraph.actors.ledger import Ledger
 from memorygraph.core.types import (
     CommandIdReused,
     EdgeNotFoundError,
     ExpectationFailed,
+    InputError,
     NodeNotFoundError,
 )
 from tests.memory.helpers import SteppedClock, clocked
@@ -333,3 +345,69 @@ def test_replay_and_verify(durable):
     assert report.whole
     assert report.head == durable.head()
     assert report.records == durable.position == durable.head().position
+
+
+def test_an_object_sent_again_with_its_command_id_is_the_same_command(memory):
+    node = MemoryNode("built", occurred_at="2023-05-08", node_id="a")
+    other = MemoryNode("another", node_id="b")
+    edge = MemoryEdge("a", "b", weight=0.3)
+    for _ in range(2):
+        memory.graph.add_node(node, command_id="node")
+        memory.graph.add_nodes([other], command_id="other")
+        memory.graph.add_edge(edge, command_id="edge")
+    assert (len(memory), memory.stats().num_edges) == (2, 1)
+
+
+def test_the_order_of_metadata_and_the_settings_of_the_memory_are_not_part_of_a_command(store):
+    with AgentMemory(store) as memory:
+        memory.remember("once", metadata={"a": 1, "b": 2}, command_id="c")
+    with AgentMemory(store, decay_rate=24.0, auto_associate=False) as memory:
+        memory.remember("once", metadata={"b": 2, "a": 1}, command_id="c")
+        assert len(memory) == 1
+
+
+def test_messages_sent_again_after_a_turn_was_forgotten(memory):
+    messages = [{"role": "user", "content": text} for text in ("one", "two", "three")]
+    turns = memory.remember_messages(messages, command_id="c")
+    memory.forget(ids=[turns[1].id])
+    assert [turn.content for turn in memory.remember_messages(messages, command_id="c")] == ["one", "three"]
+
+
+def test_messages_are_linked_on_the_second_try_though_a_turn_was_forgotten_meanwhile(memory, monkeypatch):
+    messages = [{"role": "user", "content": text} for text in ("one", "two", "three")]
+    with monkeypatch.context() as patched:
+        patched.setattr(AgentMemory, "link_many", lambda *_, **__: None)  # as if it had been killed here
+        turns = memory.remember_messages(messages, command_id="c")
+    memory.forget(ids=[turns[1].id])
+    memory.remember_messages(messages, command_id="c")
+    assert memory.graph.neighbors(turns[0].id) == [turns[2].id]
+
+
+def test_a_long_command_id_is_refused_before_anything_is_written(memory):
+    before = memory.position
+    with pytest.raises(InputError, match="command_id"):
+        memory.remember_messages([{"role": "user", "content": "x"}], command_id="c" * 506)
+    assert memory.position == before
+
+
+def test_what_fades_is_forgotten_in_commands_of_bounded_size(memory, monkeypatch):
+    monkeypatch.setattr(agent, "ForgetFaded", partial(ForgetFaded, limit=4))
+    memory.remember_many([f"memory {number}" for number in range(10)], associate=False)
+    before = memory.position
+    assert len(memory.forget(1.0, command_id="c")) == 10
+    assert (len(memory), memory.position) == (0, before + 3)
+    assert len(memory.forget(1.0, command_id="c")) == 10  # the same commands again: their first results
+
+
+def test_history_tells_of_links_that_went_with_the_other_end(memory):
+    here, there = memory.remember("here"), memory.remember("there")
+    memory.link(here, there)
+    memory.forget(ids=[there])
+    assert [change.kind for change in memory.history(here)] == ["added", "linked", "unlinked"]
+    assert [change.kind for change in memory.history(there)] == ["added", "linked", "forgotten"]
+
+
+def test_a_code_that_no_column_holds_is_refused_before_it_is_written(memory):
+    with pytest.raises(InputError, match="MemoryType"):
+        memory.remember("bad", memory_type=MemoryType.from_code(300))
+    assert len(memory) == 0

@@ -1,22 +1,28 @@
+import base64
 import itertools
 import json
+import os
+import random
 from pathlib import Path
 
 import msgspec
 import numpy as np
 import pytest
 
-from memorygraph import AgentMemory, MemoryEdge, MemoryNode
+from memorygraph import AgentMemory, Limits, MemoryEdge, MemoryNode, portable
 from memorygraph.actors.commands import AllEdges, FindNodes
 from memorygraph.core.types import (
     DamagedLog,
     EmbedderMismatch,
     ForeignStore,
     ImportFormatError,
+    NewerSchema,
     StoreError,
     TimeFormatError,
 )
-from tests.memory.helpers import meaningful_embedder, vector_of
+from memorygraph.events import records
+from memorygraph.events.frames import NO_CHAIN, encode_frame
+from tests.memory.helpers import fingerprint, meaningful_embedder, vector_of
 
 
 def fill(memory):
@@ -72,7 +78,7 @@ def contents(memory):
 
 
 def test_save_and_load_lose_nothing(tmp_path):
-    path = tmp_path / "deep" / "memory.json"
+    path = tmp_path / "memory.json"
     memory = full()
     memory.save(path)
     loaded = AgentMemory.load(path)
@@ -123,10 +129,26 @@ def test_save_replaces_the_file_whole_or_not_at_all(tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
-def _without(document, *keys):
-    for key in keys:
-        document = {**document, key: None}
-    return document
+def test_what_larger_limits_let_in_is_saved_and_loaded(tmp_path):
+    memory = AgentMemory(limits=Limits(content_bytes_max=2 << 20, tags_max=100, metadata_bytes_max=1 << 20))
+    memory.remember("long " * 300_000, tags=[f"tag {number}" for number in range(100)], metadata={"x": "y" * 500_000})
+    memory.save(tmp_path / "m.json")
+    assert contents(AgentMemory.load(tmp_path / "m.json")) == contents(memory)
+
+
+@pytest.mark.parametrize("write", ["save", "export"])
+def test_a_file_that_is_replaced_keeps_its_mode(tmp_path, write):
+    path = tmp_path / "memory"
+    before = os.umask(0o027)
+    try:
+        getattr(full(), write)(path)
+        assert path.stat().st_mode & 0o777 == 0o640
+        for mode in (0o600, 0o666, 0o444):
+            path.chmod(mode)
+            getattr(full(), write)(path)
+            assert path.stat().st_mode & 0o777 == mode
+    finally:
+        os.umask(before)
 
 
 @pytest.mark.parametrize(
@@ -149,6 +171,21 @@ def _without(document, *keys):
         (lambda _text, document: {**document, "nodes": [{**document["nodes"][0], "vector": "?"}]}, "is damaged"),
         (lambda _text, document: {**document, "nodes": [{**document["nodes"][0], "importance": "x"}]}, "is damaged"),
         (lambda _text, document: {**document, "edges": [{"id": "x"}]}, "is damaged"),
+        (lambda _text, document: {**document, "edges": 5}, "is damaged"),
+        (lambda _text, document: {**document, "name": "\ud800"}, "is damaged"),
+        (lambda _text, document: {**document, "language": []}, "is damaged"),
+        (lambda _text, document: {**document, "space": None}, "the memory holds no vectors"),
+        (lambda _text, document: {**document, "space": {**document["space"], "dim": 4}}, "vectors of 4 dimensions"),
+        (lambda _text, document: {**document, "space": {**document["space"], "dim": 0}}, "the space's dim"),
+        (lambda _text, document: {**document, "space": {**document["space"], "space": 1 << 16}}, "the space's number"),
+        (lambda _text, document: {**document, "space": {**document["space"], "name": "\ud800"}}, "the space's name"),
+        (lambda _text, document: {**document, "space": {**document["space"], "version": "\ud800"}}, "version"),
+        (
+            lambda _text, document: {**document, "nodes": document["nodes"] * 2},
+            r"nodes\[4\] \('mast'\): the id is there",
+        ),
+        (lambda _text, document: {**document, "edges": document["edges"] * 2}, "the id is there twice"),
+        (lambda _text, document: {**document, "nodes": document["nodes"][1:]}, "there is no node 'mast' in the file"),
     ],
 )
 def test_a_file_that_save_did_not_write_is_refused(tmp_path, change, message):
@@ -162,6 +199,153 @@ def test_a_file_that_save_did_not_write_is_refused(tmp_path, change, message):
         AgentMemory.load(path)
     assert "\n" not in str(caught.value)
     assert str(path) in str(caught.value)
+
+
+_LONG_NUMBER = 10**400
+_BAD_NUMBERS = (float("nan"), float("inf"), -1.5, 1.5, _LONG_NUMBER, "0.5", True, None, [])
+_BAD_CODES = (-1, 256, 1.5, _LONG_NUMBER, "1", None, True)
+_BAD_TIMES = (1 << 58, -(1 << 58), 1 << 63, _LONG_NUMBER, 0.5, "now", None)
+_BAD_NOTES = ("", "\ud800", "two\nlines", "x" * 513, 5, [])
+_BAD_METADATA = (
+    {"x": float("nan")},
+    {"x": "\ud800"},
+    {"\ud800": 1},
+    {"x": _LONG_NUMBER},
+    {"x": "y" * (8 << 20)},
+    None,
+    [1],
+)
+
+_BAD_NODE_VALUES = {
+    "id": (*_BAD_NOTES, None),
+    "content": ("\ud800", "x" * (8 << 20), "x" * (8 << 20 | 1), 5, None),
+    "memory_type": _BAD_CODES,
+    "consolidation_state": _BAD_CODES,
+    "decay_function": _BAD_CODES,
+    "importance": _BAD_NUMBERS,
+    "emotional_valence": _BAD_NUMBERS,
+    "confidence": _BAD_NUMBERS,
+    "decay_rate": (float("nan"), float("inf"), 0, -1, 1e9, _LONG_NUMBER, "1", None),
+    "tags": ([""], ["\ud800"], [5], "boat", None),
+    "metadata": _BAD_METADATA,
+    "created_us": _BAD_TIMES,
+    "occurred_us": _BAD_TIMES,
+    "access_count": (-1, 1 << 32, _LONG_NUMBER, 0.5, None),
+    "access_times_us": (*([time_us] for time_us in _BAD_TIMES), 5, None),
+    "speaker": _BAD_NOTES,
+    "session": ("", "\ud800", 1 << 63, _LONG_NUMBER, 0.5, [], True),
+    "source": _BAD_NOTES,
+    "partition": ([-1, ""], [256, ""], [3, "\ud800"], [3], [3, 3], None),
+    "vector": (
+        "?",
+        "AAAA",
+        base64.b64encode(np.full(8, np.nan, "<f4")).decode(),
+        base64.b64encode(np.full(8, 1e30, "<f4")).decode(),
+        base64.b64encode(np.ones(4, "<f4")).decode(),
+        None,
+    ),
+    "space": (1,),
+    "unknown": (1,),
+}
+_BAD_EDGE_VALUES = {
+    "id": (*_BAD_NOTES, None),
+    "source_id": ("nobody", "moon", "\ud800", 5, None),
+    "target_id": ("nobody", "mast", "", None),
+    "edge_type": _BAD_CODES,
+    "weight": _BAD_NUMBERS,
+    "confidence": _BAD_NUMBERS,
+    "directed": (1, "yes", None),
+    "metadata": _BAD_METADATA,
+    "unknown": (1,),
+}
+
+
+@pytest.fixture(scope="module")
+def document(tmp_path_factory):
+    path = tmp_path_factory.mktemp("saved") / "memory.json"
+    full().save(path)
+    return path.read_text()
+
+
+def is_refused(path, where):
+    """Loading a file and opening it as a store both say what is wrong and where, and make nothing."""
+    for use in (AgentMemory.load, AgentMemory):
+        with pytest.raises(ImportFormatError, match=where) as caught:
+            use(path)
+        message = str(caught.value)
+        assert message.encode().startswith(f"{path} is damaged".encode())
+        assert "\n" not in message
+    assert list(path.parent.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("field", _BAD_NODE_VALUES)
+def test_every_value_of_a_node_is_checked(tmp_path, document, field):
+    path = tmp_path / "memory.json"
+    for value in _BAD_NODE_VALUES[field]:
+        changed = json.loads(document)
+        changed["nodes"][0][field] = value
+        path.write_text(json.dumps(changed))
+        is_refused(path, r"nodes\[0\]")
+
+
+@pytest.mark.parametrize("field", _BAD_EDGE_VALUES)
+def test_every_value_of_an_edge_is_checked(tmp_path, document, field):
+    path = tmp_path / "memory.json"
+    for value in _BAD_EDGE_VALUES[field]:
+        changed = json.loads(document)
+        at = next(at for at, edge in enumerate(changed["edges"]) if edge["id"] == "chosen")
+        changed["edges"][at][field] = value
+        path.write_text(json.dumps(changed))
+        is_refused(path, rf"edges\[{at}\]")
+
+
+@pytest.mark.parametrize("part", ["nodes", "edges"])
+def test_a_missing_field_is_named(tmp_path, document, part):
+    path = tmp_path / "memory.json"
+    for field in json.loads(document)[part][0]:
+        changed = json.loads(document)
+        del changed[part][0][field]
+        path.write_text(json.dumps(changed))
+        is_refused(path, f"the field '{field}' is missing")
+
+
+def test_unknown_codes_of_newer_releases_are_kept(tmp_path, document):
+    path = tmp_path / "memory.json"
+    changed = json.loads(document)
+    for field in ("memory_type", "consolidation_state", "decay_function"):
+        changed["nodes"][0][field] = 255
+    changed["edges"][0]["edge_type"] = 0
+    path.write_text(json.dumps(changed))
+    AgentMemory.load(path).save(path)
+    again = json.loads(path.read_text())
+    assert again["nodes"][0]["memory_type"] == 255
+    assert again["edges"][0]["edge_type"] == 0
+
+
+def test_nothing_raw_escapes_from_a_damaged_file(tmp_path, document):
+    """A character is lost or replaced anywhere: the file is loaded or refused by name."""
+    path = tmp_path / "memory.json"
+    dice = random.Random(1)
+    refused = 0
+    for _ in range(150):
+        at = dice.randrange(len(document))
+        path.write_text(document[:at] + dice.choice(["", "9", "-", "e", '"', "\\ud800", "{", "é"]) + document[at + 1 :])
+        try:
+            AgentMemory.load(path)
+        except ImportFormatError as error:
+            refused += 1
+            assert str(path) in str(error)
+    assert refused > 50
+
+
+def test_load_says_what_is_there_instead_of_a_file(tmp_path):
+    AgentMemory(tmp_path / "store").close()
+    with pytest.raises(ImportFormatError, match=r"this is a store; open it with AgentMemory\(path=...\)"):
+        AgentMemory.load(tmp_path / "store")
+    with pytest.raises(ImportFormatError, match="this is a folder, not a file"):
+        AgentMemory.load(tmp_path)
+    with pytest.raises(ImportFormatError, match=f"there is no file {tmp_path / 'missing'}"):
+        AgentMemory.load(tmp_path / "missing")
 
 
 def test_export_and_import_keep_every_byte(tmp_path, durable):
@@ -198,26 +382,69 @@ def test_import_again_completes(tmp_path, durable):
         assert copy.head() == durable.head()
 
 
-def test_a_damaged_export_keeps_what_came_before(tmp_path, durable):
+def test_a_damaged_export_leaves_nothing_behind(tmp_path, durable):
     fill_store(durable)
     durable.export(tmp_path / "whole")
-    data = (tmp_path / "whole").read_bytes()
-    digests = {position: durable.at(position).digest() for position in range(durable.position + 1)}
-    for place in (len(data) // 2, len(data) - 3):
+    AgentMemory.import_(tmp_path / "whole", tmp_path / "copy").close()
+    durable.remember("more")
+    durable.export(tmp_path / "longer")
+    data = (tmp_path / "longer").read_bytes()
+    second = len(portable.EXPORT_MAGIC) + 16 + len(next(durable._engine.frames()))
+    before = listing(tmp_path / "copy")
+    for place in (second + 120, len(data) // 2, len(data) - 3):
         for name, damaged in (
             ("cut", data[:place]),
             ("flipped", data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :]),
+            ("one frame less", data[: second - len(next(durable._engine.frames()))] + data[second:]),
         ):
-            file, copy_path = tmp_path / name, tmp_path / f"{name} {place}"
+            file = tmp_path / name
             file.write_bytes(damaged)
-            with pytest.raises(DamagedLog, match=f"{name} is damaged at byte") as caught:
-                AgentMemory.import_(file, copy_path)
-            assert "\n" not in str(caught.value)
-            with AgentMemory(copy_path, read_only=True) as copy:
-                assert 1 <= copy.position < durable.position
-                assert copy.digest() == digests[copy.position]
-            with AgentMemory.import_(tmp_path / "whole", copy_path) as copy:
-                assert (copy.head(), copy.digest()) == (durable.head(), durable.digest())
+            for to in ("new", "copy", "new.json"):
+                with pytest.raises(DamagedLog, match=f"{name} is damaged at byte") as caught:
+                    AgentMemory.import_(file, tmp_path / to)
+                assert "\n" not in str(caught.value)
+    assert not list(tmp_path.glob("new*"))
+    assert listing(tmp_path / "copy") == before
+
+
+def listing(folder):
+    return {file: file.read_bytes() for file in sorted(folder.rglob("*")) if file.is_file()}
+
+
+@pytest.mark.parametrize(
+    ("packed", "error"),
+    [
+        (b"no record", DamagedLog),
+        (records.PackedEvent(3, 1, b"no event"), DamagedLog),
+        (records.PackedEvent(99, 1, b"\x80"), NewerSchema),
+    ],
+)
+def test_an_export_of_what_cannot_be_read_is_refused(tmp_path, packed, error):
+    """Its checksums and chain are right."""
+    record = packed
+    if isinstance(packed, records.PackedEvent):
+        record = records.encode_record(records.Record("c", b"", "", {}, 1, 0, None, "", (packed,)))
+    memory_id = bytes(16)
+    frame, _ = encode_frame([record], memory_id=memory_id, first=1, time_us=1, epoch=1, chain=NO_CHAIN)
+    (tmp_path / "file").write_bytes(portable.EXPORT_MAGIC + memory_id + frame)
+    with pytest.raises(error):
+        AgentMemory.import_(tmp_path / "file", tmp_path / "copy")
+    assert not (tmp_path / "copy").exists()
+
+
+def test_an_export_is_imported_to_the_log_beside_a_json_file(tmp_path, durable):
+    fill_store(durable)
+    durable.export(tmp_path / "file")
+    with AgentMemory.import_(tmp_path / "file", tmp_path / "m.json") as copy:
+        assert copy.head() == durable.head()
+    assert sorted(file.name for file in tmp_path.glob("m.json*")) == ["m.json", "m.json.log"]
+    AgentMemory.import_(tmp_path / "file", tmp_path / "m.json").close()
+    full().save(tmp_path / "other.json")
+    before = (tmp_path / "other.json").read_bytes()
+    with pytest.raises(ForeignStore, match="holds a memory already; import to another path"):
+        AgentMemory.import_(tmp_path / "file", tmp_path / "other.json")
+    assert (tmp_path / "other.json").read_bytes() == before
+    assert not (tmp_path / "other.json.log").exists()
 
 
 def test_what_is_not_an_export_is_refused(tmp_path, durable):
@@ -240,32 +467,38 @@ def test_import_into_another_memory_is_refused(tmp_path, durable):
         assert [node.content for node in other] == ["mine"]
 
 
-def test_import_does_not_go_on_another_branch(tmp_path, durable):
+@pytest.mark.parametrize("theirs", [1, 2, 3])
+def test_import_does_not_go_on_another_branch(tmp_path, durable, theirs):
+    """Neither where the store is shorter, nor where it ends at the same position, nor where it is longer."""
     durable.remember("common")
     durable.export(tmp_path / "start")
     durable.remember("ours")
-    durable.export(tmp_path / "ours")
-    with AgentMemory.import_(tmp_path / "start", tmp_path / "copy") as copy:
-        copy.remember("theirs")
-        copy.remember("theirs too")
     durable.remember("ours too")
-    durable.remember("ours three")
     durable.export(tmp_path / "longer")
-    with pytest.raises(DamagedLog):
+    with AgentMemory.import_(tmp_path / "start", tmp_path / "copy") as copy:
+        for number in range(theirs):
+            copy.remember(f"theirs {number}")
+        before = fingerprint(copy)
+    with pytest.raises(DamagedLog, match="tells another history than .*longer; nothing was written"):
         AgentMemory.import_(tmp_path / "longer", tmp_path / "copy")
+    AgentMemory.import_(tmp_path / "start", tmp_path / "copy").close()  # nothing is missing, so nothing is added
     with AgentMemory(tmp_path / "copy") as copy:
-        assert [node.content for node in copy] == ["common", "theirs", "theirs too"]
+        assert fingerprint(copy) == before
 
 
 @pytest.mark.parametrize("write", ["save", "export"])
 def test_a_place_that_cannot_be_written_is_named(tmp_path, write):
     (tmp_path / "file").write_text("in the way")
     memory = full()
-    for path in (tmp_path / "file" / "below", tmp_path):
-        with pytest.raises(StoreError, match="cannot write the file") as caught:
+    for path, message in (
+        (tmp_path / "file" / "below", f"no such folder: {tmp_path / 'file'}"),
+        (tmp_path / "missing" / "below", f"no such folder: {tmp_path / 'missing'}"),
+        (tmp_path, "cannot write the file"),
+    ):
+        with pytest.raises(StoreError, match=message) as caught:
             getattr(memory, write)(path)
         assert "\n" not in str(caught.value)
-    assert [file for file in Path(tmp_path).iterdir() if file.name.startswith(".")] == []
+    assert [file.name for file in Path(tmp_path).iterdir()] == ["file"]
 
 
 def test_a_bad_time_in_a_message_says_which(memory):

@@ -1,10 +1,13 @@
+import errno
+import os
 import threading
 
 import pytest
 
-from memorygraph import AgentMemory
+from memorygraph import AgentMemory, portable
 from memorygraph.core.types import (
     ClosedError,
+    DiskFull,
     EmbedderMismatch,
     EmbeddingDimensionError,
     ForeignStore,
@@ -388,3 +391,69 @@ def test_a_json_file_is_the_beginning_of_its_store(tmp_path):
         "agent_memory.json.log",
         "broken.json",
     ]
+
+
+def test_leaving_a_past_view_leaves_the_json_file_alone(tmp_path):
+    path = tmp_path / "memory.json"
+    memory = AgentMemory(path)
+    memory.remember("one")
+    position = memory.position
+    memory.remember("two")
+    memory.save(path)
+    with memory.at(position):
+        pass
+    assert len(AgentMemory.load(path)) == 2
+    memory.close()
+
+
+def test_a_memory_is_closed_though_its_json_cannot_be_written(tmp_path):
+    memory = AgentMemory(tmp_path / "memory.json")
+    (tmp_path / "memory.json").mkdir()
+    with pytest.raises(StoreError):
+        memory.close()
+    with pytest.raises(ClosedError):
+        memory.remember("x")
+    memory.close()
+
+
+def test_two_that_begin_a_store_from_one_json_file_share_it(tmp_path, monkeypatch):
+    """Both have made a store when the first of them gives it its name."""
+    path = tmp_path / "agent_memory.json"
+    saved = AgentMemory(name="saved")
+    saved.remember("Leyla", node_id="a")
+    saved.save(path)
+    both, restore, found = threading.Barrier(2), portable.Document.restore, []
+
+    def restore_together(document, memory):
+        restore(document, memory)
+        both.wait(30)
+
+    def begin(name):
+        with AgentMemory(path) as memory:
+            memory.remember(name, node_id=name)
+            found.append(memory.memory_id)
+
+    monkeypatch.setattr(portable.Document, "restore", restore_together)
+    threads = [threading.Thread(target=begin, args=(name,)) for name in ("b", "c")]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(found) == 2
+    assert found[0] == found[1]
+    with AgentMemory(path) as memory:
+        assert sorted(node.id for node in memory) == ["a", "b", "c"]
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["agent_memory.json", "agent_memory.json.log"]
+
+
+def test_a_store_that_cannot_be_begun_beside_its_json_file_is_named(tmp_path, monkeypatch):
+    path = tmp_path / "agent_memory.json"
+    AgentMemory().save(path)
+
+    def full(*_args, **_named):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(portable.tempfile, "TemporaryDirectory", full)
+    with pytest.raises(DiskFull, match=r"agent_memory.json.log: cannot make the store: No space left"):
+        AgentMemory(path)
+    assert list(tmp_path.iterdir()) == [path]

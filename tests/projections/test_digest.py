@@ -149,3 +149,12 @@ def test_hash_seeds_change_nothing(seed) -> None:
     command = [sys.executable, "-W", "error", "-c", program]
     done = subprocess.run(command, env={"PYTHONHASHSEED": seed, "PYTHONPATH": "."}, capture_output=True, check=True)
     assert done.stdout.decode().strip() == fresh(written(40, 9).state)
+
+
+def test_minus_zero_is_zero_whatever_was_digested_before() -> None:
+    def found(valence: float) -> str:
+        state = GraphState()
+        state.apply(1, 1, [ev.NodeAdded(id="a", emotional_valence=valence)])
+        return fresh(state)
+
+    assert found(-0.0) == found(0.0) == found(-0.0)
