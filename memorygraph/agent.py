@@ -27,7 +27,7 @@ from memorygraph.core.graph import MemoryGraph, edge_columns, edges_in
 from memorygraph.core.node import MemoryNode, revision
 from memorygraph.drafts import change_of, chunks_of, draft_of, edge_of, id_of, size_bytes, turn_of
 from memorygraph.embeddings import Embedder, HashingEmbedder, embed_batch, space_of
-from memorygraph.events.errors import CommandIdReused, EmbedderMismatch, InputError
+from memorygraph.events.errors import CommandIdReused, DamagedLog, EmbedderMismatch, InputError
 from memorygraph.events.log import EventLog
 from memorygraph.events.records import NodeAdded, NodeRevised, NodesForgotten, SpaceDeclared
 from memorygraph.events.stores import MemoryLog, SegmentLog
@@ -357,8 +357,15 @@ class AgentMemory(MemoryReader):
         """
         return portable.load(cls, path, embedder)
 
-    def export(self, path: str | Path) -> int:
-        """Write the whole log as one portable file, and return the position it ends at."""
+    def export(self, path: str | Path, *, partial: bool = False) -> int:
+        """Write the whole log as one portable file, and return the position it ends at.
+
+        Raises:
+            DamagedLog: part of the log cannot be read; with ``partial=True`` what comes before it is written.
+        """
+        if not partial and not (report := self.verify()).whole:
+            end = report.head.position
+            raise DamagedLog(f"only positions 1 to {end} can be read; nothing was exported", position=end)
         return portable.export_log(self._engine, path)
 
     @classmethod

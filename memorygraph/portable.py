@@ -64,7 +64,8 @@ _TIME_MAX_US: Final = to_us(datetime.max.replace(tzinfo=UTC))
 _DERIVED: Final = ("birth", "version", "accessed_us")  # what a file does not say of a node
 _NODE_FIELDS: Final = frozenset(NodeState.__struct_fields__) - set(_DERIVED)
 _EDGE_FIELDS: Final = frozenset(EdgeState.__struct_fields__)
-_BAD_VALUE: Final = (AttributeError, KeyError, TypeError, ValueError, OverflowError, RecursionError)
+_FIELDS: Final = frozenset({"format", "version", "name", "language", "position", "space", "nodes", "edges"})
+_BAD_VALUE: Final = (TypeError, ValueError, RecursionError)
 
 M = TypeVar("M", bound="AgentMemory")
 T = TypeVar("T", NodeAdded, EdgeState)
@@ -267,6 +268,7 @@ def read_json(path: str | Path) -> Document:
     """
     found = _json_of(path)
     try:
+        _require_fields(found, _FIELDS)
         analyzer_for(found["language"])  # a language that is not known here is refused, too
         name, space = checks.note("name", found["name"]), _space_from_json(found["space"])
         nodes = _all_from_json("nodes", found["nodes"], lambda values: _node_from_json(values, space))

@@ -140,13 +140,10 @@ def export_file(
     A damaged store is refused, as its file would lack what comes after the damage; --partial writes what there is.
     """
     with open_to_read(context, store) as memory:
-        report = memory.verify()
-        if not report.whole and not partial:
-            raise DamagedLog(
-                f"only positions 1 to {report.head.position} can be read; nothing was exported (--partial does it)",
-                position=report.head.position,
-            )
-        position = memory.export(file)
+        try:
+            position = memory.export(file, partial=partial)
+        except DamagedLog as error:
+            raise DamagedLog(f"{error} (--partial writes what there is)", **error.about) from error
     if as_json:
         print_json({"file": str(file), "position": position})
     else:

@@ -44,7 +44,7 @@ class Tour:
             harvest = harvest_path(self._folder, step)
         if not harvest.items:
             self.failures += [
-                f"there is nothing to remember in {self._folder}: no commits, texts (.md, .rst, .txt), docstrings (.py)",
+                f"there is nothing to remember in {self._folder}: no commits, texts (.md, .rst, .txt), docstrings",
                 *harvest.notes,
                 "name another folder: make demo REPO=PATH (or --repo PATH)",
             ]
@@ -78,12 +78,11 @@ class Tour:
             )
         stats = memory.stats()
         kinds = ", ".join(f"{count:,} {kind}" for kind, count in stats.type_distribution.items())
+        held = f"{_counted(stats.num_nodes, 'memory', 'memories')} ({kinds}), {_counted(stats.num_edges, 'link')}"
+        self._stage.say(f"{held}, in {took_s:.1f} s.")
         self._stage.say(
-            f"{_counted(stats.num_nodes, 'memory', 'memories')} ({kinds}), {_counted(stats.num_edges, 'link')}, in {took_s:.1f} s."
-        )
-        self._stage.say(
-            "Each change is a record in a log. Records are numbered from 1; the number is the record's position. "
-            f"This memory is at position {stats.position:,}."
+            "What changed together is one record in a log; records are numbered from 1, and that number is the "
+            f"record's position. This memory is at position {stats.position:,}."
         )
         for note in report.notes:
             self._stage.say(f"Note: {note}", style="yellow")

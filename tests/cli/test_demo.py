@@ -38,7 +38,7 @@ def test_the_tour_twice(repository: Path, tmp_path: Path, monkeypatch: pytest.Mo
     assert first.stderr == ""
     assert max(map(len, lines)) <= 80
     assert [line for line in lines if line in CHAPTERS] == CHAPTERS
-    assert "keyword search: " in first.stdout
+    assert "keyword search" in first.stdout
     assert "Ended by signal 9" in first.stdout
     assert ", 0 lost; chain whole" in " ".join(first.stdout.split())
     assert "was moved to Thursday." in first.stdout
@@ -79,6 +79,11 @@ def test_folders_of_one_name_have_stores_of_their_own(tmp_path: Path) -> None:
     assert one != two
     assert re.fullmatch(r"demo-notes-[0-9a-f]{6}\.memory", one.name)
     assert (one.parent, default_store(tmp_path / "here" / "notes")) == (Path.cwd(), one)
+
+
+def test_clean_removes_what_demos_remembered() -> None:
+    done = subprocess.run(["make", "-C", str(ROOT), "-n", "clean"], check=True, capture_output=True, text=True)
+    assert "demo-*.memory" in done.stdout.split()
 
 
 def test_a_closed_pipe_is_no_error(repository: Path, tmp_path: Path) -> None:
