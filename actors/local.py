@@ -11,17 +11,18 @@ from __future__ import annotations
 
 import os
 import threading
-import time
 import weakref
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator
 from typing import Final
 
+from memorygraph.actors.accesses import Accesses
 from memorygraph.actors.background import BACKGROUND
 from memorygraph.actors.commands import Answer, Command, Digest, Query, Receipt, RecordAccesses
 from memorygraph.actors.decide import Proposal, propose, touched_by
 from memorygraph.actors.engine import Committed, Engine
 from memorygraph.actors.ledger import Ledger
+from memorygraph.actors.pinned import PinnedEngine
 from memorygraph.actors.shard import Shard
 from memorygraph.events.errors import (
     BatchTooLarge,
@@ -97,9 +98,7 @@ class LocalEngine(Engine):
         self._committing = threading.Lock()  # one leader; held over the log's lock and sync
         self._applying = threading.Lock()  # changes shard and ledger; never held over either, so readers may take it
         self._half_done = False  # whether a record is being applied, or was when somebody interrupted it
-        self._accesses: list[tuple[list[str], int]] = []
-        self._flush_is_due = False
-        self._access_lock = threading.Lock()
+        self._accesses = Accesses()
         self._past: OrderedDict[int, PinnedEngine] = OrderedDict()
         self._failure: MemoryGraphError | None = None  # a record that cannot be applied; nothing after it can be read
         self._closed = False
@@ -176,10 +175,7 @@ class LocalEngine(Engine):
         """Note a recall; written with others a little later, by ``flush`` or on close. Never fails."""
         if self.read_only or not ids:
             return
-        with self._access_lock:
-            self._accesses.append((ids, time_us))
-            count = len(self._accesses)
-            is_due, self._flush_is_due = self._flush_is_due, True
+        count, is_due = self._accesses.note(ids, time_us)
         if count >= ACCESS_RECALLS_MAX:
             self._flush_quietly()
         elif not is_due:
@@ -219,13 +215,12 @@ class LocalEngine(Engine):
 
     def flush(self) -> None:
         """Make noted accesses durable."""
-        waiting = self._take_accesses()
+        waiting = self._accesses.take()
         while waiting:
             try:
                 self._record(waiting[0])
             except MemoryGraphError:
-                with self._access_lock:
-                    self._accesses = [pair for operation in waiting for pair in _noted(operation)] + self._accesses
+                self._accesses.put_back(waiting)
                 raise
             del waiting[0]
 
@@ -388,18 +383,12 @@ class LocalEngine(Engine):
         events = tuple(unpack_event(packed, position) for packed in record.events)
         return Receipt(position, record.time_us, events, replayed=True)
 
-    def _take_accesses(self) -> list[RecordAccesses]:
-        with self._access_lock:
-            noted, self._accesses = self._accesses, []
-            self._flush_is_due = False
-        return list(_accesses_of(noted))
-
     def _record(self, operation: RecordAccesses) -> None:
         self.execute(Command(id=self._ids.command_id(), operations=(operation,), id_chosen=False))
 
     def _flush_quietly(self) -> None:
         """Flush where no caller could use an error: reinforcement is dropped and counted, recall goes on."""
-        for operation in self._take_accesses():
+        for operation in self._accesses.take():
             try:
                 self._record(operation)
             except MemoryGraphError:
@@ -407,10 +396,9 @@ class LocalEngine(Engine):
 
     def _after_fork(self) -> None:
         """In the child, no thread of the parent is there to release a lock or to finish what it was applying."""
-        self._committing, self._applying, self._access_lock = threading.Lock(), threading.Lock(), threading.Lock()
+        self._committing, self._applying = threading.Lock(), threading.Lock()
         self._queue.clear()
-        self._accesses.clear()  # they are the parent's to write
-        self._flush_is_due = False
+        self._accesses = Accesses()  # what was noted is the parent's to write
         self._past.clear()
         self._half_done = True
 
@@ -426,82 +414,6 @@ def _renew_engines() -> None:
 os.register_at_fork(after_in_child=_renew_engines)
 
 
-class PinnedEngine(Engine):
-    """A read-only engine that answers at one position for ever."""
-
-    def __init__(self, live: LocalEngine, shard: Shard, frame: Frame) -> None:
-        self._live = live
-        self._shard = shard
-        self._frame = frame
-        self.memory_id = live.memory_id
-        self.location = live.location
-
-    @property
-    def read_only(self) -> bool:
-        """Always."""
-        return True
-
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """What the log has to say of itself."""
-        return self._live.notes
-
-    def execute(self, command: Command) -> Receipt:
-        """Refuse: the past does not change."""
-        del command
-        raise StoreReadOnly(
-            f"this is a view of position {self._frame.position}, which does not change; write to the memory itself"
-        )
-
-    def ask(self, query: Query) -> Answer:
-        """Answer at the pinned position."""
-        return Answer(self._frame.position, self._shard.ask(self._frame, query))
-
-    def at(self, position: int) -> Engine:
-        """Return a view of an earlier position."""
-        if position > self._frame.position:
-            raise InputError(
-                f"position {position} is after this view, which ends at {self._frame.position}", position=position
-            )
-        return self._live.at(position)
-
-    def accessed(self, ids: list[str], time_us: int) -> None:
-        """Looking at the past leaves no trace."""
-
-    def read(self, first: int, last: int | None = None, *, about: str | None = None) -> Iterator[Committed]:
-        """Give records up to the pinned position."""
-        end = self._frame.position if last is None else min(last, self._frame.position)
-        return self._live.read(first, end, about=about)
-
-    def frames(self, first: int = 1) -> Iterator[bytes]:
-        """Refuse: an export is of the whole log."""
-        raise StoreReadOnly("export the memory itself; a view of the past has no log of its own", first=first)
-
-    def wait(self, position: int, timeout_s: float) -> int:
-        """Return after ``timeout_s`` seconds, if need be: nothing is added to a view."""
-        if position >= self._frame.position:
-            time.sleep(timeout_s)
-        return self._frame.position
-
-    def head(self) -> Head:
-        """Return the head of the whole log."""
-        return self._live.head()
-
-    def verify(self) -> VerifyReport:
-        """Check the whole log."""
-        return self._live.verify()
-
-    def log_size_bytes(self) -> int:
-        """Return the bytes of the whole log."""
-        return self._live.log_size_bytes()
-
-    def flush(self) -> None:
-        """Nothing is pending in a view."""
-
-    def close(self) -> None:
-        """Nothing to release: the live engine owns the log."""
-
-
 def rebuilt_digest(engine: Engine) -> str:
     """Rebuild the state from the first record, beside the live one, and return its digest."""
     shard = Shard()
@@ -509,27 +421,6 @@ def rebuilt_digest(engine: Engine) -> str:
         shard.apply(committed.position, committed.time_us, committed.events or ())
     digest: str = shard.ask(shard.publish(), Digest())
     return digest
-
-
-def _accesses_of(noted: list[tuple[list[str], int]]) -> Iterator[RecordAccesses]:
-    """Give the noted recalls as operations that are small enough for a command each."""
-    ids: list[str] = []
-    times_us: list[int] = []
-    size = 0
-    for group, time_us in noted:
-        for node_id in group:
-            if size > LIMITS.command_bytes_max // 4:
-                yield RecordAccesses(ids=ids, times_us=times_us)
-                ids, times_us, size = [], [], 0
-            ids.append(node_id)
-            times_us.append(time_us)
-            size += len(node_id) + 16
-    if ids:
-        yield RecordAccesses(ids=ids, times_us=times_us)
-
-
-def _noted(operation: RecordAccesses) -> list[tuple[list[str], int]]:
-    return [([node_id], time_us) for node_id, time_us in zip(operation.ids, operation.times_us, strict=True)]
 
 
 def _committed(entry: LogEntry) -> Committed:

@@ -4,6 +4,7 @@ import os
 import signal
 import threading
 import time
+from operator import attrgetter
 from typing import Any
 
 import pytest
@@ -250,12 +251,12 @@ def test_readers_do_not_wait_for_a_writer_that_waits_for_the_lock(tmp_path) -> N
     other.close()
 
 
-@pytest.mark.parametrize("locked", ["_committing", "_applying", "_access_lock"])
+@pytest.mark.parametrize("locked", ["_committing", "_applying", "_accesses._lock"])
 def test_a_forked_child_goes_on_whatever_the_parent_was_doing(tmp_path, locked) -> None:
     engine = SegmentHome(tmp_path / "store").open()
     do(engine, adding("a"))
     engine.accessed(["a"], 1)
-    with getattr(engine, locked):  # as if another thread held it
+    with attrgetter(locked)(engine):  # as if another thread held it
         child = os.fork()
         if child == 0:
             signal.alarm(20)

@@ -193,7 +193,7 @@ def test_a_damaged_store_is_exported_only_on_demand(shell: Shell, tmp_path: Path
 
 
 def test_an_error_of_the_system_is_one_line(shell: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*_: object) -> None:
+    def refuse(*_: object, **__: object) -> None:
         raise OSError(errno.EACCES, "Permission denied", "there")
 
     shell.run("remember", "something")

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from memorygraph import AgentMemory
-from memorygraph.actors.local import PinnedEngine
+from memorygraph.actors.pinned import PinnedEngine
 from memorygraph.core.types import ClosedError, InputError, NodeNotFoundError
 from tests.memory.helpers import SteppedClock, clocked
 

@@ -4,6 +4,7 @@ import os
 import sys
 
 from memorygraph import AgentMemory
+from memorygraph.events.log import Head
 from memorygraph.events.stores import SegmentLog
 
 
@@ -42,7 +43,7 @@ def acknowledged_before_it_is_written(append):
         for before in waiting:
             head = append(log, *before)
         waiting[:] = [(records, time_us)]
-        return head
+        return Head(head.position + len(records), head.chain)
 
     return late_append
 
