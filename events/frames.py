@@ -107,6 +107,11 @@ def encode_frame(
     return whole, _chain(chain, whole, [sha256(record).digest() for record in records])
 
 
+def frame_header(frame: bytes | memoryview) -> FrameHeader:
+    """Give the header of a frame that is known to be whole."""
+    return FrameHeader._make(_HEADER.unpack_from(frame))
+
+
 def whole_frame(data: bytes | memoryview, offset: int, memory_id: bytes) -> FrameHeader | None:
     """Give the header of that memory's frame at ``offset``; None when its bytes are not there or fail the check."""
     if len(data) - offset < HEADER_BYTES:

@@ -176,12 +176,17 @@ class GraphState:
         self.vectors = Table({"node": "i4", "vector": ("<f4", event.dim)})
 
     def _node_added(self, event: ev.NodeAdded, birth: int) -> None:
-        row = self._new_row(event.id)
+        if not fits_columns(event):
+            raise DamagedLog(f"the node {event.id!r} has a code, count or time that no release writes", id=event.id)
+        interner = self.interner
+        row = interner.rows.get(event.id)
+        if row is None:
+            row = interner.add(event.id)
+        elif row >= self.nodes.count or self.nodes.value("alive", row):
+            raise DamagedLog(f"the node {event.id!r} is added a second time", id=event.id)
         created = self._time_us if event.recorded_us is None else event.recorded_us
         occurred = created if event.occurred_us is None else event.occurred_us
         accessed = max(event.access_times_us) if event.access_times_us else created
-        if not fits_columns(event):
-            raise DamagedLog(f"the node {event.id!r} has a code, count or time that no release writes", id=event.id)
         has_extras = event.tags or event.metadata or event.speaker or event.source or event.session is not None
         values = (
             event.importance,
@@ -307,16 +312,6 @@ class GraphState:
         for row in self._edge_rows(dict.fromkeys(event.ids)):
             self._kill_edge(row)
 
-    def _new_row(self, node_id: str) -> int:
-        """Return the row of an id that is not in the graph."""
-        interner = self.interner
-        row = interner.rows.get(node_id)
-        if row is None:
-            return interner.add(node_id)
-        if row >= self.nodes.count or self.nodes.value("alive", row):
-            raise DamagedLog(f"the node {node_id!r} is added a second time", id=node_id)
-        return row
-
     def _row(self, node_id: str) -> int:
         row = self.interner.rows.get(node_id)
         if row is None or not self.nodes.value("alive", row):
@@ -360,8 +355,11 @@ class GraphState:
 def fits_columns(event: ev.NodeAdded) -> bool:
     """Whether a node's codes, count and times are in the ranges that its row can hold."""
     codes = event.memory_type | event.consolidation_state | event.decay_function
-    times_us = (event.recorded_us or 0, event.occurred_us or 0, *event.access_times_us)
-    return 0 <= codes <= CODE_MAX and 0 <= event.access_count < _COUNT_MAX and max(map(abs, times_us)) < _TIME_MAX
+    if not (0 <= codes <= CODE_MAX and 0 <= event.access_count < _COUNT_MAX):
+        return False
+    if event.recorded_us is None and event.occurred_us is None and not event.access_times_us:
+        return True
+    return max(map(abs, (event.recorded_us or 0, event.occurred_us or 0, *event.access_times_us))) < _TIME_MAX
 
 
 def _edge_extras_of(event: ev.EdgesAdded) -> Sequence[EdgeExtras | None]:

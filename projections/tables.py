@@ -21,6 +21,7 @@ CHUNK_ROWS: Final = 1 << CHUNK_BITS
 CHUNK_MASK: Final = CHUNK_ROWS - 1
 FIRST_ROWS: Final = 16
 _SCATTERED: Final = 16  # from here on, joining a column is cheaper than visiting its chunks
+_PENDING_MAX: Final = 256  # rows wait while they are in the processor's cache; more would be slower to write
 _INT_BYTES: Final = 32  # of a Python integer, as allocated
 
 Chunk = NDArray[Any] | None
@@ -133,7 +134,10 @@ class Table:
     def append(self, *row: Any) -> int:
         """Add one row and return its number."""
         self._pending.append(row)
-        return self._written + len(self._pending) - 1
+        number = self._written + len(self._pending) - 1
+        if len(self._pending) == _PENDING_MAX:
+            self._flush()
+        return number
 
     def extend(self, *columns: Column) -> None:
         """Add rows given as columns of equal length.
