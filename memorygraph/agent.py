@@ -80,6 +80,8 @@ class AgentMemory(MemoryReader):
         limits: Limits = LIMITS,
         progress: Callable[[int, int], None] | None = None,
     ) -> None:
+        if not isinstance(limits, Limits):
+            raise InputError(f"limits must be Limits(...), not {checks.shown(limits)}")
         self._policy = Associate(
             checks.count("associate_k", associate_k, 0, limits.k_max),
             checks.number("associate_threshold", associate_threshold, -1.0, 1.0),
@@ -88,7 +90,7 @@ class AgentMemory(MemoryReader):
         self._decay_rate = checks.decay_rate(decay_rate)
         self._limits = limits
         # What cannot be used is refused before anything is made.
-        analyzer_for(language)
+        analyzer_for(checks.identifier("language", language))
         space_of(HashingEmbedder(embedding_dim) if embedder is None else embedder)
         checks.note("principal", principal)
         checks.note("name", name)

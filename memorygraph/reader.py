@@ -165,7 +165,8 @@ class MemoryReader:
 
     def log(self, first: int = 1, last: int | None = None) -> Iterator[Change]:
         """Give the changes at positions first..last (None: the newest), in order."""
-        for record in self._engine.read(checks.count("first", first, 1, 2**62), last):
+        end = None if last is None else checks.count("last", last, 0, 2**62)
+        for record in self._engine.read(checks.count("first", first, 1, 2**62), end):
             yield from changes_of(record)
 
     def subscribe(self, from_position: int = 1) -> Subscription:

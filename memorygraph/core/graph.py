@@ -76,6 +76,7 @@ class MemoryGraph:
     def add_nodes(self, nodes: Sequence[MemoryNode], *, command_id: str | None = None) -> list[str]:
         """Add nodes, all or none, and return their ids. At most 4,096 nodes and 8 MiB in one call."""
         home = self._home
+        _all_of(MemoryNode, nodes)
         events = [node._event(home) for node in nodes]
         home.execute(AddNodes(nodes=events, space=home.space), command_id=command_id)
         for node in nodes:
@@ -93,7 +94,7 @@ class MemoryGraph:
 
     def add_edges(self, edges: Sequence[MemoryEdge], *, command_id: str | None = None) -> None:
         """Add edges, all or none. At most 8 MiB in one call."""
-        if not edges:
+        if not _all_of(MemoryEdge, edges):
             return
         home = self._home
         states = [
@@ -265,6 +266,13 @@ class MemoryGraph:
             yield from (MemoryNode._view(state, self._home, answer.position) for state in states)
             if len(states) < PAGE:
                 return
+
+
+def _all_of(kind: type, given: Sequence[Any]) -> bool:
+    """Whether there are any; raises ``InputError`` if one of them is something else."""
+    if not isinstance(given, Sequence) or set(map(type, given)) - {kind}:
+        raise InputError(f"expected a list of {kind.__name__}, not {checks.shown(given)}")
+    return len(given) > 0
 
 
 def edge_columns(states: Sequence[EdgeState]) -> EdgesAdded:

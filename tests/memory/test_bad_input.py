@@ -318,3 +318,20 @@ def test_errors_of_ids_are_key_errors(memory):
     assert "nobody" not in memory
     assert "nobody" not in memory.graph
     assert 5 not in memory.graph
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda memory: memory.graph.add_nodes([None]),
+        lambda memory: memory.graph.add_nodes(None),
+        lambda memory: memory.graph.add_edge(None),
+        lambda memory: memory.graph.add_edges({"a": 1}),
+        lambda memory: list(memory.log(1, "x")),
+        lambda _: AgentMemory(language=[]),
+        lambda _: AgentMemory(limits=None),
+    ],
+)
+def test_something_else_altogether_is_named(memory, call):
+    with pytest.raises(InputError):
+        call(memory)
