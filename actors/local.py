@@ -163,10 +163,8 @@ class LocalEngine(Engine):
             return PinnedEngine(self, self._shard, frame)
         view = self._past.get(position)
         if view is None:
-            shard = Shard()
-            for committed in self.read(1, position):
-                shard.apply(committed.position, committed.time_us, committed.events or ())
-            view = self._past[position] = PinnedEngine(self, shard, shard.publish())
+            shard = _rebuilt(self, position)
+            view = self._past[position] = PinnedEngine(self, shard, shard.frame)
             while len(self._past) > PAST_VIEWS_MAX:
                 self._past.popitem(last=False)
         return view
@@ -416,11 +414,18 @@ os.register_at_fork(after_in_child=_renew_engines)
 
 def rebuilt_digest(engine: Engine) -> str:
     """Rebuild the state from the first record, beside the live one, and return its digest."""
-    shard = Shard()
-    for committed in engine.read(1):
-        shard.apply(committed.position, committed.time_us, committed.events or ())
-    digest: str = shard.ask(shard.publish(), Digest())
+    shard = _rebuilt(engine)
+    digest: str = shard.ask(shard.frame, Digest())
     return digest
+
+
+def _rebuilt(engine: Engine, last: int | None = None) -> Shard:
+    """Return a shard that holds the records up to a position (None: all)."""
+    shard = Shard()
+    for committed in engine.read(1, last):
+        shard.apply(committed.position, committed.time_us, committed.events or ())
+    shard.publish()
+    return shard
 
 
 def _committed(entry: LogEntry) -> Committed:

@@ -377,6 +377,7 @@ class AgentMemory(MemoryReader):
         Raises:
             ImportFormatError: the file is not an export.
             DamagedLog: the file fails its checks, or tells another history than the store; nothing was written.
+            NewerSchema: it holds events of a newer release; nothing was written.
         """
         portable.import_log(path, to)
         return cls(to, embedder=embedder)
