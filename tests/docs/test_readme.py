@@ -1,12 +1,12 @@
 """The README and the pages in docs/ run: Python blocks as written, commands by name."""
 
-import importlib
-import importlib.util
 import traceback
 from pathlib import Path
 
 import pytest
+from typer.main import get_command
 
+from memorygraph.cli import app
 from tests.docs.pages import (
     ROOT,
     Block,
@@ -24,17 +24,10 @@ PAGES = [(path, blocks_of(path.read_text(encoding="utf-8"), path.name)) for path
 BLOCKS = [block for _, blocks in PAGES for block in blocks]
 
 
-def needs(module: str) -> pytest.MarkDecorator:
-    return pytest.mark.skipif(importlib.util.find_spec(module) is None, reason=f"{module} is not written yet")
-
-
 def subcommands() -> set[str]:
-    cli = importlib.import_module("memorygraph.cli")
-    command = importlib.import_module("typer.main").get_command(cli.app)
-    return set(command.commands)
+    return set(get_command(app).commands)
 
 
-@needs("memorygraph.agent")
 @pytest.mark.parametrize(("path", "blocks"), PAGES, ids=[path.name for path, _ in PAGES])
 def test_python_blocks_run(path: Path, blocks: list[Block], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
@@ -51,12 +44,10 @@ def test_make_targets_exist() -> None:
     assert unknown_commands(BLOCKS, known) == []
 
 
-@needs("memorygraph.cli")
 def test_subcommands_exist() -> None:
     assert unknown_commands(BLOCKS, {"memorygraph": subcommands()}) == []
 
 
-@needs("memorygraph.cli")
 def test_the_readme_shows_every_subcommand() -> None:
     shown = {words[1] for _, words in commands_of(PAGES[0][1]) if words[0] == "memorygraph" and len(words) > 1}
     assert subcommands() - shown == set()
