@@ -24,6 +24,7 @@ class Committed(Struct, frozen=True):
     provenance: dict[str, str]
     time_us: int
     events: tuple[Event, ...] | None
+    body_hash: bytes = b""
 
 
 class Engine(ABC):

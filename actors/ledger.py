@@ -1,31 +1,36 @@
 """The ledger: says whether a proposal still holds. A resolver with small state, not a second graph.
 
-It keeps the last position that touched each recently touched id, and the position of every command id. A proposal made
-at position r is accepted if none of its reads was touched after r.
+It keeps the last position that touched each recently touched id, and the table of recent commands. A proposal made at
+position r is accepted if none of its reads was touched after r.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Final
+from typing import Final, Self
 
+from memorygraph.actors.command_table import CommandTable, Seen
 from memorygraph.actors.decide import Proposal
 
 RECENT_IDS_MAX: Final = 100_000
 
 
 class Ledger:
-    """Recent touches and command ids of one memory; used by one thread at a time."""
+    """Recent touches and commands of one memory. One thread at a time takes note; any may look for a command."""
 
     def __init__(self) -> None:
         self._touched: dict[str, int] = {}
         self._newest = 0  # the position of the last touch
         self._floor = 0  # touches at or before this position are no longer known
-        self._commands: dict[str, int] = {}
+        self._commands = CommandTable()
 
-    def position_of(self, command_id: str) -> int | None:
-        """Return the position of the record that a command made, or None if it is new."""
-        return self._commands.get(command_id)
+    def find(self, command_id: str) -> Seen | None:
+        """Return where a command was carried out, None if it is not known (any more)."""
+        return self._commands.find(command_id)
+
+    def is_expired(self, command_id: str, now_us: int) -> bool:
+        """Whether an id that is not known is too old to tell if it was."""
+        return self._commands.is_expired(command_id, now_us)
 
     def conflict(self, proposal: Proposal) -> str | None:
         """Return an id that was touched since the proposal was made (or '' if that is not known), None if it holds."""
@@ -36,16 +41,38 @@ class Ledger:
         touched = self._touched
         return next((key for key in proposal.reads if touched.get(key, 0) > proposal.position), None)
 
-    def recorded(self, command_id: str, position: int, touched: Iterable[str] = ()) -> None:
-        """Take note of a record: its command and the ids that it touched."""
-        self._commands[command_id] = position
+    def recorded(
+        self, position: int, command_id: str, body_hash: bytes, time_us: int, touched: Iterable[str] = ()
+    ) -> None:
+        """Take note of the next record: its command and the ids that it touched."""
+        self._commands.add(position, command_id, body_hash, time_us)
         self._newest = position
         self._touched.update(dict.fromkeys(touched, position))
         if len(self._touched) > RECENT_IDS_MAX:
             self._touched.clear()
             self._floor = position
 
-    def replayed(self, command_id: str, position: int) -> None:
+    def replayed(self, position: int, command_id: str, body_hash: bytes, time_us: int) -> None:
         """Take note of a record from before this ledger started; no proposal is older."""
-        self._commands[command_id] = position
+        self._commands.add(position, command_id, body_hash, time_us)
         self._floor = self._newest = position
+
+    def dump(self) -> bytes:
+        """Return the command table as bytes: a function of the log up to its last position."""
+        return self._commands.dump()
+
+    @classmethod
+    def restore(cls, data: bytes) -> Self:
+        """Return a ledger that goes on where ``dump`` was taken; no proposal is older.
+
+        Raises:
+            DamagedLog: the bytes are something else.
+        """
+        ledger = cls()
+        ledger._commands = CommandTable.restore(data)
+        ledger._floor = ledger._newest = ledger._commands.next_position - 1
+        return ledger
+
+    def size_bytes(self) -> int:
+        """Return the bytes of the command table."""
+        return self._commands.size_bytes()

@@ -18,6 +18,7 @@ from typing import Final
 
 from memorygraph.actors.accesses import Accesses
 from memorygraph.actors.background import BACKGROUND
+from memorygraph.actors.command_table import Seen
 from memorygraph.actors.commands import Answer, Command, Digest, Query, Receipt, RecordAccesses
 from memorygraph.actors.decide import Proposal, propose, touched_by
 from memorygraph.actors.engine import Committed, Engine
@@ -27,6 +28,7 @@ from memorygraph.actors.shard import Shard
 from memorygraph.events.errors import (
     BatchTooLarge,
     ClosedError,
+    CommandExpired,
     CommandIdReused,
     InputError,
     MemoryGraphError,
@@ -58,8 +60,9 @@ Progress = Callable[[int, int], None]
 class _Ticket:
     """A proposal waiting for its commit, and what became of it."""
 
-    def __init__(self, command: Command, proposal: Proposal, time_us: int, data: bytes) -> None:
+    def __init__(self, command: Command, body_hash: bytes, proposal: Proposal, time_us: int, data: bytes) -> None:
         self.command = command
+        self.body_hash = body_hash
         self.proposal = proposal
         self.time_us = time_us
         self.data = data
@@ -128,10 +131,10 @@ class LocalEngine(Engine):
         conflict = ""
         for _ in range(1 + RETRIES_MAX):
             frame = self._current()
-            seen_at = self._ledger.position_of(command.id)
-            if seen_at is not None:
+            seen = self._ledger.find(command.id)
+            if seen is not None:
                 with self._committing, self._log.lock():  # what another process wrote is durable once we had the lock
-                    return self._replayed_receipt(command, seen_at)
+                    return self._replayed_receipt(command, seen)
             ticket = self._propose(frame, command)
             self._queue.append(ticket)
             with self._committing:
@@ -247,10 +250,17 @@ class LocalEngine(Engine):
 
     def _propose(self, frame: Frame, command: Command) -> _Ticket:
         now_us = self._clock.now_us()
+        if self._ledger.is_expired(command.id, now_us):
+            raise CommandExpired(
+                f"command id {command.id!r} is too old: whether it was carried out is known for 24 hours and for a "
+                "million commands; nothing was written. If its effect is not there, send it with a new id",
+                command_id=command.id,
+            )
         proposal = propose(frame, self._shard.index(frame).norms, command, now_us, self._ids)
+        body_hash = command.body_hash()
         record = Record(
             command.id,
-            command.body_hash(),
+            body_hash,
             command.principal,
             command.provenance,
             now_us,
@@ -265,7 +275,7 @@ class LocalEngine(Engine):
                 f"the command takes {len(data)} bytes, more than {LIMITS.command_bytes_max}; split it",
                 size_bytes=len(data),
             )
-        return _Ticket(command, proposal, now_us, data)
+        return _Ticket(command, body_hash, proposal, now_us, data)
 
     def _commit_waiting(self) -> None:
         """Commit what is queued, in one frame as far as it fits; ``_committing`` is held."""
@@ -297,7 +307,7 @@ class LocalEngine(Engine):
             for position, ticket in enumerate(accepted, head.position - len(accepted) + 1):
                 if position > self._shard.position:  # else a reader was faster and took it from the log
                     self._shard.apply(position, ticket.time_us, ticket.proposal.events)
-                    self._ledger.recorded(ticket.command.id, position, ticket.touched)
+                    self._ledger.recorded(position, ticket.command.id, ticket.body_hash, ticket.time_us, ticket.touched)
                 ticket.position = position
             self._shard.publish()
             self._half_done = False
@@ -311,7 +321,7 @@ class LocalEngine(Engine):
             ticket.conflict = self._ledger.conflict(ticket.proposal)
             if ticket.conflict is None and touched:
                 ticket.conflict = next(filter(touched.__contains__, ticket.proposal.reads), None)
-            repeated = ticket.command.id in ids or self._ledger.position_of(ticket.command.id) is not None
+            repeated = ticket.command.id in ids or self._ledger.find(ticket.command.id) is not None
             if ticket.conflict is None and not repeated:
                 accepted.append(ticket)
                 ids.add(ticket.command.id)
@@ -343,7 +353,9 @@ class LocalEngine(Engine):
             committed = _committed(entry)
             events = committed.events or ()
             self._shard.apply(committed.position, committed.time_us, events)
-            self._ledger.recorded(committed.command_id, committed.position, touched_by(events))
+            self._ledger.recorded(
+                committed.position, committed.command_id, committed.body_hash, committed.time_us, touched_by(events)
+            )
         self._shard.publish()
         self._half_done = False
 
@@ -353,7 +365,7 @@ class LocalEngine(Engine):
         for entry in self._log.read(1):
             committed = _committed(entry)
             self._shard.apply(committed.position, committed.time_us, committed.events or ())
-            self._ledger.replayed(committed.command_id, committed.position)
+            self._ledger.replayed(committed.position, committed.command_id, committed.body_hash, committed.time_us)
             if progress is not None and committed.position % 1000 == 0:
                 progress(committed.position, total)
         self._shard.publish()
@@ -367,17 +379,24 @@ class LocalEngine(Engine):
             if head.position == 0:  # else another process was first
                 self._log.append([encode_record(record)], record.time_us)
 
-    def _replayed_receipt(self, command: Command, position: int) -> Receipt:
+    def _replayed_receipt(self, command: Command, seen: Seen) -> Receipt:
+        """Give the first result of a command again, from the log.
+
+        Raises:
+            CommandIdReused: its id was used for another body.
+        """
+        position = seen.position
         entry = next(self._log.read(position, position))
-        if entry.data is None:
-            return Receipt(position, 0, (), replayed=True)
-        record = decode_record(entry.data, position)
-        if record.body_hash != command.body_hash():
+        record = None if entry.data is None else decode_record(entry.data, position)
+        body_hash = command.body_hash()
+        if not (seen.is_of(body_hash) if record is None else record.body_hash == body_hash):
             raise CommandIdReused(
                 f"command id {command.id!r} was used at position {position} for something else; use a new id",
                 command_id=command.id,
                 position=position,
             )
+        if record is None:
+            return Receipt(position, 0, (), replayed=True)
         events = tuple(unpack_event(packed, position) for packed in record.events)
         return Receipt(position, record.time_us, events, replayed=True)
 
@@ -433,4 +452,12 @@ def _committed(entry: LogEntry) -> Committed:
         return Committed(entry.position, "", "", {}, 0, None)
     record = decode_record(entry.data, entry.position)
     events = tuple([unpack_event(packed, entry.position) for packed in record.events])
-    return Committed(entry.position, record.command_id, record.principal, record.provenance, record.time_us, events)
+    return Committed(
+        entry.position,
+        record.command_id,
+        record.principal,
+        record.provenance,
+        record.time_us,
+        events,
+        record.body_hash,
+    )

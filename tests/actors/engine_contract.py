@@ -19,6 +19,7 @@ from memorygraph.events import records as ev
 from memorygraph.events.errors import (
     BatchTooLarge,
     ClosedError,
+    CommandExpired,
     CommandIdReused,
     DuplicateIdError,
     EdgeNotFoundError,
@@ -72,6 +73,12 @@ class Home(ABC):
 
 def command(*operations: cmd.Operation, id: str | None = None, **fields: Any) -> cmd.Command:
     return cmd.Command(id=id or f"c{next(_numbers)}", operations=operations, **fields)
+
+
+def dated(time_us: int) -> str:
+    """A UUIDv7 of a time."""
+    text = f"{time_us // 1000:012x}7000{1 << 63:016x}"
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
 
 def vector(*values: float) -> bytes:
@@ -406,6 +413,29 @@ class EngineContract:
         given = cmd.AddNodes(nodes=[ev.NodeAdded(content="x", vector=vector(1, 0))])
         with pytest.raises(CommandIdReused):
             do(engine, given, id="add")
+
+    def test_an_old_command_of_ours_is_never_run_again(self, small, clock) -> None:
+        clock.offset_us = 20 * DAY_US
+        sent = {"id": dated(clock.offset_us), "id_chosen": False}
+        assert not do(small, adding(""), **sent).replayed
+        clock.offset_us += DAY_US // 2
+        do(small, adding(""))
+        assert do(small, adding(""), **sent).replayed
+        clock.offset_us += DAY_US
+        do(small, adding(""))
+        position = small.head().position
+        with pytest.raises(CommandExpired) as caught:
+            do(small, adding(""), **sent)
+        assert caught.value.about == {"command_id": sent["id"]}
+        assert small.head().position == position
+        assert not do(small, adding(""), id=dated(clock.offset_us), id_chosen=False).replayed
+
+    def test_a_chosen_id_is_unknown_after_a_day(self, small, clock) -> None:
+        do(small, adding(""), id="mine")
+        clock.offset_us = 2 * DAY_US
+        assert do(small, adding(""), id="mine").replayed
+        do(small, adding(""))
+        assert not do(small, adding(""), id="mine").replayed
 
     def test_a_refused_command_may_come_again(self, small) -> None:
         with pytest.raises(NodeNotFoundError):

@@ -22,7 +22,7 @@ def test_a_proposal_holds_if_nothing_it_read_was_touched_since(records, position
         patch.setattr(module, "RECENT_IDS_MAX", remembered)
         ledger = Ledger()
         for at, touched in enumerate(records, 1):
-            ledger.recorded(f"c{at}", at, touched)
+            ledger.recorded(at, f"c{at}", b"", at, touched)
         found = ledger.conflict(proposal(position, *reads))
     touched_since = set().union(*records[position:]) & reads
     if found is None:
@@ -36,15 +36,22 @@ def test_a_proposal_holds_if_nothing_it_read_was_touched_since(records, position
 
 def test_after_a_replay_older_proposals_are_not_known_to_hold() -> None:
     ledger = Ledger()
-    ledger.replayed("c1", 1)
-    ledger.replayed("c2", 2)
-    ledger.recorded("c3", 3, ["a"])
+    ledger.replayed(1, "c1", b"", 1)
+    ledger.replayed(2, "c2", b"", 2)
+    ledger.recorded(3, "c3", b"", 3, ["a"])
     assert [ledger.conflict(proposal(position, "b")) for position in (1, 2, 3)] == ["", None, None]
     assert [ledger.conflict(proposal(position, "a")) for position in (1, 2, 3)] == ["", "a", None]
 
 
-def test_commands_are_remembered_for_ever() -> None:
+def test_a_restored_ledger_knows_the_commands_and_no_older_proposal() -> None:
     ledger = Ledger()
-    ledger.replayed("c1", 1)
-    ledger.recorded("c2", 2, ["a"])
-    assert [ledger.position_of(name) for name in ("c1", "c2", "c3")] == [1, 2, None]
+    ledger.replayed(1, "c1", b"", 1)
+    ledger.recorded(2, "c2", b"two", 2, ["a"])
+    restored = Ledger.restore(ledger.dump())
+    found = [restored.find(name) for name in ("c1", "c2", "c3")]
+    assert [seen and seen.position for seen in found] == [1, 2, None]
+    assert found[1].is_of(b"two")
+    assert [restored.conflict(proposal(position, "b")) for position in (1, 2)] == ["", None]
+    restored.recorded(3, "c3", b"", 3, ["b"])
+    assert restored.conflict(proposal(2, "b")) == "b"
+    assert restored.size_bytes() > 0

@@ -32,6 +32,7 @@ from memorygraph.events.types import LIMITS
 from memorygraph.projections.graph import GraphState
 from memorygraph.projections.tables import Table
 from tests.actors.engine_contract import (
+    DAY_US,
     Counted,
     EngineContract,
     Home,
@@ -40,6 +41,7 @@ from tests.actors.engine_contract import (
     ask,
     check_whole,
     command,
+    dated,
     do,
     in_threads,
     linking,
@@ -207,9 +209,27 @@ def test_a_ledger_that_never_conflicts_is_caught(monkeypatch, engine) -> None:
 
 
 def test_a_command_table_that_nobody_asks_is_caught(monkeypatch, engine) -> None:
-    monkeypatch.setattr(Ledger, "position_of", lambda *_: None)
+    monkeypatch.setattr(Ledger, "find", lambda *_: None)
     positions = [do(engine, adding(""), id="same").position for _ in range(2)]
     assert positions == [3, 4]  # the mutant: done twice
+
+
+def test_a_command_table_without_expiry_is_caught(monkeypatch, engine) -> None:
+    clock = engine._clock
+    clock.offset_us = 20 * DAY_US
+    old = command(adding(""), id=dated(clock.offset_us), id_chosen=False)
+    engine.execute(old)
+    clock.offset_us += 2 * DAY_US
+    do(engine, adding(""))
+    monkeypatch.setattr(Ledger, "is_expired", lambda *_: False)
+    assert not engine.execute(old).replayed  # the mutant: done twice
+
+
+def test_a_command_table_that_takes_any_body_is_caught(monkeypatch, engine) -> None:
+    do(engine, adding("x"), id="same")
+    monkeypatch.setattr(cmd.Command, "body_hash", lambda _: bytes(16))
+    do(engine, adding("y"), id="mutant")
+    assert do(engine, adding("z"), id="mutant").replayed  # the mutant: "z" is not there, and nobody was told
 
 
 @pytest.mark.parametrize("broken", [(GraphState, "apply"), (Ledger, "recorded"), (Table, "_flush")])

@@ -278,7 +278,7 @@ def test_the_checks_are_what_holds(memory, monkeypatch):
         patch.setattr(Proposer, "_expect", lambda *_: None)
         assert memory.revise(node.id, content="three", expected=node.version).content == "three"
     with monkeypatch.context() as patch:
-        patch.setattr(Ledger, "position_of", lambda *_: None)
+        patch.setattr(Ledger, "find", lambda *_: None)
         memory.remember("once", command_id="c")
         memory.remember("once", command_id="c")
     assert len(memory) == 3
