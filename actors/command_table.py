@@ -106,7 +106,8 @@ class CommandTable:
     def is_expired(self, command_id: str, now_us: int) -> bool:
         """Whether an id that is not in the table is too old to tell if it was: a UUIDv7 from before the horizon.
 
-        An id of the last seconds is never too old, so a memory that was written to under a wrong clock can still be.
+        An id of the last seconds is never too old, so a memory that was written to under a wrong clock can still be. An
+        id whose date was more than a day off its record's time is not told from a new one.
         """
         date_ms = _key(command_id)[1] & _DATE_MASK
         if not date_ms or abs(now_us - 1000 * date_ms) <= FRESH_US:
@@ -166,7 +167,9 @@ class CommandTable:
             hash_, mark, _, row_us = _ROW.unpack_from(self._rows, leaving * _ROW.size)
             if row_us >= time_us - KEPT_US and total - leaving <= ROWS_MAX:
                 break
-            self._horizon_ms = max(self._horizon_ms, mark & _DATE_MASK)
+            date_ms = mark & _DATE_MASK
+            if abs(1000 * date_ms - row_us) <= KEPT_US:  # else one of the two clocks was wrong
+                self._horizon_ms = max(self._horizon_ms, date_ms)
             if self._recent.get((hash_, mark)) == self._first + leaving:
                 del self._recent[hash_, mark]
             leaving += 1

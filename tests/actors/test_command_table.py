@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from memorygraph.actors import command_table as module
 from memorygraph.actors.command_table import FRESH_US, KEPT_US, CommandTable
 from memorygraph.events.errors import DamagedLog
-from memorygraph.events.ports import RandomIds
+from memorygraph.events.ports import RandomIds, SystemClock
 
 HOUR_US = 3_600_000_000
 Added = tuple[str, bytes, int]  # id, body hash, time
@@ -79,10 +79,10 @@ def test_a_dated_id_that_left_is_told_from_a_new_one(records, rows_max, now_us) 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "ROWS_MAX", rows_max)
         table = filled(records)
-    for command_id, _, _ in records:
+    for command_id, _, time_us in records:
         if command_id and "-" in command_id and table.find(command_id) is None:
             date_us = 1000 * int(command_id[:8] + command_id[9:13], 16)
-            if date_us:
+            if date_us and abs(date_us - time_us) <= KEPT_US:
                 assert table.is_expired(command_id, now_us) == (abs(now_us - date_us) > FRESH_US)
 
 
@@ -107,13 +107,21 @@ def test_a_clock_that_ran_ahead_does_not_lock_the_memory() -> None:
     assert table.is_expired(wrong[0][0], now_us)
 
 
+def test_ids_of_a_clock_that_is_far_off_say_nothing_of_others() -> None:
+    far_us = 10 * 365 * 24 * HOUR_US
+    table = filled([(uuid7(far_us + hour), b"", hour * HOUR_US) for hour in range(0, 90, 30)])
+    assert not table.is_expired(uuid7(far_us), 90 * HOUR_US)
+
+
 def test_ids_of_the_library_are_dated() -> None:
     name = RandomIds().command_id()
-    table = filled([(name, b"", 0)])
+    now_us = SystemClock().now_us()
+    table = filled([(name, b"", now_us)])
     assert table.find(name).position == 1
-    assert table.is_expired(RandomIds().command_id(), 10**18) is False
-    table.add(2, "x", b"", 10**18)
-    assert table.is_expired(name, 10**18)
+    table.add(2, "x", b"", now_us + 2 * KEPT_US)
+    assert table.find(name) is None
+    assert table.is_expired(name, now_us + 2 * KEPT_US)
+    assert not table.is_expired(name, now_us)
 
 
 def test_a_row_takes_about_forty_bytes() -> None:
