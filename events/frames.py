@@ -9,7 +9,7 @@ costs about 1 us per record, and is followed by ``verify`` and by whoever contin
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from hashlib import sha256
 from struct import Struct
 from typing import Final, NamedTuple
@@ -86,12 +86,42 @@ def encode_frame(
         InputError: there is no record.
         BatchTooLarge: the frame would pass 16 MiB.
     """
-    count = len(records)
-    if not count:
+    if not records:
         raise InputError("a commit frame needs at least one record")
+    frame = _pack(records, epoch=epoch, memory_id=memory_id, first=first, time_us=time_us, chain=chain)
+    return frame, _chain(chain, frame, [sha256(record).digest() for record in records])
+
+
+def with_hashes(frame: bytes | memoryview, header: FrameHeader, positions: Collection[int]) -> bytes:
+    """Give a whole frame with the records at ``positions`` replaced by their SHA-256; the chain after it stays.
+
+    Raises:
+        DamagedLog: the body is not ``count`` records.
+        NewerFormat: the frame carries flags that this release does not know.
+    """
+    items: list[bytes | msgspec.msgpack.Ext] = []
+    for entry in frame_entries(frame, header):
+        if entry.data is not None and entry.position not in positions:
+            items.append(entry.data)
+        else:
+            digest = entry.digest if entry.data is None else sha256(entry.data).digest()
+            items.append(msgspec.msgpack.Ext(REPLACED, digest or b""))
+    return _pack(
+        items,
+        epoch=header.epoch,
+        memory_id=header.memory_id,
+        first=header.first,
+        time_us=header.time_us,
+        chain=header.chain_before,
+    )
+
+
+def _pack(items: Sequence[object], *, epoch: int, memory_id: bytes, first: int, time_us: int, chain: bytes) -> bytes:
+    """Encode a frame's header and body."""
+    count = len(items)
     # The encoder writes "array of n" and then exactly our body: the array's head goes where the header will be.
     frame = bytearray(HEADER_BYTES)
-    _encoder.encode_into(records, frame, HEADER_BYTES - len(_array_head(count)))
+    _encoder.encode_into(items, frame, HEADER_BYTES - len(_array_head(count)))
     if len(frame) > FRAME_BYTES_MAX:
         raise BatchTooLarge(
             f"{count} records of {len(frame) - HEADER_BYTES} bytes do not fit a commit frame of {FRAME_BYTES_MAX} "
@@ -103,8 +133,7 @@ def encode_frame(
         frame, 0, MAGIC, 0, len(frame) - HEADER_BYTES, 0, count, epoch, memory_id, first, time_us, chain, 0
     )
     _CRC.pack_into(frame, _CRC_AT, crc32c(memoryview(frame)[_CHECKED_FROM:]))
-    whole = bytes(frame)
-    return whole, _chain(chain, whole, [sha256(record).digest() for record in records])
+    return bytes(frame)
 
 
 def frame_header(frame: bytes | memoryview) -> FrameHeader:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import time
 from abc import abstractmethod
+from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from threading import Condition
 from typing import TYPE_CHECKING, Final
 
+from memorygraph.events.errors import InputError
 from memorygraph.events.log import EventLog, Head
 
 if TYPE_CHECKING:
@@ -54,6 +56,16 @@ class BaseLog(EventLog):
                 if self.head.position <= position:
                     self._arrival.wait(min(left_s, _POLL_S))
                 self._waiters -= 1
+
+    def _in_the_log(self, positions: Iterable[int]) -> frozenset[int]:
+        """Give the set of these positions, which must all be in the log."""
+        wanted, end = frozenset(positions), self.refresh().position
+        outside = [position for position in wanted if not 1 <= position <= end]
+        if outside:
+            raise InputError(
+                f"position {min(outside)} is not in the log, which holds 1 to {end}", position=min(outside)
+            )
+        return wanted
 
     def _announce(self) -> None:
         """Wake the waiters; called after the new head was published."""

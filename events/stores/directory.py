@@ -27,6 +27,7 @@ VERSION: Final = 1
 _MEMORY: Final = "MEMORY"
 _LOCK: Final = "lock"
 _LOG: Final = "log"
+_REWRITE_LOCK: Final = "rewrite.lock"
 _OURS: Final = frozenset({_MEMORY, f"{_MEMORY}.tmp", _LOCK, _LOG})
 _SEGMENT_NAME: Final = re.compile(r"(\d{20})\.seg")
 _LOG_NAME: Final = re.compile(r"\d{20}\.seg(\.tmp|\.torn-\d+(-\d+)?)?")
@@ -102,6 +103,14 @@ class StoreDirectory:
         """Open the file that writers lock."""
         with named_errors(self.path, "open the lock file"):
             return OpenFile(self.disk, self.disk.create(f"{self.path}/{_LOCK}", truncate=False))
+
+    @contextmanager
+    def rewriting(self) -> Iterator[None]:
+        """Exclude others who rewrite segments of this store, in this process and in others; writers go on."""
+        with named_errors(self.path, "rewrite the log"):
+            lock = OpenFile(self.disk, self.disk.create(f"{self.path}/{_REWRITE_LOCK}", truncate=False))
+            self.disk.lock(lock.fd)  # released with the file
+            yield
 
     def sync_names(self) -> None:
         """Make the names of the store and of its segments durable."""

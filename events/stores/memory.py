@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from threading import Lock
 
 from memorygraph.events.errors import ClosedError
@@ -21,6 +21,7 @@ from memorygraph.events.frames import (
     require_frame,
     require_next,
     whole_frame,
+    with_hashes,
 )
 from memorygraph.events.log import Head, LogEntry, VerifyReport
 from memorygraph.events.stores.base import BaseLog
@@ -84,6 +85,19 @@ class MemoryLog(BaseLog):
         """Give the raw frames from the one that holds position ``first`` on."""
         self._require_open()
         return self._frames_of(max(first, 1), self._head.position)
+
+    def replace_by_hash(self, positions: Collection[int]) -> int:
+        """Replace the records at ``positions`` by their SHA-256 and return how many were still there."""
+        wanted, replaced = self._in_the_log(positions), 0
+        with self._mutex:
+            for at, frame in enumerate(self._frames):
+                header = frame_header(frame)
+                entries = [entry for entry in frame_entries(frame, header) if entry.position in wanted]
+                if entries:
+                    replaced += sum(entry.data is not None for entry in entries)
+                    self._frames[at] = with_hashes(frame, header, wanted)
+                    self._size_bytes += len(self._frames[at]) - len(frame)
+        return replaced
 
     def verify(self) -> VerifyReport:
         """Check every frame's checksum and the chain."""

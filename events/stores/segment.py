@@ -21,8 +21,9 @@ from __future__ import annotations
 import os
 import weakref
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
+from itertools import pairwise
 from threading import Lock
 from typing import Final, Self
 
@@ -41,6 +42,7 @@ from memorygraph.events.ports import Clock, SystemClock
 from memorygraph.events.stores.base import BaseLog
 from memorygraph.events.stores.directory import StoreDirectory, named
 from memorygraph.events.stores.recovery import Tail, cut_torn, find_tail, judge, look_on
+from memorygraph.events.stores.rewriting import rewrite_segment
 from memorygraph.events.stores.segment_file import SEGMENT_HEADER_BYTES, OpenFile, SegmentFile, SegmentHeader
 from memorygraph.events.stores.verifying import Verifier
 
@@ -172,6 +174,22 @@ class SegmentLog(BaseLog):
         tail = self._open_tail()
         return (bytes(frame) for _, frame in self._frames(tail, max(first, 1), tail.head.position))
 
+    def replace_by_hash(self, positions: Collection[int]) -> int:
+        """Replace the records at ``positions`` by their SHA-256 and return how many were still there.
+
+        Records of the last segment are sealed first: the next segment is started.
+        """
+        wanted, replaced = self._in_the_log(positions), 0
+        if any(position >= self._open_tail().firsts[-1] for position in wanted):
+            self._seal()
+        self._writable_tail()
+        with self._directory.rewriting():
+            for first, following in pairwise(self._open_tail().firsts):
+                inside = {position for position in wanted if first <= position < following}
+                if inside:
+                    replaced += rewrite_segment(self._directory, first, following - 1, inside)
+        return replaced
+
     def verify(self) -> VerifyReport:
         """Read every segment from its first byte, checking checksums and chain; damage is listed and stepped over."""
         self._open_tail()
@@ -291,6 +309,18 @@ class SegmentLog(BaseLog):
             self._take_back(tail, len(frame))
             raise
         return tail
+
+    def _seal(self) -> None:
+        """Start the next segment, unless the last one is still empty."""
+        with self.lock():
+            tail = self._locked_tail()
+            if tail.offset > SEGMENT_HEADER_BYTES:
+                try:
+                    tail = self._next_segment(tail)
+                except OSError as error:
+                    raise self._refused(error, "start a segment") from error
+                with self._publishing:
+                    self._tail = tail
 
     def _next_segment(self, tail: Tail) -> Tail:
         tail.file.sync()  # its last frame may be one that we found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+from itertools import count
 from pathlib import Path
 
 from memorygraph.events.disk import OsDisk
@@ -96,12 +97,13 @@ class VolatileDisk(OsDisk):
 
     def __init__(self) -> None:
         self._data: dict[int, list[tuple[int, int, bytes, int]]] = {}  # inode: (own descriptor, offset, bytes, size)
-        self._names: dict[str, list[tuple[str, str]]] = {}  # directory: (name now, name before or '')
+        self._names: dict[str, list[tuple[str, str, str]]] = {}  # directory: (name now, name before or '', replaced)
         self._own: dict[int, int] = {}
+        self._numbers = count()
 
     def create(self, path: str, *, truncate: bool = True) -> int:
         if not self.exists(path):
-            self._names.setdefault(str(Path(path).parent), []).append((path, ""))
+            self._names.setdefault(str(Path(path).parent), []).append((path, "", ""))
         return super().create(path, truncate=truncate)
 
     def pwrite(self, fd: int, data: bytes, offset: int) -> int:
@@ -116,11 +118,17 @@ class VolatileDisk(OsDisk):
         self._data[os.fstat(fd).st_ino] = []
 
     def rename(self, source: str, target: str) -> None:
-        self._names.setdefault(str(Path(target).parent), []).append((target, source))
+        replaced = ""
+        if self.exists(target):
+            replaced = f"{target}.replaced-{next(self._numbers)}"
+            os.link(target, replaced)
+        self._names.setdefault(str(Path(target).parent), []).append((target, source, replaced))
         super().rename(source, target)
 
     def sync_directory(self, path: str) -> None:
-        self._names[path] = []
+        for *_, replaced in self._names.pop(path, []):
+            if replaced:
+                Path(replaced).unlink()
 
     def cut_power(self) -> None:
         for writes in self._data.values():
@@ -128,11 +136,13 @@ class VolatileDisk(OsDisk):
                 os.pwrite(fd, data, offset)
                 os.ftruncate(fd, size_bytes)
         for names in self._names.values():
-            for name, before in reversed(names):
+            for name, before, replaced in reversed(names):
                 if before:
                     Path(name).rename(before)
                 else:
-                    Path(name).unlink()
+                    Path(name).unlink(missing_ok=True)
+                if replaced:
+                    Path(replaced).rename(name)
         for fd in self._own.values():
             os.close(fd)
         self.__init__()

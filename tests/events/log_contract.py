@@ -168,6 +168,57 @@ class LogContract:
         assert report.size_bytes == sum(map(len, log.frames()))
         assert log.size_bytes() >= report.size_bytes
 
+    def test_a_record_is_replaced_by_its_hash_and_the_chain_stays(self, log):
+        records = fill(log, 6)  # positions 1 | 2 3 | 4 5 6 | 7 | 8 9 | 10 11 12
+        before = log.head
+        assert log.replace_by_hash([3, 4, 5, 6, 12]) == 5
+        kept = [None if at in {3, 4, 5, 6, 12} else record for at, record in enumerate(records, 1)]
+        assert contents(log) == kept
+        assert contents(log, 3, 7) == kept[2:7]
+        digests = {entry.position: entry.digest for entry in log.read() if entry.data is None}
+        assert digests == {at: sha256(records[at - 1]).digest() for at in (3, 4, 5, 6, 12)}
+        assert log.head == log.refresh() == before
+        assert log.verify().whole
+        assert log.verify().head == before
+        assert all(records[at - 1] not in frame for at in (3, 4, 5, 6, 12) for frame in log.frames())
+
+    def test_replacing_again_replaces_only_what_is_left(self, log):
+        records = fill(log, 3)
+        assert log.replace_by_hash([]) == 0
+        assert log.replace_by_hash({2}) == 1
+        assert log.replace_by_hash({2, 3}) == 1
+        assert log.replace_by_hash({2, 3}) == 0
+        assert contents(log) == [records[0], None, None, *records[3:]]
+
+    def test_only_what_is_in_the_log_can_be_replaced(self, log):
+        records = fill(log, 2)
+        for wrong in (0, 4, -1):
+            with pytest.raises(InputError, match=f"position {wrong} "):
+                log.replace_by_hash([1, wrong])
+        assert contents(log) == records
+
+    def test_a_log_with_replaced_records_goes_on_and_can_be_copied(self, log, make_log):
+        fill(log, 3)
+        log.replace_by_hash([1, 5])
+        put(log, b"next")
+        copy = make_log(MEMORY_ID)
+        for frame in log.frames():
+            with copy.lock():
+                copy.adopt(frame)
+        assert copy.head == log.head
+        assert contents(copy) == contents(log)
+        copy.close()
+
+    def test_a_read_under_way_ends_when_records_are_replaced(self, log):
+        records = fill(log, 6)
+        entries = log.read()
+        first = next(entries)
+        log.replace_by_hash(range(1, 13))
+        rest = [entry.data for entry in entries]
+        assert first.data == records[0]
+        assert len(rest) == 11
+        assert all(data in (None, record) for data, record in zip(rest, records[1:], strict=True))
+
     def test_wait_returns_at_once_when_there_is_more(self, log):
         put(log, b"a")
         assert log.wait(0, timeout_s=100).position == 1

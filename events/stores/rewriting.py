@@ -1,0 +1,89 @@
+"""Rewriting a sealed segment with some of its records replaced by their hashes; swapped in whole, by rename.
+
+Who has the old file open goes on with it; who opens the path later gets the new one. The frames keep their positions
+and their chain, so nothing else in the store has to change.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from contextlib import suppress
+
+from memorygraph.events.errors import DamagedLog
+from memorygraph.events.frames import FrameHeader, frame_entries, with_hashes
+from memorygraph.events.stores.directory import StoreDirectory
+from memorygraph.events.stores.segment_file import (
+    SEGMENT_HEADER_BYTES,
+    OpenFile,
+    SegmentFile,
+    encode_header,
+    write_all,
+)
+
+_BUFFER_BYTES = 1 << 20
+
+
+def rewrite_segment(directory: StoreDirectory, first: int, last: int, positions: Collection[int]) -> int:
+    """Replace the records at ``positions`` of the sealed segment first..last by their hashes; give how many were there.
+
+    The caller holds the store's rewrite lock: of two that rewrite one segment, the later would undo the other's work.
+
+    Raises:
+        DamagedLog: a frame of the segment fails its check; the file stays as it is.
+        OSError: the disk fails or is full; the file stays as it is, or is the new one already.
+    """
+    file = directory.open_segment(first, write=False)
+    present = sum(
+        entry.data is not None
+        for header, frame in _frames(file, last)
+        if not positions_of(header).isdisjoint(positions)
+        for entry in frame_entries(frame, header)
+        if entry.position in positions
+    )
+    if present:
+        _swap(directory, file, last, positions)
+    return present
+
+
+def positions_of(header: FrameHeader) -> frozenset[int]:
+    """Give the positions of a frame's records."""
+    return frozenset(range(header.first, header.last + 1))
+
+
+def _swap(directory: StoreDirectory, file: SegmentFile, last: int, positions: Collection[int]) -> None:
+    disk, temporary = directory.disk, f"{file.path}.tmp"
+    try:
+        new = OpenFile(disk, disk.create(temporary))
+        offset, parts = 0, [encode_header(file.header)]
+        for header, frame in _frames(file, last):
+            touched = not positions_of(header).isdisjoint(positions)
+            parts.append(with_hashes(frame, header, positions) if touched else bytes(frame))
+            if sum(map(len, parts)) >= _BUFFER_BYTES:
+                offset += _write(new, parts, offset)
+        _write(new, parts, offset)
+        disk.sync(new.fd)
+        disk.rename(temporary, file.path)
+    except BaseException:
+        with suppress(OSError):  # the first error is the one to report; the next attempt overwrites the file
+            disk.unlink(temporary)
+        raise
+    disk.sync_directory(directory.log_path)
+
+
+def _write(file: OpenFile, parts: list[bytes], offset: int) -> int:
+    data = b"".join(parts)
+    write_all(file.disk, file.fd, data, offset)
+    parts.clear()
+    return len(data)
+
+
+def _frames(file: SegmentFile, last: int) -> Iterator[tuple[FrameHeader, memoryview]]:
+    """Give all frames of a segment that ends at position ``last``."""
+    offset, position = SEGMENT_HEADER_BYTES, file.header.first
+    for header, frame, start in file.frames(offset, position):
+        yield header, frame
+        offset, position = start + len(frame), header.last + 1
+        if position > last:
+            return
+    where = f"{file.path} at byte {offset}"
+    raise DamagedLog(f"{where}: {file.fault_at(offset)}, of position {position}", where=where, position=position)
