@@ -165,13 +165,21 @@ class Proposer:
 
     def add_edges(self, operation: cmd.AddEdges) -> None:
         """Add edges between existing nodes."""
-        self._all_existing(operation.edges.sources + operation.edges.targets)
-        if any(not 0 <= code <= CODE_MAX for code in operation.edges.types):
-            raise InputError("an edge type is out of range", types=sorted(set(operation.edges.types)))
-        for name in operation.edges.ids:
-            if name:
-                self._claim_edge(name)
-        self._events.append(operation.edges)
+        edges = operation.edges
+        rows = self._frame.interner.ends_of(edges.sources, edges.targets)
+        if self._added or self._gone or not self._frame.are_live(rows.ravel()):
+            self._all_existing(edges.sources + edges.targets)
+        else:
+            self._reads += edges.sources + edges.targets
+        looped = np.flatnonzero(rows[0] == rows[1])
+        if len(looped):
+            name = edges.sources[looped[0]]
+            raise InputError(f"an edge needs two different nodes; {name!r} cannot be linked to itself", id=name)
+        if edges.types and not 0 <= min(edges.types) <= max(edges.types) <= CODE_MAX:
+            raise InputError("an edge type is out of range", types=sorted(set(edges.types)))
+        for name in filter(None, edges.ids):
+            self._claim_edge(name)
+        self._events.append(edges)
 
     def revise_edge(self, operation: cmd.ReviseEdge) -> None:
         """Replace fields of an edge."""

@@ -77,8 +77,10 @@ def batch(sessions: Sessions, scale: Scale) -> list[Row]:
     count = scale.batches[1]
     return [
         *_rows("batch", f"add_nodes of {count:,}, per node", nodes, {scale.middle: "nodes-batch"}),
-        *_rows("batch", f"add_edges of {count:,}, per edge", edges, {scale.middle: "edges-batch"}),
-        *_rows("batch", f"link_many of {count:,} (makes the edges too), per edge", links, {}),
+        *_rows(
+            "batch", f"edges of {count:,}, from ids, type and weight, per edge", links, {scale.middle: "edges-batch"}
+        ),
+        *_rows("batch", f"edges of {count:,}, of edge objects made before, per edge", edges, {}),
     ]
 
 

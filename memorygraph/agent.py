@@ -23,9 +23,9 @@ from memorygraph.actors.commands import (
 from memorygraph.actors.engine import Engine
 from memorygraph.actors.local import LocalEngine
 from memorygraph.core.edge import MemoryEdge
-from memorygraph.core.graph import MemoryGraph, edge_columns, edges_in
+from memorygraph.core.graph import MemoryGraph
 from memorygraph.core.node import MemoryNode, revision
-from memorygraph.drafts import change_of, chunks_of, draft_of, edge_of, id_of, size_bytes, turn_of
+from memorygraph.drafts import change_of, chunks_of, draft_of, id_of, size_bytes, turn_of
 from memorygraph.embeddings import Embedder, HashingEmbedder, embed_batch, space_of
 from memorygraph.events.errors import CommandIdReused, DamagedLog, EmbedderMismatch, InputError
 from memorygraph.events.log import EventLog
@@ -33,6 +33,7 @@ from memorygraph.events.records import NodeAdded, NodeRevised, NodesForgotten, S
 from memorygraph.events.stores import MemoryLog, SegmentLog
 from memorygraph.events.types import LIMITS, EdgeType, Limits, MemoryType
 from memorygraph.home import Home
+from memorygraph.links import batches_of, edge_columns, edges_in
 from memorygraph.projections.text import analyzer_for
 from memorygraph.reader import MemoryReader
 from memorygraph.times import TimeLike
@@ -315,12 +316,12 @@ class AgentMemory(MemoryReader):
         Args:
             links: tuples (source, target, edge_type, weight, directed) or dicts of ``link``'s arguments.
         """
-        command_id = checks.bulk_id(command_id or self._home.ids.command_id())
+        id_chosen = command_id is not None
+        command_id = checks.bulk_id(self._home.ids.command_id() if command_id is None else command_id)
         done = 0
-        states = (edge_of(link)._state for link in checks.several("links", links))
-        for number, chunk in enumerate(chunks_of(states, size_bytes)):
-            self._home.execute(AddEdges(edges=edge_columns(chunk)), command_id=f"{command_id}/{number}")
-            done += len(chunk)
+        for number, edges in enumerate(batches_of(checks.several("links", links))):
+            self._home.execute(AddEdges(edges=edges), command_id=f"{command_id}/{number}", id_chosen=id_chosen)
+            done += len(edges.sources)
             if progress is not None:
                 progress(done)
         return done

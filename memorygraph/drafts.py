@@ -1,19 +1,18 @@
-"""What callers give, as the events and commands it becomes: items, turns, links, and chunks of them."""
+"""What callers give, as the events and commands it becomes: items, turns, and chunks of them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final, TypeVar
 
 import msgspec
 from msgspec import Struct
 
 from memorygraph import checks
-from memorygraph.core.edge import MemoryEdge
 from memorygraph.core.node import MemoryNode, revision
 from memorygraph.events.errors import InputError
 from memorygraph.events.records import NodeAdded, NodeRevised
-from memorygraph.events.types import ConsolidationState, DecayFunction, EdgeType, Limits, MemoryType
+from memorygraph.events.types import ConsolidationState, DecayFunction, Limits, MemoryType
 from memorygraph.times import to_us
 
 T = TypeVar("T")
@@ -107,29 +106,6 @@ def change_of(change: Mapping[str, Any], limits: Limits) -> NodeRevised:
 def id_of(node: str | MemoryNode) -> str:
     """Return the id of a node, or the id itself."""
     return node.id if isinstance(node, MemoryNode) else node
-
-
-def edge_of(link: Sequence[Any] | Mapping[str, Any]) -> MemoryEdge:
-    """Return a link given as a tuple or a dict as an edge to add.
-
-    Raises:
-        InputError: it is not of that form, or a value cannot be used.
-    """
-    given: dict[str, Any] = {}
-    if isinstance(link, Mapping):
-        given = dict(link)
-    elif isinstance(link, list | tuple) and len(link) <= len(_LINK_FIELDS):
-        given = dict(zip(_LINK_FIELDS, link, strict=False))
-    if not {"source", "target"} <= set(given) <= set(_LINK_FIELDS):
-        raise InputError(
-            f"a link is a tuple or dict of {', '.join(_LINK_FIELDS)}, at least the first two; "
-            f"this is {checks.shown(link)}"
-        )
-    fields = {"edge_type": EdgeType.ASSOCIATION, "weight": 0.8, **given}
-    return MemoryEdge(id_of(fields.pop("source")), id_of(fields.pop("target")), **fields)
-
-
-_LINK_FIELDS: Final = ("source", "target", "edge_type", "weight", "directed", "metadata")
 
 
 def size_bytes(event: Struct) -> int:

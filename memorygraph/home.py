@@ -34,10 +34,15 @@ class Home:
         self.clock = clock or SystemClock()
         self.ids = ids or RandomIds()
 
-    def execute(self, *operations: Any, command_id: str | None = None) -> Receipt:
-        """Send operations as one command, under the caller's id or a new one."""
+    def execute(self, *operations: Any, command_id: str | None = None, id_chosen: bool = True) -> Receipt:
+        """Send operations as one command under the given id, or a new one.
+
+        Args:
+            id_chosen: False: the id was drawn by us for this very command, in part by number.
+        """
         name = self.ids.command_id() if command_id is None else checks.identifier("command_id", command_id)
-        command = Command(id=name, operations=operations, principal=self.principal, id_chosen=command_id is not None)
+        id_chosen = id_chosen and command_id is not None
+        command = Command(id=name, operations=operations, principal=self.principal, id_chosen=id_chosen)
         return self.engine.execute(command)
 
     def node(self, node_id: str) -> tuple[NodeState, int]:

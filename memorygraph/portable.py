@@ -21,7 +21,6 @@ from msgspec.structs import replace
 from memorygraph import checks
 from memorygraph.actors.commands import AddEdges, AddNodes, AllEdges, Describe, FindNodes
 from memorygraph.actors.engine import Engine
-from memorygraph.core.graph import edge_columns
 from memorygraph.drafts import chunks_of, size_bytes
 from memorygraph.events.disk import OsDisk
 from memorygraph.events.errors import DamagedLog, ForeignStore, ImportFormatError, InputError, StoreError
@@ -40,6 +39,7 @@ from memorygraph.events.records import NodeAdded, SpaceDeclared, decode_record, 
 from memorygraph.events.stores import SegmentLog
 from memorygraph.events.stores.directory import named_errors
 from memorygraph.events.types import CODE_MAX, LIMITS, Partition
+from memorygraph.links import edge_columns
 from memorygraph.projections.frame import EdgeState, NodeState, parse_edge_id
 from memorygraph.projections.text import analyzer_for
 from memorygraph.times import to_us

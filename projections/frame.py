@@ -180,6 +180,12 @@ class Frame:
         found = [row_of.get(node_id, count) for node_id in node_ids]
         return [row if row < count and alive[row >> CHUNK_BITS](row & CHUNK_MASK) else None for row in found]
 
+    def are_live(self, rows: NDArray[np.int32]) -> bool:
+        """Whether every one of these rows is of a live node of this Frame (negative ones are not)."""
+        if rows.min(initial=0) < 0 or rows.max(initial=-1) >= self.nodes.count:
+            return False
+        return self.live_nodes == self.nodes.count or bool(self.nodes.take("alive", rows).all())
+
     def has_all(self, node_ids: Collection[str]) -> bool:
         """Whether every one of these nodes is live."""
         interner = self.interner

@@ -262,23 +262,27 @@ class GraphState:
 
     def _edges_added(self, event: ev.EdgesAdded, birth: int) -> None:
         count = len(event.sources)
-        row_of = self.interner.rows
+        if len(event.targets) != count:
+            raise DamagedLog("an event has edges with one end")
+        sources, targets = self.interner.ends_of(event.sources, event.targets)
+        if count and min(sources.min(), targets.min()) < 0:
+            raise DamagedLog("an event links a node that is not in the graph")
         first = (birth >> ORDINAL_BITS << ORDINAL_BITS) + self._edge_ordinal
         start = self.edges.count
         types = event.types or [_DEFAULT_TYPE] * count
         if count and (max(types) > CODE_MAX or min(types) < 0):
             raise DamagedLog("an edge has a type that no release writes", types=sorted(set(types)))
         columns = (
-            list(map(row_of.__getitem__, event.sources)),
-            list(map(row_of.__getitem__, event.targets)),
+            sources,
+            targets,
             event.weights or [1.0] * count,
             types,
-            [ALIVE | UNDIRECTED if both else ALIVE for both in event.undirected] or [ALIVE] * count,
+            [ALIVE | UNDIRECTED if both else ALIVE for both in event.undirected] or np.full(count, ALIVE, np.uint8),
             range(first, first + count),
             _edge_extras_of(event),
         )
         if count < _SMALL:
-            for row in zip(*columns, strict=True):
+            for row in zip(sources.tolist(), targets.tolist(), *columns[2:], strict=True):
                 self.edges.append(*row)
         else:
             self.edges.extend(*columns)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Sequence
+from itertools import chain, repeat
 from typing import Any, Final
 
 import numpy as np
@@ -294,6 +295,22 @@ class Interner:
     def __init__(self) -> None:
         self.ids: list[str] = []
         self.rows: dict[str, int] = {}
+        self._ends: tuple[Sequence[str], Sequence[str], NDArray[np.int32]] | None = None
+
+    def ends_of(self, sources: Sequence[str], targets: Sequence[str]) -> NDArray[np.int32]:
+        """Return the rows of edges' ends (-1: not known), shape (2, edges).
+
+        The last answer is kept if it was complete: rows are for ever, and edges are looked up when they are decided and
+        again when they are applied. Finding them takes longer than all else that is done with them (0.5 us an edge).
+        """
+        known = self._ends
+        if known is not None and known[0] is sources and known[1] is targets:
+            return known[2]
+        ids = chain(sources, targets)
+        rows = np.fromiter(map(self.rows.get, ids, repeat(-1)), np.int32, 2 * len(sources)).reshape(2, -1)
+        if rows.min(initial=0) >= 0:
+            self._ends = sources, targets, rows
+        return rows
 
     def add(self, node_id: str) -> int:
         """Give a new id the next row."""

@@ -24,11 +24,12 @@ from memorygraph.actors.local import LocalEngine
 from memorygraph.core.edge import MemoryEdge
 from memorygraph.core.node import MemoryNode, revision
 from memorygraph.events.errors import InputError, NodeNotFoundError
-from memorygraph.events.records import EdgesAdded, Event, SpaceDeclared
+from memorygraph.events.records import SpaceDeclared
 from memorygraph.events.stores.memory import MemoryLog
-from memorygraph.events.types import EdgeType, MemoryType
+from memorygraph.events.types import MemoryType
 from memorygraph.home import Home
-from memorygraph.projections.frame import ORDINAL_BITS, EdgeState, NodeState
+from memorygraph.links import edge_columns
+from memorygraph.projections.frame import ORDINAL_BITS, NodeState
 from memorygraph.projections.recall import Filters
 from memorygraph.stats import MemoryStats, stats_of
 
@@ -273,36 +274,6 @@ def _all_of(kind: type, given: Sequence[Any]) -> bool:
     if not isinstance(given, Sequence) or set(map(type, given)) - {kind}:
         raise InputError(f"expected a list of {kind.__name__}, not {checks.shown(given)}")
     return len(given) > 0
-
-
-def edge_columns(states: Sequence[EdgeState]) -> EdgesAdded:
-    """Return edges as the columns of one event; columns that hold only defaults stay empty."""
-    weights = [state.weight for state in states]
-    types = [state.edge_type for state in states]
-    confidences = [state.confidence for state in states]
-    undirected = [not state.directed for state in states]
-    metadata = [state.metadata for state in states]
-    ids = [state.id for state in states]
-    return EdgesAdded(
-        sources=[state.source_id for state in states],
-        targets=[state.target_id for state in states],
-        weights=weights if weights.count(1.0) < len(weights) else [],
-        types=types if types.count(EdgeType.ASSOCIATION.code) < len(types) else [],
-        undirected=undirected if any(undirected) else [],
-        confidences=confidences if confidences.count(1.0) < len(confidences) else [],
-        metadata=metadata if any(metadata) else [],
-        ids=ids if any(ids) else [],
-    )
-
-
-def edges_in(events: Sequence[Event], position: int) -> list[str]:
-    """Return the ids of the edges that a record's events added."""
-    ids: list[str] = []
-    for event in events:
-        if isinstance(event, EdgesAdded):
-            names = event.ids or [""] * len(event.sources)
-            ids += [name or f"{position}.{len(ids) + offset}" for offset, name in enumerate(names)]
-    return ids
 
 
 def _pages() -> Iterator[int]:
