@@ -31,8 +31,8 @@ from memorygraph.events.errors import (
 )
 from memorygraph.events.ports import IdSource
 from memorygraph.events.types import CODE_MAX, LIMITS, ConsolidationState, DecayFunction, EdgeType
-from memorygraph.projections.frame import ORDINAL_MASK, Frame, parse_edge_id
-from memorygraph.projections.graph import fits_columns
+from memorygraph.projections.frame import ORDINAL_BITS, ORDINAL_MASK, Frame, parse_edge_id
+from memorygraph.projections.graph import GraphState, fits_columns
 from memorygraph.projections.retention import retention_now
 from memorygraph.projections.similarity import Norms, nearest_each
 
@@ -48,46 +48,84 @@ class Proposal(Struct, frozen=True):
 
 
 class Proposer:
-    """One decision: an immutable Frame, and what the command's operations have come to so far."""
+    """Decisions that build on each other: a Frame, and what the operations so far have made of it.
 
-    def __init__(self, frame: Frame, norms: Norms, now_us: int, ids: IdSource) -> None:
-        self._frame = frame
-        self._norms = norms
-        self._now_us = now_us
+    From the second operation on there is a fork of the state, to which the events so far were applied, so an operation
+    is always decided against an ordinary Frame; who only has one to decide pays nothing for it.
+
+    Args:
+        names_edges: draw an id for each edge without one, so that it is known before the record has its position.
+    """
+
+    def __init__(self, frame: Frame, norms: Norms, ids: IdSource, *, names_edges: bool = False) -> None:
+        self._base = self._frame = frame
+        self._base_norms = self._norms = norms
         self._ids = ids
-        self._events: list[ev.Event] = []
-        self._reads: list[str] = []
-        self._added: set[str] = set()  # nodes that are there only because of earlier operations of this command
-        self._gone: set[str] = set()  # nodes of the Frame that earlier operations forget
-        self._named: set[str] = set()  # edges, by chosen id, that earlier operations add
-        self._cut: set[str] = set()  # edges of the Frame that earlier operations remove
-        self._space = frame.space
+        self._names_edges = names_edges
+        self._now_us = 0
+        self._fork: GraphState | None = None
+        self._tried = 0  # events that the Frame has
+        self.events: list[ev.Event] = []
+        self.reads: list[str] = []
 
-    def proposal(self, command: cmd.Command) -> Proposal:
-        """Decide every operation in order.
+    def take(self, operations: Sequence[cmd.Operation], now_us: int) -> None:
+        """Decide operations in order, all or none.
 
         Raises:
-            InputError: the operation does not fit the memory.
+            InputError: an operation does not fit the memory.
             ExpectationFailed: an expected version is not the current one.
-            BatchTooLarge: more than 4,096 events.
+            BatchTooLarge: more than 4,096 events in all.
         """
-        for operation in command.operations:
-            _DECISIONS[type(operation)](self, operation)
-        if len(self._events) > LIMITS.command_events_max:
+        events, reads = len(self.events), len(self.reads)
+        self._now_us = now_us
+        try:
+            for operation in operations:
+                self.frame()
+                _DECISIONS[type(operation)](self, operation)
+            self._require_fitting()
+        except BaseException:
+            self._back_to(events, reads)
+            raise
+
+    def frame(self) -> Frame:
+        """Return what the Frame and the events so far come to."""
+        if self._tried < len(self.events):
+            if self._fork is None:
+                self._fork = GraphState.fork(self._base)
+                vectors = self._base.vectors
+                self._norms = Norms() if vectors is None else self._base_norms.fork(vectors)
+            self._fork.try_out(self._now_us, self.events[self._tried :])
+            self._frame = self._fork.publish()
+            self._tried = len(self.events)
+        return self._frame
+
+    def proposal(self) -> Proposal:
+        """Return all that was decided."""
+        return Proposal(self._base.position, tuple(self.events), self.reads)
+
+    def _back_to(self, events: int, reads: int) -> None:
+        """Forget all but the first events and reads."""
+        del self.events[events:], self.reads[reads:]
+        if self._tried > events:
+            self._fork, self._tried = None, 0
+            self._frame, self._norms = self._base, self._base_norms
+
+    def _require_fitting(self) -> None:
+        if len(self.events) > LIMITS.command_events_max:
             raise BatchTooLarge(
-                f"the command makes {len(self._events)} events, more than {LIMITS.command_events_max}; split it",
-                events=len(self._events),
+                f"the command makes {len(self.events)} events, more than {LIMITS.command_events_max}; split it",
+                events=len(self.events),
             )
-        edges = sum(len(event.sources) for event in self._events if isinstance(event, ev.EdgesAdded))
+        edges = sum(len(event.sources) for event in self.events if isinstance(event, ev.EdgesAdded))
         if edges > ORDINAL_MASK:
             raise BatchTooLarge(f"the command adds {edges} edges, more than {ORDINAL_MASK}; split it", edges=edges)
-        return Proposal(self._frame.position, tuple(self._events), self._reads)
 
     def add_nodes(self, operation: cmd.AddNodes) -> None:
         """Give ids, declare the space, add the nodes and their links to similar ones."""
         nodes = _with_vectors(operation.nodes, operation.derived)
         space = self._fitting_space(operation.space, [node.vector for node in nodes])
-        added = []
+        added: list[ev.NodeAdded] = []
+        taken: set[str] = set()
         for node in nodes:
             fields: dict[str, Any] = {}
             if not node.id:
@@ -95,11 +133,11 @@ class Proposer:
             if node.vector:
                 fields["space"] = space
             event = msgspec.structs.replace(node, **fields) if fields else node
-            self._claim(event.id)
+            self._claim(event.id, taken)
             if not fits_columns(event):
                 raise InputError(f"the node {event.id!r} has a code, count or time out of range", id=event.id)
             added.append(event)
-        self._events += added
+        self.events += added
         if operation.associate is not None:
             self._associate(added, operation.associate)
 
@@ -116,14 +154,14 @@ class Proposer:
         for place, change in enumerate(changes):
             row = self._existing(change.id)
             expected = operation.expected[place] if operation.expected else 0
-            if expected and row is not None:
+            if expected:
                 self._expect(change.id, row, expected)
-                self._reads.append(_version_of(change.id))
+                self.reads.append(_version_of(change.id))
             codes = (change.memory_type, change.consolidation_state, change.decay_function)
             if any(code is not UNSET and not 0 <= code <= CODE_MAX for code in codes):
                 raise InputError(f"the revision of {change.id!r} has a code out of range", id=change.id)
             has_vector = change.vector is not UNSET and change.vector
-            self._events.append(msgspec.structs.replace(change, space=space) if has_vector else change)
+            self.events.append(msgspec.structs.replace(change, space=space) if has_vector else change)
 
     def forget_nodes(self, operation: cmd.ForgetNodes) -> None:
         """Forget named nodes."""
@@ -139,47 +177,46 @@ class Proposer:
         faded &= nodes.column("decay_function") != DecayFunction.NO_DECAY.code
         faded &= nodes.column("consolidation_state") != ConsolidationState.LONG_TERM.code
         names = self._frame.interner.ids
-        ids = tuple(names[row] for row in np.flatnonzero(faded).tolist() if names[row] not in self._gone)
+        ids = tuple(names[row] for row in np.flatnonzero(faded).tolist())
         ids = ids[: operation.limit]
-        self._reads += ids
+        self.reads += ids
         self._forget(ids, operation.reason)
 
     def reinforce_nodes(self, operation: cmd.ReinforceNodes) -> None:
         """Raise importance."""
         self._all_existing(operation.ids)
-        self._events.append(
-            ev.NodesReinforced(ids=tuple(operation.ids), deltas=(operation.delta,) * len(operation.ids))
-        )
+        self.events.append(ev.NodesReinforced(ids=tuple(operation.ids), deltas=(operation.delta,) * len(operation.ids)))
 
     def record_accesses(self, operation: cmd.RecordAccesses) -> None:
         """Record accesses of the nodes that are still there."""
         pairs = [
             (node_id, time_us)
             for node_id, time_us in zip(operation.ids, operation.times_us, strict=True)
-            if self._frame.row(node_id) is not None and node_id not in self._gone
+            if self._frame.row(node_id) is not None
         ]
         if pairs:
             ids, times_us = zip(*pairs, strict=True)
-            self._reads += ids
-            self._events.append(ev.AccessesRecorded(ids=ids, times_us=times_us))
+            self.reads += ids
+            self.events.append(ev.AccessesRecorded(ids=ids, times_us=times_us))
 
     def add_edges(self, operation: cmd.AddEdges) -> None:
         """Add edges between existing nodes."""
         edges = operation.edges
         rows = self._frame.interner.ends_of(edges.sources, edges.targets)
-        if self._added or self._gone or not self._frame.are_live(rows.ravel()):
+        if not self._frame.are_live(rows.ravel()):
             self._all_existing(edges.sources + edges.targets)
         else:
-            self._reads += edges.sources + edges.targets
+            self.reads += edges.sources + edges.targets
         looped = np.flatnonzero(rows[0] == rows[1])
         if len(looped):
             name = edges.sources[looped[0]]
             raise InputError(f"an edge needs two different nodes; {name!r} cannot be linked to itself", id=name)
         if edges.types and not 0 <= min(edges.types) <= max(edges.types) <= CODE_MAX:
             raise InputError("an edge type is out of range", types=sorted(set(edges.types)))
+        taken: set[str] = set()
         for name in filter(None, edges.ids):
-            self._claim_edge(name)
-        self._events.append(edges)
+            self._claim_edge(name, taken)
+        self.events.append(self._named(edges))
 
     def revise_edge(self, operation: cmd.ReviseEdge) -> None:
         """Replace fields of an edge."""
@@ -187,27 +224,24 @@ class Proposer:
         code = operation.change.edge_type
         if code is not UNSET and not 0 <= code <= CODE_MAX:
             raise InputError(f"the edge type {code} is out of range", type=code)
-        self._events.append(msgspec.structs.replace(operation.change, nodes=ends))
+        self.events.append(msgspec.structs.replace(operation.change, nodes=ends))
 
     def strengthen_edges(self, operation: cmd.StrengthenEdges) -> None:
         """Update weights by Hebb's rule."""
         ids, ends = tuple(operation.ids), self._ends_of(operation.ids)
         event = ev.EdgesStrengthened(ids=ids, delta=operation.delta, decay=operation.decay, nodes=ends)
-        self._events.append(event)
+        self.events.append(event)
 
     def remove_edges(self, operation: cmd.RemoveEdges) -> None:
         """Remove edges."""
         ids = tuple(dict.fromkeys(operation.ids))
         ends = self._ends_of(ids)
-        self._cut.update(ids)
         if ids:
-            self._events.append(ev.EdgesRemoved(ids=ids, reason=operation.reason, nodes=ends))
+            self.events.append(ev.EdgesRemoved(ids=ids, reason=operation.reason, nodes=ends))
 
     def _forget(self, ids: tuple[str, ...], reason: str) -> None:
-        self._gone.update(ids)
-        self._added.difference_update(ids)
         if ids:
-            self._events.append(ev.NodesForgotten(ids=ids, reason=reason, neighbours=self._neighbours(ids)))
+            self.events.append(ev.NodesForgotten(ids=ids, reason=reason, neighbours=self._neighbours(ids)))
 
     def _neighbours(self, ids: Sequence[str]) -> tuple[str, ...]:
         """Return the nodes that lose an edge when these go."""
@@ -218,54 +252,65 @@ class Proposer:
         left = np.setdiff1d(ends, rows).tolist()
         return tuple(frame.interner.ids[row] for row in left)
 
-    def _claim(self, node_id: str) -> None:
+    def _claim(self, node_id: str, taken: set[str]) -> None:
         """Take a new id: that nobody has it is a read, too."""
-        if node_id in self._added or (self._frame.row(node_id) is not None and node_id not in self._gone):
+        if node_id in taken or self._frame.row(node_id) is not None:
             raise DuplicateIdError(
                 f"the memory already has a node {node_id!r}; revise it, or leave the id out to get a new one",
                 id=node_id,
             )
-        self._added.add(node_id)
-        self._reads.append(node_id)
+        taken.add(node_id)
+        self.reads.append(node_id)
 
-    def _claim_edge(self, name: str) -> None:
+    def _claim_edge(self, name: str, taken: set[str]) -> None:
         if parse_edge_id(name) is not None:
             raise InputError(f"edge ids like {name!r} are given by the memory; choose another, or none", id=name)
-        if name in self._named or self._frame.edge_row(name) is not None:
+        if name in taken or self._frame.edge_row(name) is not None:
             raise DuplicateIdError(f"the memory already has an edge {name!r}", id=name)
-        self._named.add(name)
-        self._reads.append(name)
+        taken.add(name)
+        self.reads.append(name)
 
-    def _existing(self, node_id: str) -> int | None:
-        """Return the row of a live node (None: this very command adds it) and note that we rely on it."""
-        if node_id in self._added:
-            return None
+    def _named(self, edges: ev.EdgesAdded) -> ev.EdgesAdded:
+        """Give edges ids, if they need them now."""
+        if not self._names_edges:
+            return edges
+        names = edges.ids or [""] * len(edges.sources)
+        return msgspec.structs.replace(edges, ids=[name or self._ids.node_id() for name in names])
+
+    def _existing(self, node_id: str) -> int:
+        """Return the row of a live node and note that we rely on it."""
         row = self._frame.row(node_id)
-        if row is None or node_id in self._gone:
+        if row is None:
             raise NodeNotFoundError(f"there is no node {node_id!r} in this memory", id=node_id)
-        self._reads.append(node_id)
+        self.reads.append(node_id)
         return row
 
     def _all_existing(self, node_ids: Collection[str]) -> None:
         """Note that we rely on these nodes."""
-        if self._added or self._gone or not self._frame.has_all(node_ids):
+        if not self._frame.has_all(node_ids):
             for node_id in node_ids:
                 self._existing(node_id)
         else:
-            self._reads += node_ids
+            self.reads += node_ids
 
     def _ends_of(self, names: Sequence[str]) -> tuple[str, ...]:
         """Return the nodes that existing edges link, each once, and note that we rely on both."""
         ends: dict[str, None] = {}
         for name in names:
-            row = self._frame.edge_row(name)
-            edge = None if row is None or name in self._cut else self._frame.edge(row)
-            if edge is None or edge.source_id in self._gone or edge.target_id in self._gone:
+            row = self._edge_row(name)
+            if row is None:
                 raise EdgeNotFoundError(f"there is no edge {name!r} in this memory", id=name)
+            edge = self._frame.edge(row)
             ends |= {edge.source_id: None, edge.target_id: None}
-            self._reads.append(name)
-        self._reads += ends
+            self.reads.append(name)
+        self.reads += ends
         return tuple(ends)
+
+    def _edge_row(self, name: str) -> int | None:
+        """Return the row of a live edge; one that this command adds has no id yet, unless one was given."""
+        if self._fork is not None and (parse_edge_id(name) or 0) >> ORDINAL_BITS > self._base.position:
+            return None
+        return self._frame.edge_row(name)
 
     def _expect(self, node_id: str, row: int, expected: int) -> None:
         version = self._frame.nodes.value("version", row)
@@ -282,12 +327,12 @@ class Proposer:
         dims = {len(vector) // 4 for vector in vectors if vector}
         if not dims:
             return 0
-        current = self._space
+        current = self._frame.space
         if current is None:
             dim = next(iter(dims))
-            current = self._space = msgspec.structs.replace(space or _external(dim), space=1)
-            self._events.append(current)
-            self._reads.append(_SPACE)
+            current = msgspec.structs.replace(space or _external(dim), space=1)
+            self.events.append(current)
+            self.reads.append(_SPACE)
         if dims != {current.dim}:
             found = min(dims - {current.dim})
             raise EmbeddingDimensionError(
@@ -314,7 +359,7 @@ class Proposer:
         ids = self._frame.interner.ids
         sources, targets, weights = [], [], []
         for place, node in enumerate(with_vector):
-            found = [(ids[row], cosine) for row, cosine in older[place] if ids[row] not in self._gone]
+            found = [(ids[row], cosine) for row, cosine in older[place]]
             found += _earlier(with_vector, queries, place, policy.threshold)
             found.sort(key=lambda pair: -pair[1])
             for target, cosine in found[: policy.k]:
@@ -322,25 +367,26 @@ class Proposer:
                 targets.append(target)
                 weights.append(_single(cosine))
         if sources:
-            self._reads += targets
-            self._events.append(
-                ev.EdgesAdded(
-                    sources=sources,
-                    targets=targets,
-                    weights=weights,
-                    types=[EdgeType.SIMILARITY.code] * len(sources),
-                    undirected=[True] * len(sources),
-                )
+            self.reads += targets
+            links = ev.EdgesAdded(
+                sources=sources,
+                targets=targets,
+                weights=weights,
+                types=[EdgeType.SIMILARITY.code] * len(sources),
+                undirected=[True] * len(sources),
             )
+            self.events.append(self._named(links))
 
 
 def propose(frame: Frame, norms: Norms, command: cmd.Command, now_us: int, ids: IdSource) -> Proposal:
     """Decide a command at a Frame; ``norms`` are the lengths of its vectors (derived, shared).
 
     Raises:
-        MemoryGraphError: see ``Proposer.proposal``.
+        MemoryGraphError: see ``Proposer.take``.
     """
-    return Proposer(frame, norms, now_us, ids).proposal(command)
+    proposer = Proposer(frame, norms, ids)
+    proposer.take(command.operations, now_us)
+    return proposer.proposal()
 
 
 def touched_by(events: Sequence[ev.Event]) -> list[str]:

@@ -29,15 +29,17 @@ class _Index(NamedTuple):
     edges: Rows
 
 
-class _Built(NamedTuple):
+class Built(NamedTuple):
+    """Both directions, over the first ``rows`` edge rows."""
+
     rows: int
     by_source: _Index
     by_target: _Index
 
 
-def _empty() -> _Built:
+def _empty() -> Built:
     index = _Index(np.zeros(1, dtype=np.int32), np.zeros(0, dtype=np.int32))
-    return _Built(0, index, index)
+    return Built(0, index, index)
 
 
 class Adjacency:
@@ -70,18 +72,21 @@ class Adjacency:
             if edges.count > self._built.rows:
                 self._built = _spliced(self._built, edges)
 
-    def _touching(self, edges: View, nodes: Rows, end: str) -> Rows:
+    def _indexed(self, edges: View) -> tuple[Built, int]:
+        """Return the index, and how many of the view's edge rows are in it."""
         built = self._built
         if edges.count - built.rows > max(TAIL_ROWS_MIN, TAIL_SHARE * built.rows):
             self.compact(edges)
             built = self._built
-        index = built.by_source if end == "source" else built.by_target
-        found = [_slices(index, nodes)]
-        if edges.count > built.rows:
-            found.append(_scan_tail(edges, built.rows, nodes, end))
-        rows = np.concatenate(found)
-        if built.rows > edges.count:
-            rows = rows[rows < edges.count]
+        return built, min(built.rows, edges.count)
+
+    def _touching(self, edges: View, nodes: Rows, end: str) -> Rows:
+        built, indexed = self._indexed(edges)
+        rows = _slices(built.by_source if end == "source" else built.by_target, nodes)
+        if indexed < built.rows:
+            rows = rows[rows < indexed]
+        if edges.count > indexed:
+            rows = np.concatenate([rows, _scan_tail(edges, indexed, nodes, end)])
         flags = edges.take("flags", rows)
         return rows[(flags & ALIVE).astype(np.bool_)]
 
@@ -113,8 +118,8 @@ def _scan_tail(edges: View, first: int, nodes: Rows, end: str) -> Rows:
     return (np.flatnonzero(hit) + first).astype(np.int32)
 
 
-def _spliced(old: _Built, edges: View) -> _Built:
-    return _Built(
+def _spliced(old: Built, edges: View) -> Built:
+    return Built(
         edges.count,
         _splice(old.by_source, edges.tail("source", old.rows), old.rows),
         _splice(old.by_target, edges.tail("target", old.rows), old.rows),

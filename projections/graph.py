@@ -30,6 +30,7 @@ from memorygraph.projections.frame import (
     Frame,
     find_edge,
 )
+from memorygraph.projections.overlay import OverlayAdjacency, OverlayInterner, OverlayNames
 from memorygraph.projections.tables import Interner, Table
 
 _TIME_MAX: Final = 1 << 62  # microseconds; far beyond any calendar
@@ -104,6 +105,7 @@ class GraphState:
         self._live_edges = 0
         self._time_us = 0
         self._edge_ordinal = 0
+        self._tried_out = 0
         self._handlers: dict[type[ev.Event], Callable[[Any, int], None]] = {
             ev.MemoryCreated: self._memory_created,
             ev.SpaceDeclared: self._space_declared,
@@ -165,6 +167,36 @@ class GraphState:
             adjacency=self.adjacency,
         )
 
+    @classmethod
+    def fork(cls, frame: Frame) -> GraphState:
+        """Return a state that goes on from a Frame, for what is not recorded yet (``try_out``); nobody else sees it.
+
+        It shares with the Frame whatever is not changed in it.
+        """
+        fork = cls()
+        fork.position, fork.times_us = frame.position, frame.times_us
+        fork.name, fork.language = frame.name, frame.language
+        fork.interner = OverlayInterner(frame)
+        fork.nodes = Table.fork(_NODE_COLUMNS, frame.nodes)
+        fork.edges = Table.fork(_EDGE_COLUMNS, frame.edges)
+        fork.texts = Table.fork(_TEXT_COLUMNS, frame.texts)
+        if frame.vectors is not None:
+            fork.vectors = Table.fork(_vector_columns(frame.spaces[-1].dim), frame.vectors)
+        fork.spaces, fork.partitions = frame.spaces, frame.partitions
+        fork._partition_codes = {partition: code for code, partition in enumerate(frame.partitions)}
+        fork.edge_names = OverlayNames(frame)
+        fork.adjacency = OverlayAdjacency(frame)
+        fork._live_nodes, fork._live_edges = frame.live_nodes, frame.live_edges
+        return fork
+
+    def try_out(self, time_us: int, events: Sequence[ev.Event]) -> None:
+        """Apply, in a fork, more events of the record that would come next."""
+        self._time_us = time_us
+        first = (self.position + 1 << ORDINAL_BITS) + self._tried_out
+        for birth, event in enumerate(events, first):
+            self._handlers[type(event)](event, birth)
+        self._tried_out += len(events)
+
     def _memory_created(self, event: ev.MemoryCreated, _: int) -> None:
         self.name = event.name
         self.language = event.language
@@ -173,7 +205,7 @@ class GraphState:
         if self.spaces:
             raise DamagedLog(f"a second vector space, {event.name!r}, which this release does not know how to hold")
         self.spaces = (event,)
-        self.vectors = Table({"node": "i4", "vector": ("<f4", event.dim)})
+        self.vectors = Table(_vector_columns(event.dim))
 
     def _node_added(self, event: ev.NodeAdded, birth: int) -> None:
         if not fits_columns(event):
@@ -354,6 +386,10 @@ class GraphState:
         if content is UNSET:
             content = "" if text_row == NO_ROW else self.texts.value("content", text_row)
         self.nodes.set("text_row", row, self.texts.append(row, content, speaker) if content else NO_ROW)
+
+
+def _vector_columns(dim: int) -> dict[str, Any]:
+    return {"node": "i4", "vector": ("<f4", dim)}
 
 
 def fits_columns(event: ev.NodeAdded) -> bool:

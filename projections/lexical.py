@@ -78,6 +78,16 @@ class LexicalIndex:
         self._postings: dict[str, array[int]] = {}
         self._lengths: NDArray[np.int32] = np.zeros(64, np.int32)
         self._count = 0
+        self._base: tuple[dict[str, array[int]], int] = {}, 0  # of a fork: the postings of the first rows, how many
+
+    def fork(self, count: int) -> LexicalIndex:
+        """Return an index that begins with the first ``count`` rows of this one and goes on by itself."""
+        if self._base[1]:
+            raise ValueError("this index is a fork")
+        fork = LexicalIndex(self.analyzer)
+        fork._base = self._postings, count
+        fork._lengths, fork._count = self._lengths[:count], count
+        return fork
 
     @property
     def count(self) -> int:
@@ -159,8 +169,7 @@ class LexicalIndex:
         self, terms: tuple[str, ...], visible: NDArray[np.bool_]
     ) -> tuple[NDArray[np.int64], NDArray[np.intp], NDArray[np.float64]]:
         """Return rows, indexes into the terms, and frequencies of all visible postings, each of shape (p,)."""
-        found = [self._postings.get(term) for term in terms]
-        blocks = [b"" if posting is None else posting.tobytes() for posting in found]
+        blocks = [self._entries(term) for term in terms]
         postings = np.frombuffer(b"".join(blocks), np.int64)
         term_of = np.repeat(np.arange(len(terms)), [len(block) // 8 for block in blocks])
         rows = postings >> _FREQUENCY_BITS
@@ -169,6 +178,17 @@ class LexicalIndex:
         if not seen.all():
             rows, term_of, postings = rows[seen], term_of[seen], postings[seen]
         return rows, term_of, (postings & _FREQUENCY_MAX).astype(np.float64)
+
+    def _entries(self, term: str) -> bytes:
+        """Return a term's postings, rows rising."""
+        own = self._postings.get(term)
+        entries = b"" if own is None else own.tobytes()
+        shared, count = self._base
+        before = shared.get(term) if count else None
+        if before is None:
+            return entries
+        known = np.frombuffer(before.tobytes(), np.int64)
+        return known[: np.searchsorted(known, count << _FREQUENCY_BITS)].tobytes() + entries
 
     def _reserve(self, rows: int) -> None:
         if rows > len(self._lengths):

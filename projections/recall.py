@@ -79,6 +79,15 @@ class RecallIndex:
         self._growing = threading.Lock()
         self._statistics: tuple[Frame, LexicalStatistics] | None = None
 
+    def fork(self, frame: Frame) -> RecallIndex:
+        """Return an index that begins with what a Frame has of this one and goes on by itself."""
+        self.catch_up(frame)
+        fork = RecallIndex(self.language)
+        fork.lexical = self.lexical.fork(frame.texts.count)
+        if frame.vectors is not None:
+            fork.norms = self.norms.fork(frame.vectors)
+        return fork
+
     def catch_up(self, frame: Frame) -> None:
         """Index the text rows that the Frame has and the index does not."""
         if self.lexical.count >= frame.texts.count:

@@ -31,6 +31,12 @@ class Norms:
                 self._grow(vectors)
         return self._values[: vectors.count]
 
+    def fork(self, vectors: View) -> Norms:
+        """Return the lengths of the view's rows; more of them do not become known here."""
+        norms = Norms()
+        norms._values, norms._count = self.upto(vectors), vectors.count
+        return norms
+
     def size_bytes(self) -> int:
         """Return the bytes of the array."""
         return self._values.nbytes

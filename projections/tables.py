@@ -125,7 +125,21 @@ class Table:
         self._versions: list[int] = []
         self._tuples: dict[str, tuple[Chunk, ...]] = {}
         self._version = 0
+        self._borrowed = False  # whether the last chunk, which has room for new rows, is somebody else's
         self._add_chunk()
+
+    @classmethod
+    def fork(cls, columns: dict[str, Any], view: View) -> Table:
+        """Return a table that goes on from a view of another with these columns; neither sees the other's changes."""
+        table = cls(columns)
+        table._chunks = {name: list(view.chunks[name]) for name in columns}
+        table._written = view.count
+        table._published = view
+        table._fresh, table._changed = set(), set()
+        table._versions, table._version = list(view.versions[:-1]), view.versions[-1]
+        table._tuples = view.chunks
+        table._borrowed = True
+        return table
 
     @property
     def count(self) -> int:
@@ -154,6 +168,8 @@ class Table:
             return
         if self._pending:
             self._flush()
+        if self._borrowed:
+            self._own_tail()
         done = 0
         while done < total:
             done += self._write(columns, done, total)
@@ -201,6 +217,8 @@ class Table:
         self._versions[index] = self._version
 
     def _flush(self) -> None:
+        if self._borrowed:
+            self._own_tail()
         rows, self._pending = self._pending, []
         if len(rows) == 1 and self._write_row(rows[0]):
             return
@@ -238,6 +256,20 @@ class Table:
         self._touch(index)
         self._written += fits
         return fits
+
+    def _own_tail(self) -> None:
+        """Copy the last chunk, as far as it counts, before new rows are written into it."""
+        self._borrowed = False
+        index, used = self._written >> CHUNK_BITS, self._written & CHUNK_MASK
+        if index == len(self._versions):
+            return
+        for name, chunks in self._chunks.items():
+            chunk = chunks[index]
+            if chunk is not None and (name, index) not in self._fresh:
+                own = chunks[index] = np.empty_like(chunk)
+                own[:used] = chunk[:used]
+                self._fresh.add((name, index))
+                self._changed.add(name)
 
     def _add_chunk(self) -> None:
         """Add a chunk to every column; object columns wait for their first value."""

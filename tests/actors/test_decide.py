@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -9,11 +11,12 @@ from hypothesis import strategies as st
 
 from memorygraph.actors import commands as cmd
 from memorygraph.actors import decide
-from memorygraph.actors.decide import Proposal, propose, touched_by
+from memorygraph.actors.decide import Proposal, Proposer, propose, touched_by
 from memorygraph.actors.local import LocalEngine
 from memorygraph.events import records as ev
-from memorygraph.events.errors import BatchTooLarge, ConflictError, DamagedLog, DuplicateIdError, InputError
+from memorygraph.events.errors import BatchTooLarge, ConflictError, DamagedLog, EdgeNotFoundError, InputError
 from memorygraph.events.stores.memory import MemoryLog
+from memorygraph.projections.frame import Frame
 from memorygraph.projections.graph import GraphState
 from memorygraph.projections.similarity import Norms
 from tests.actors.engine_contract import Counted, Ticks, adding, check_whole, command, linking, revising, vector
@@ -80,32 +83,25 @@ def test_no_command_makes_a_log_that_cannot_be_read(commands) -> None:
         [cmd.RemoveEdges(ids=["3.0"]), cmd.RemoveEdges(ids=["3.0"])],
         [cmd.ForgetNodes(ids=["a"]), cmd.StrengthenEdges(ids=["3.0"], delta=0.5)],
         [cmd.ForgetNodes(ids=["a"]), cmd.RecordAccesses(ids=["a"], times_us=[1])],
-        [adding("d"), cmd.ForgetNodes(ids=["d"]), linking("a", "d")],
-        [linking("a", "b", ids=["d"]), revising("d")],
+        [adding("d"), adding("d")],
+        [linking("a", "b", ids=["f"]), linking("a", "b", ids=["f"])],
     ],
 )
 def test_a_decision_that_forgets_what_the_command_did_before_is_caught(monkeypatch, operations) -> None:
-    class Forgetful(decide.Proposer):
-        """Each operation is decided as if it were the first."""
-
-        def proposal(self, command: cmd.Command) -> Proposal:
-            events: tuple[ev.Event, ...] = ()
-            for operation in command.operations:
-                self._gone, self._cut = set(), set()
-                self._added |= {"d"}
-                decide._DECISIONS[type(operation)](self, operation)
-                events = tuple(self._events)
-            return Proposal(self._frame.position, events, self._reads)
-
-        def _claim(self, node_id: str) -> None:
-            with suppress(DuplicateIdError):
-                super()._claim(node_id)
-
     first = [linking("a", "b")]
     run([first, operations])
-    monkeypatch.setattr(decide, "Proposer", Forgetful)
+    monkeypatch.setattr(decide.Proposer, "frame", lambda self: self._base)  # each is decided as if it were the first
     with pytest.raises((DamagedLog, AssertionError)):
         run([first, operations])
+
+
+def test_an_edge_that_the_command_adds_has_no_id_yet(monkeypatch) -> None:
+    """Its position is not known when it is decided: another command may come between."""
+    asked = [linking("a", "b"), cmd.ReviseEdge(change=ev.EdgeRevised(id="2.0", weight=0.5))]
+    with pytest.raises(EdgeNotFoundError):
+        decided(memory(), *asked)
+    monkeypatch.setattr(decide.Proposer, "_edge_row", lambda self, name: self._frame.edge_row(name))
+    assert len(decided(memory(), *asked).events) == 2  # the mutant: it revises an edge of somebody else's
 
 
 def decided(state: GraphState, *operations: cmd.Operation, now_us: int = 0) -> Proposal:
@@ -177,6 +173,40 @@ def test_proposals_that_do_not_touch_each_other_can_be_applied_one_after_the_oth
         state.apply(state.position + 1, 1, first.events)
         state.apply(state.position + 1, 1, second.events)
         graph_model.check_whole(state.publish())
+
+
+@given(commands)
+@settings(max_examples=50)
+def test_decisions_that_build_on_each_other_see_what_a_record_each_would_show(commands) -> None:
+    """All in one proposal, command by command, against one record per command: the same state, the same refusals."""
+    state, one = memory(), memory()
+    proposer = Proposer(state.publish(), Norms(), Counted(), names_edges=True)
+    apart = Counted()
+    for operations in commands:
+        refused = []
+        for take in (lambda sent: proposer.take(sent, 1), lambda sent: apply_decided(one, sent, apart)):
+            try:
+                take(operations)
+                refused.append(None)
+            except InputError as error:
+                refused.append(type(error))
+        assert refused[0] == refused[1]
+        assert plain(proposer.frame()) == plain(one.publish())
+    state.apply(2, 1, proposer.proposal().events)
+    assert plain(state.publish()) == plain(one.publish())
+    graph_model.check_whole(state.publish())
+
+
+def apply_decided(state: GraphState, operations: list[cmd.Operation], ids: Counted) -> None:
+    proposer = Proposer(state.publish(), Norms(), ids, names_edges=True)
+    proposer.take(operations, 1)
+    state.apply(state.position + 1, 1, proposer.proposal().events)
+
+
+def plain(frame: Frame) -> Any:
+    """What a Frame says, without the positions at which it came about."""
+    nodes, edges = graph_model.contents(frame)
+    return [msgspec.structs.replace(node, birth=0, version=0) for node in nodes.values()], edges
 
 
 def test_deciding_is_pure() -> None:
