@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Sequence
-from itertools import chain, repeat
+from operator import itemgetter
 from typing import Any, Final
 
 import numpy as np
@@ -333,15 +333,18 @@ class Interner:
         """Return the rows of edges' ends (-1: not known), shape (2, edges).
 
         The last answer is kept if it was complete: rows are for ever, and edges are looked up when they are decided and
-        again when they are applied. Finding them takes longer than all else that is done with them (0.5 us an edge).
+        again when they are applied. Finding them takes as long as all else that is done with them.
         """
         known = self._ends
         if known is not None and known[0] is sources and known[1] is targets:
             return known[2]
-        ids = chain(sources, targets)
-        rows = np.fromiter(map(self.rows.get, ids, repeat(-1)), np.int32, 2 * len(sources)).reshape(2, -1)
-        if rows.min(initial=0) >= 0:
-            self._ends = sources, targets, rows
+        ids = (*sources, *targets)
+        try:
+            found = itemgetter(*ids)(self.rows) if ids else ()  # half the time of a loop, even one inside of map
+        except KeyError:
+            return np.array([self.rows.get(node_id, -1) for node_id in ids], np.int32).reshape(2, -1)
+        rows = np.fromiter(found, np.int32, len(ids)).reshape(2, -1)
+        self._ends = sources, targets, rows
         return rows
 
     def add(self, node_id: str) -> int:
