@@ -59,8 +59,8 @@ format: $(STAMP) ## Format the code and apply safe fixes
 test-faults: $(STAMP) ## Run the fault-injection tests alone
 	@$(PY) -m pytest -m faults
 
-bench: $(STAMP) ## Measure recall, reasoning and the log
-	@$(PY) -m bench.memory
+bench: $(STAMP) ## Measure the memory and the log
+	@$(PY) -m bench.memory; memory=$$?; $(PY) -m bench.log && exit $$memory
 
 bench-peer: $(PEER)/.made ## Make .venv-peer with the older package, to measure against
 	@echo "The older package is ready: $(PEER)/bin/python"

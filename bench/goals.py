@@ -53,7 +53,21 @@ GOALS: Final = (
     _at_least("replay-singles", "replay", 150_000, "events/s"),
     _at_least("replay-mix", "replay", 150_000, "events/s"),
 )
-BY_KEY: Final = {goal.key: goal for goal in GOALS}
+# Of ``bench.log``, under the names that the log's goals have in the design.
+LOG_GOALS: Final = (
+    _at_least("L1", "single", 0.70),
+    _at_least("L2-bare", "batch", 0.90),
+    _at_least("L2-sqlite", "batch", 2),
+    _at_least("L3-bare", "batch", 0.80),
+    _at_least("L3-sqlite", "batch", 2),
+    _at_least("L2-clients", "clients", 2),
+    _at_least("L2-p99", "clients", 1),
+    _at_least("L4", "replay", 0.6),
+    _at_most("L5-open", "long", 50, "ms"),
+    _at_most("L5-verify", "long", 0.5, "s"),
+    _at_most("L5-bytes", "long", 1.05, "x"),
+)
+BY_KEY: Final = {goal.key: goal for goal in (*GOALS, *LOG_GOALS)}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,9 +11,9 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from bench import memory, report, sessions
+from bench import log, log_sections, memory, report, sessions
 from bench.corpus import text, topic, vocabulary
-from bench.goals import BY_KEY, FAILED, GOALS, NOT_MEASURED, PASSED, Row, failed
+from bench.goals import BY_KEY, FAILED, GOALS, LOG_GOALS, NOT_MEASURED, PASSED, Row, failed
 from bench.own import dictionary_resizes
 from bench.sections import QUICK, SECTIONS
 from bench.sessions import OURS, PEER, ROOT, Sessions, WrongPackage, alternate
@@ -125,10 +125,10 @@ def test_sessions_take_turns_and_the_first_round_is_left_out() -> None:
     assert one == other == [2.0, 2.0, 3.0, 3.0, 4.0, 4.0]
 
 
-@pytest.mark.parametrize("key", [goal.key for goal in GOALS])
+@pytest.mark.parametrize("key", [goal.key for goal in (*GOALS, *LOG_GOALS)])
 def test_every_goal_can_be_met_and_missed(key: str) -> None:
     goal = BY_KEY[key]
-    assert goal.section in SECTIONS
+    assert goal.section in (SECTIONS | log_sections.SECTIONS)
     assert goal.verdict(goal.limit) == PASSED
     assert goal.verdict(math.nan) == FAILED
     assert goal.verdict(None) == NOT_MEASURED
@@ -170,3 +170,15 @@ def test_dictionary_resizes_are_found() -> None:
     before = sys.getsizeof(grown)
     grown[-1] = None
     assert sys.getsizeof(grown) > before
+
+
+def test_the_log_is_measured_against_its_goals(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
+    tiny = log_sections.Scale(rounds=1, commits=2, batches=2, appends=2, events=2000)
+    monkeypatch.setattr(log, "QUICK", tiny)
+    files = ["--json", str(tmp_path / "found.json"), "--picture", str(tmp_path / "found.svg"), "--dir", str(tmp_path)]
+    assert log.main(["--quick", *files]) == 0
+    rows = json.loads((tmp_path / "found.json").read_text())["rows"]
+    assert {row["goal"] for row in rows if row["goal"]} == {goal.key for goal in LOG_GOALS}
+    assert all(row["ours"] > 0 for row in rows)
+    assert f"{len([row for row in rows if row['goal']])} goals: " in capsys.readouterr().out
+    ET.fromstring((tmp_path / "found.svg").read_text())  # noqa: S314 - our own file
