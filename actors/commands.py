@@ -16,7 +16,8 @@ import msgspec
 from msgspec import Struct
 
 from memorygraph.events.records import EdgeRevised, EdgesAdded, Event, NodeAdded, NodeRevised, SpaceDeclared
-from memorygraph.projections.recall import OPEN, Filters
+from memorygraph.projections.filters import OPEN, Filters
+from memorygraph.projections.window import Window
 
 
 class Associate(Struct, frozen=True):
@@ -201,6 +202,7 @@ class Recall(Query, frozen=True, kw_only=True):
     k: int = 5
     threshold: float = 0.0
     filters: Filters = OPEN
+    window: Window | None = None
 
 
 class Reason(Query, frozen=True, kw_only=True):
@@ -212,6 +214,8 @@ class Reason(Query, frozen=True, kw_only=True):
     k: int = 10
     hops: int = 2
     seed_k: int = 3
+    filters: Filters = OPEN
+    window: Window | None = None
 
 
 class Similar(Query, frozen=True, kw_only=True):

@@ -15,9 +15,10 @@ from memorygraph.events.errors import NodeNotFoundError
 from memorygraph.events.records import Event
 from memorygraph.events.types import ConsolidationState
 from memorygraph.projections.digest import DigestCache
+from memorygraph.projections.filters import visible_nodes
 from memorygraph.projections.frame import ALIVE, EdgeState, Frame, NodeState
 from memorygraph.projections.graph import GraphState
-from memorygraph.projections.recall import Hit, RecallIndex, visible_nodes
+from memorygraph.projections.recall import Hit, RecallIndex
 from memorygraph.projections.similarity import nearest
 
 _SETTLED: Final = (ConsolidationState.CONSOLIDATED.code, ConsolidationState.LONG_TERM.code)
@@ -73,7 +74,7 @@ class Shard:
         return [None if row is None else frame.node(row, vector=query.vectors) for row in rows]
 
     def _find_nodes(self, frame: Frame, query: cmd.FindNodes) -> list[NodeState]:
-        rows = np.flatnonzero(visible_nodes(frame, query.filters))
+        rows = np.flatnonzero(visible_nodes(frame, query.filters, self.index(frame).labels))
         rows = rows[np.argsort(frame.nodes.column("birth")[rows], kind="stable")]
         stop = None if query.limit is None else query.offset + query.limit
         return [frame.node(row, vector=query.vectors) for row in rows[query.offset : stop].tolist()]
@@ -100,25 +101,38 @@ class Shard:
 
     def _recall(self, frame: Frame, query: cmd.Recall) -> list[Hit]:
         return self.index(frame).recall(
-            frame, query.text, _vector(query.vector), k=query.k, threshold=query.threshold, filters=query.filters
+            frame,
+            query.text,
+            _vector(query.vector),
+            k=query.k,
+            threshold=query.threshold,
+            filters=query.filters,
+            window=query.window,
         )
 
     def _reason(self, frame: Frame, query: cmd.Reason) -> list[Hit]:
         index = self.index(frame)
         if query.node_id is None:
-            seeds = index.recall(frame, query.text, _vector(query.vector), k=query.seed_k)
+            seeds = index.recall(
+                frame,
+                query.text,
+                _vector(query.vector),
+                k=query.seed_k,
+                filters=query.filters,
+                window=query.window,
+            )
         else:
             row = frame.row(query.node_id)
             if row is None:
                 raise NodeNotFoundError(f"there is no node {query.node_id!r} in this memory", id=query.node_id)
             seeds = [Hit(frame.node(row, vector=False), 1.0)]
-        return index.reason(frame, seeds, k=query.k, hops=query.hops)
+        return index.reason(frame, seeds, k=query.k, hops=query.hops, filters=query.filters)
 
     def _similar(self, frame: Frame, query: cmd.Similar) -> list[tuple[str, float]]:
         vector = _vector(query.vector)
         if vector is None:
             return []
-        visible = visible_nodes(frame, query.filters)
+        visible = visible_nodes(frame, query.filters, self.index(frame).labels)
         norms = self.index(frame).norms
         found = nearest(frame, norms, vector, query.k, threshold=query.threshold, visible=visible)
         return [(frame.interner.ids[row], score) for row, score in found]
@@ -153,7 +167,9 @@ class Shard:
         edge_columns = [name for name in state.edges.names if name != "birth"]
         return {
             "vectors": state.vectors.size_bytes() if state.vectors else 0,
-            "columns": state.nodes.size_bytes() + state.times_us.itemsize * len(state.times_us),
+            "columns": state.nodes.size_bytes()
+            + state.labels.size_bytes()
+            + state.times_us.itemsize * len(state.times_us),
             "ids": state.interner.size_bytes() + state.edges.size_bytes(["birth"]),
             "adjacency": state.edges.size_bytes(edge_columns) + state.adjacency.size_bytes(),
             "text": _text_bytes(frame) + state.texts.size_bytes(),

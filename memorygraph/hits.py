@@ -17,7 +17,8 @@ class Why(Struct, frozen=True):
     """What a score is made of; ``str(why)`` is one line.
 
     ``lexical``, ``dense`` and ``walk`` are 0..1, None where that leg had no say. ``terms`` are the question's words
-    found in the memory. ``path`` are node ids from a seed to this memory.
+    found in the memory. ``path`` are node ids from a seed to this memory. ``window`` are the question's date words, if
+    the memory lies in the time they mean.
     """
 
     lexical: float | None
@@ -25,6 +26,7 @@ class Why(Struct, frozen=True):
     walk: float | None
     terms: tuple[str, ...]
     path: tuple[str, ...]
+    window: str = ""
 
     def __str__(self) -> str:
         parts = []
@@ -34,6 +36,8 @@ class Why(Struct, frozen=True):
             parts.append(f"text {self.lexical:.2f}")
         if self.dense is not None and self.dense > 0:
             parts.append(f"vector {self.dense:.2f}")
+        if self.window:
+            parts.append(f"happened {self.window}")
         if self.walk is not None:
             steps = len(self.path) - 1
             parts.append(f"reached in {steps} step{'s' if steps != 1 else ''} from {self.path[0]}")
@@ -76,6 +80,7 @@ class MemoryHit(Struct, frozen=True):
                 "walk": self.why.walk,
                 "terms": list(self.why.terms),
                 "path": list(self.why.path),
+                "window": self.why.window,
             },
         }
 
@@ -103,5 +108,5 @@ def hit_of(found: Hit) -> MemoryHit:
         node.speaker,
         node.session,
         node.source,
-        Why(found.lexical, found.dense, found.walk, found.terms, found.path),
+        Why(found.lexical, found.dense, found.walk, found.terms, found.path, found.window),
     )

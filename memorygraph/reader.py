@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
-from typing import Any, Self
+from typing import Any, Self, Unpack
 
 from memorygraph import checks
 from memorygraph.actors.commands import Describe, Digest, FindNodes, PositionAt, Reason, Recall
@@ -14,17 +14,19 @@ from memorygraph.actors.local import rebuilt_digest
 from memorygraph.core.edge import MemoryEdge
 from memorygraph.core.graph import MemoryGraph
 from memorygraph.core.node import MemoryNode
+from memorygraph.date_words import date_window
 from memorygraph.drafts import id_of
 from memorygraph.embeddings import Embedder, HashingEmbedder, embed_batch
 from memorygraph.events.errors import InputError
 from memorygraph.events.log import Head, VerifyReport
-from memorygraph.events.types import Limits, MemoryType
+from memorygraph.events.types import Limits, MemoryType, Scope
+from memorygraph.filtering import FilterFields, TagMode, filters_of
 from memorygraph.history import Change, Subscription, changes_of
 from memorygraph.hits import Hits, hit_of
 from memorygraph.home import Home
-from memorygraph.projections.recall import Filters
+from memorygraph.projections.window import Window
 from memorygraph.stats import MemoryStats, stats_of
-from memorygraph.times import TimeLike, to_us
+from memorygraph.times import TimeLike, to_seconds, to_us
 
 
 class MemoryReader:
@@ -46,45 +48,91 @@ class MemoryReader:
         threshold: float = 0.0,
         reinforce: bool = True,
         *,
+        tag_mode: TagMode = "all",
         session: str | int | None = None,
         speaker: str | None = None,
         source: str | None = None,
         metadata: Mapping[str, Any] | None = None,
+        scope: Scope | str | None = None,
         since: TimeLike | None = None,
         until: TimeLike | None = None,
+        as_of: int | datetime | None = None,
+        asked_at: TimeLike | None = None,
     ) -> Hits:
         """Return the k memories that answer a question best; unmatched ones come last with score 0.
+
+        Date words in the question ("last week", "in May 2023") make memories that happened then score higher; they hide
+        nothing, ``since`` and ``until`` do.
 
         Args:
             query: a text, or a vector of shape (dim,).
             k: how many, 1..10,000.
             threshold: hits below it are left out.
             reinforce: note that the matching ones were recalled, which slows their forgetting.
-            memory_type, tags, session, speaker, source, metadata: only memories with these (all tags, all metadata).
-            since, until: only what happened in this time.
+            memory_type, session, speaker, source, metadata, scope: only memories with these (all metadata named).
+            tags: only memories with all of these, or with ``tag_mode="any"`` one of them.
+            since, until: only what happened in this time, both ends included.
+            as_of: ask the memory as it was at a position or an aware datetime, by recording time.
+            asked_at: when the question was asked, which date words count from (default: now).
 
         Raises:
             InputError: a value that cannot be used.
         """
-        filters = self._filters(memory_type, tags, session, speaker, source, metadata, since, until)
+        if as_of is not None:
+            asked = self.at(as_of)
+            return asked.recall(
+                query, k, memory_type, tags, threshold, reinforce,
+                tag_mode=tag_mode, session=session, speaker=speaker, source=source, metadata=metadata, scope=scope,
+                since=since, until=until, asked_at=asked_at,
+            )  # fmt: skip
+        given: FilterFields = {
+            "memory_type": memory_type,
+            "tags": tags,
+            "tag_mode": tag_mode,
+            "session": session,
+            "speaker": speaker,
+            "source": source,
+            "metadata": metadata,
+            "scope": scope,
+            "since": since,
+            "until": until,
+        }
         text, vector = self._question(query)
-        asked = Recall(
-            text=text,
-            vector=vector,
-            k=checks.count("k", k, 1, self._limits.k_max),
-            threshold=checks.number("threshold", threshold, 0.0, math.inf),
-            filters=filters,
+        return self._hits(
+            Recall(
+                text=text,
+                vector=vector,
+                k=checks.count("k", k, 1, self._limits.k_max),
+                threshold=checks.number("threshold", threshold, 0.0, math.inf),
+                filters=filters_of(given, self._limits),
+                window=self._window(text, asked_at),
+            ),
+            reinforce,
         )
-        return self._hits(asked, reinforce)
 
-    def reason(self, cue: Any, hops: int = 2, k: int = 10, seed_k: int = 3, *, reinforce: bool = True) -> Hits:
+    def reason(
+        self,
+        cue: Any,
+        hops: int = 2,
+        k: int = 10,
+        seed_k: int = 3,
+        *,
+        reinforce: bool = True,
+        as_of: int | datetime | None = None,
+        asked_at: TimeLike | None = None,
+        **filters: Unpack[FilterFields],
+    ) -> Hits:
         """Return what a cue leads to: the best recalled memories, and what their links lead to within ``hops``.
 
         Args:
             cue: a text, a vector, a node, or a node's id.
             hops: how far activation spreads, 0..8.
             seed_k: how many recalled memories it starts from.
+            as_of, asked_at: as in ``recall``.
+            filters: as in ``recall``; no step goes through a memory that does not pass them.
         """
+        if as_of is not None:
+            return self.at(as_of).reason(cue, hops, k, seed_k, reinforce=reinforce, asked_at=asked_at, **filters)
         seed = self._seed(cue)
         text, vector = (None, b"") if seed is not None else self._question(cue)
         asked = Reason(
@@ -94,6 +142,8 @@ class MemoryReader:
             k=checks.count("k", k, 1, self._limits.k_max),
             hops=checks.count("hops", hops, 0, self._limits.hops_max),
             seed_k=checks.count("seed_k", seed_k, 1, self._limits.k_max),
+            filters=filters_of(filters, self._limits),
+            window=self._window(text, asked_at),
         )
         return self._hits(asked, reinforce)
 
@@ -105,21 +155,9 @@ class MemoryReader:
         """
         return self.graph.get_node(id_of(id))
 
-    def find(
-        self,
-        *,
-        memory_type: MemoryType | str | None = None,
-        tags: Iterable[str] | None = None,
-        session: str | int | None = None,
-        speaker: str | None = None,
-        source: str | None = None,
-        metadata: Mapping[str, Any] | None = None,
-        since: TimeLike | None = None,
-        until: TimeLike | None = None,
-    ) -> list[MemoryNode]:
-        """Return every memory that passes the filters of ``recall``, oldest first; looks at all of them."""
-        filters = self._filters(memory_type, tags, session, speaker, source, metadata, since, until)
-        answer = self._engine.ask(FindNodes(filters=filters))
+    def find(self, **filters: Unpack[FilterFields]) -> list[MemoryNode]:
+        """Return every memory that passes the filters of ``recall``, oldest first."""
+        answer = self._engine.ask(FindNodes(filters=filters_of(filters, self._limits)))
         return [MemoryNode._view(state, self._home, answer.position) for state in answer.value]
 
     def edges(self, id: str | MemoryNode) -> list[MemoryEdge]:
@@ -241,6 +279,12 @@ class MemoryReader:
             return text, b""
         return text, embed_batch(self.embedder, [text])[0]
 
+    def _window(self, text: str | None, asked_at: TimeLike | None) -> Window | None:
+        """Return the time that the question's date words mean."""
+        if asked_at is None:
+            asked_at = to_seconds(self._home.clock.now_us())
+        return None if text is None else date_window(text, asked_at)
+
     def _seed(self, cue: Any) -> str | None:
         """Return the node id that a cue names, or None if it is a text or a vector."""
         if isinstance(cue, MemoryNode):
@@ -254,25 +298,3 @@ class MemoryReader:
             matched = [hit.node_id for hit in hits if hit.score > 0]
             self._engine.accessed(matched, self._home.clock.now_us())
         return hits
-
-    def _filters(
-        self,
-        memory_type: MemoryType | str | None,
-        tags: Iterable[str] | None,
-        session: str | int | None,
-        speaker: str | None,
-        source: str | None,
-        metadata: Mapping[str, Any] | None,
-        since: TimeLike | None,
-        until: TimeLike | None,
-    ) -> Filters:
-        return Filters(
-            memory_type=None if memory_type is None else MemoryType.of(memory_type).code,
-            tags=checks.tags(tags, self._limits),
-            metadata=checks.metadata(metadata, self._limits),
-            session=checks.session(session),
-            speaker=checks.optional_text("speaker", speaker),
-            source=checks.optional_text("source", source),
-            since_us=None if since is None else to_us(since),
-            until_us=None if until is None else to_us(until),
-        )

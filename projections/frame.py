@@ -112,6 +112,7 @@ class Frame:
         "edge_names",
         "edges",
         "interner",
+        "labels",
         "language",
         "live_edges",
         "live_nodes",
@@ -137,6 +138,7 @@ class Frame:
         edges: View,
         edge_names: dict[str, int],
         texts: View,
+        labels: View,
         vectors: View | None,
         spaces: tuple[SpaceDeclared, ...],
         partitions: tuple[Partition, ...],
@@ -153,6 +155,7 @@ class Frame:
         self.edges = edges
         self.edge_names = edge_names
         self.texts = texts
+        self.labels = labels
         self.vectors = vectors
         self.spaces = spaces
         self.partitions = partitions
@@ -225,6 +228,11 @@ class Frame:
         text_row = self.nodes.value("text_row", row)
         return "" if text_row == NO_ROW else str(self.texts.value("content", text_row))
 
+    def extras(self, row: int) -> Extras:
+        """Return a node's labels: tags, metadata, speaker, session, source."""
+        label_row = self.nodes.value("label_row", row)
+        return NO_EXTRAS if label_row == NO_ROW else self.labels.value("extras", label_row)
+
     def vector(self, row: int) -> bytes:
         """Return a node's vector as recorded (little-endian float32 bytes), empty when it has none."""
         vector_row = self.nodes.value("vector_row", row)
@@ -241,7 +249,7 @@ class Frame:
             name: None if (chunk := chunks[index]) is None else chunk.item(place)
             for name, chunks in self.nodes.chunks.items()
         }
-        extras: Extras = cell["extras"] or NO_EXTRAS
+        extras = self.extras(row)
         return NodeState(
             id=self.interner.ids[row],
             content=self.content(row),

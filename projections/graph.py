@@ -54,7 +54,7 @@ _NODE_COLUMNS: Final[dict[str, Any]] = {
     "partition": "i4",
     "vector_row": "i4",
     "text_row": "i4",
-    "extras": "O",
+    "label_row": "i4",
     "access_times_us": "O",
 }
 _EDGE_COLUMNS: Final[dict[str, Any]] = {
@@ -66,6 +66,7 @@ _EDGE_COLUMNS: Final[dict[str, Any]] = {
     "birth": "i8",
     "extras": "O",
 }
+_LABEL_COLUMNS: Final[dict[str, Any]] = {"extras": "O"}
 _TEXT_COLUMNS: Final[dict[str, Any]] = {"node": "i4", "content": "O", "speaker": "O"}
 # NodeRevised fields that are columns of the same name.
 _PLAIN_FIELDS: Final = (
@@ -95,6 +96,7 @@ class GraphState:
         self.nodes = Table(_NODE_COLUMNS)
         self.edges = Table(_EDGE_COLUMNS)
         self.texts = Table(_TEXT_COLUMNS)
+        self.labels = Table(_LABEL_COLUMNS)
         self.vectors: Table | None = None
         self.spaces: tuple[ev.SpaceDeclared, ...] = ()
         self.partitions: tuple[Partition, ...] = ()
@@ -159,6 +161,7 @@ class GraphState:
             edges=self.edges.publish(),
             edge_names=self.edge_names,
             texts=self.texts.publish(),
+            labels=self.labels.publish(),
             vectors=None if self.vectors is None else self.vectors.publish(),
             spaces=self.spaces,
             partitions=self.partitions,
@@ -238,7 +241,9 @@ class GraphState:
             self._partition(event.partition),
             self._new_vector(row, event.vector) if event.vector else NO_ROW,
             self.texts.append(row, event.content, event.speaker) if event.content else NO_ROW,
-            Extras(event.tags, event.metadata, event.speaker, event.session, event.source) if has_extras else None,
+            self._new_labels(Extras(event.tags, event.metadata, event.speaker, event.session, event.source))
+            if has_extras
+            else NO_ROW,
             event.access_times_us[-ACCESS_TIMES_MAX:] or None,
         )
         if row == self.nodes.count:
@@ -254,12 +259,12 @@ class GraphState:
             value = getattr(event, name)
             if value is not UNSET:
                 self.nodes.set(name, row, value)
-        before: Extras = self.nodes.value("extras", row) or NO_EXTRAS
+        before = self._labels(row)
         changed = {name: value for name in _EXTRA_FIELDS if (value := getattr(event, name)) is not UNSET}
         after = before
         if changed:
             after = Extras(**{name: changed.get(name, getattr(before, name)) for name in _EXTRA_FIELDS})
-            self.nodes.set("extras", row, None if after == NO_EXTRAS else after)
+            self.nodes.set("label_row", row, NO_ROW if after == NO_EXTRAS else self._new_labels(after))
         if event.content is not UNSET or after.speaker != before.speaker:
             self._retext(row, event.content, after.speaker)
         if event.occurred_us is not UNSET:
@@ -379,6 +384,13 @@ class GraphState:
         if self.vectors is None or len(vector) != 4 * self.spaces[-1].dim:
             raise DamagedLog("a vector does not have the dimension of the memory's space", bytes=len(vector))
         return self.vectors.append(row, vector)
+
+    def _labels(self, row: int) -> Extras:
+        label_row = self.nodes.value("label_row", row)
+        return NO_EXTRAS if label_row == NO_ROW else self.labels.value("extras", label_row)
+
+    def _new_labels(self, extras: Extras) -> int:
+        return self.labels.append(extras)
 
     def _retext(self, row: int, content: Any, speaker: str | None) -> None:
         """Give the node a new text row; the old one stays for older Frames."""

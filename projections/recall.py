@@ -13,41 +13,29 @@ from typing import Any, Final
 
 import numpy as np
 from msgspec import Struct
+from msgspec.msgpack import encode
 from numpy.typing import NDArray
 
+from memorygraph.projections.filters import OPEN, Filters, LabelIndex, Mask, visible_nodes
 from memorygraph.projections.frame import Frame, NodeState
 from memorygraph.projections.lexical import LexicalIndex, LexicalMatches, LexicalStatistics
 from memorygraph.projections.similarity import Norms, births, cosines, top
 from memorygraph.projections.spreading import Activation, spread
 from memorygraph.projections.text import analyzer_for
+from memorygraph.projections.window import Window, boosted, inside
 
 Rows = NDArray[np.int32]
 Doubles = NDArray[np.float64]
-Mask = NDArray[np.bool_]
+SEEN_MAX: Final = 16  # filters whose outcome is kept for the last Frame
 DECIMALS: Final = 6  # scores are rounded, so that any sharding and any BLAS gives the same order
-
-
-class Filters(Struct, frozen=True, kw_only=True):
-    """Which memories may be found; None leaves a field open, ``tags`` and ``metadata`` must all match."""
-
-    memory_type: int | None = None
-    tags: tuple[str, ...] = ()
-    metadata: dict[str, Any] = {}
-    session: str | int | None = None
-    speaker: str | None = None
-    source: str | None = None
-    since_us: int | None = None
-    until_us: int | None = None
-
-
-OPEN: Final = Filters()
 
 
 class Hit(Struct, frozen=True):
     """A found memory: its values, its score (0..1) and what the score is made of.
 
     ``lexical``, ``dense`` and ``walk`` are 0..1, None where that leg had no say; ``terms`` are the question's words
-    found in the text; ``path`` are node ids from a seed to this memory.
+    found in the text; ``path`` are node ids from a seed to this memory. ``window`` are the question's date words, if it
+    happened in the time they mean.
     """
 
     node: NodeState
@@ -57,6 +45,7 @@ class Hit(Struct, frozen=True):
     walk: float | None = None
     terms: tuple[str, ...] = ()
     path: tuple[str, ...] = ()
+    window: str = ""
 
 
 class _Ranked(Struct, frozen=True):
@@ -67,6 +56,17 @@ class _Ranked(Struct, frozen=True):
     lexical: Doubles | None
     dense: Doubles | None
     matches: LexicalMatches | None
+    is_inside: Mask | None
+
+
+class _Seen:
+    """What filters leave of a Frame: which node rows, and, when first needed, which text rows and BM25's statistics."""
+
+    __slots__ = ("nodes", "texts")
+
+    def __init__(self, nodes: Mask) -> None:
+        self.nodes = nodes
+        self.texts: tuple[Mask, LexicalStatistics] | None = None
 
 
 class RecallIndex:
@@ -76,8 +76,9 @@ class RecallIndex:
         self.language = language
         self.lexical = LexicalIndex(analyzer_for(language))
         self.norms = Norms()
+        self.labels = LabelIndex()
         self._growing = threading.Lock()
-        self._statistics: tuple[Frame, LexicalStatistics] | None = None
+        self._seen: tuple[Frame, dict[bytes, _Seen]] | None = None
 
     def fork(self, frame: Frame) -> RecallIndex:
         """Return an index that begins with what a Frame has of this one and goes on by itself."""
@@ -98,8 +99,8 @@ class RecallIndex:
             self.lexical.add([_indexed_text(frame, row) for row in range(first, texts.count)])
 
     def size_bytes(self) -> int:
-        """Return the bytes that postings and norms take."""
-        return self.lexical.size_bytes() + self.norms.size_bytes()
+        """Return the bytes that postings, norms and label codes take."""
+        return self.lexical.size_bytes() + self.norms.size_bytes() + self.labels.size_bytes()
 
     def recall(
         self,
@@ -110,18 +111,21 @@ class RecallIndex:
         k: int,
         threshold: float = 0.0,
         filters: Filters = OPEN,
+        window: Window | None = None,
     ) -> list[Hit]:
         """Return up to k hits, best first; with threshold 0 unmatched memories fill the rest with score 0.
 
         Args:
             text: the question, for the lexical leg; None leaves it out.
             vector: the question's vector, for the dense leg; None leaves it out.
+            window: memories that happened in it score higher.
         """
-        ranked = self._rank(frame, text, vector, filters, k)
-        hits = [self._hit(frame, ranked, place) for place in range(len(ranked.rows))]
+        ranked = self._rank(frame, text, vector, filters, k, window)
+        words = "" if window is None else window.text
+        hits = [self._hit(frame, ranked, place, words) for place in range(len(ranked.rows))]
         return [hit for hit in hits if hit.score >= threshold]
 
-    def reason(self, frame: Frame, seeds: list[Hit], *, k: int, hops: int) -> list[Hit]:
+    def reason(self, frame: Frame, seeds: list[Hit], *, k: int, hops: int, filters: Filters = OPEN) -> list[Hit]:
         """Return the seeds and what activation reaches from them within ``hops``, best first, at most k."""
         rows = [frame.row(seed.node.id) for seed in seeds]
         found = {row: seed for row, seed in zip(rows, seeds, strict=True) if row is not None and seed.score > 0}
@@ -129,7 +133,7 @@ class RecallIndex:
             return []
         seed_rows = np.array(list(found), dtype=np.int32)
         seed_scores = np.array([seed.score for seed in found.values()])
-        activation = spread(frame, seed_rows, seed_scores, hops, visible=frame.live_rows())
+        activation = spread(frame, seed_rows, seed_scores, hops, visible=visible_nodes(frame, filters, self.labels))
         values = np.round(activation.values, DECIMALS)
         order = top(values, births(frame, activation.rows), k)
         return [
@@ -138,35 +142,52 @@ class RecallIndex:
         ]
 
     def _rank(
-        self, frame: Frame, text: str | None, vector: NDArray[np.float32] | None, filters: Filters, k: int
+        self,
+        frame: Frame,
+        text: str | None,
+        vector: NDArray[np.float32] | None,
+        filters: Filters,
+        k: int,
+        window: Window | None,
     ) -> _Ranked:
-        visible = visible_nodes(frame, filters)
+        seen = self._seen_at(frame, filters)
+        visible = seen.nodes
         count = frame.nodes.count
-        matches = None if text is None else self._search(frame, text, visible, filters)
+        matches = None if text is None else self._search(frame, text, seen)
         lexical = (
             None if matches is None else _on_nodes(count, frame.texts.column("node"), matches.rows, matches.scores)
         )
         dense = None if vector is None else self._dense(frame, vector)
-        scores = np.round(_fused(lexical, dense, visible), DECIMALS)
+        scores = _fused(lexical, dense, visible)
+        is_inside = None if window is None else inside(frame, window)
+        if is_inside is not None:
+            scores = boosted(scores, is_inside)
+        scores = np.round(scores, DECIMALS)
         rows = np.flatnonzero(visible & (scores > 0)).astype(np.int32)
         if len(rows) < k:
             rows = np.flatnonzero(visible).astype(np.int32)
         order = rows[top(scores[rows], births(frame, rows), k)]
-        return _Ranked(order, scores[order], lexical, dense, matches)
+        return _Ranked(order, scores[order], lexical, dense, matches, is_inside)
 
-    def _search(self, frame: Frame, text: str, visible: Mask, filters: Filters) -> LexicalMatches:
-        self.catch_up(frame)
-        mask = frame.live_texts()
-        if filters == OPEN:
-            return self.lexical.search(text, mask, self._statistics_of(frame, mask))
-        return self.lexical.search(text, mask & visible[frame.texts.column("node")])
-
-    def _statistics_of(self, frame: Frame, mask: Mask) -> LexicalStatistics:
-        """Statistics of all live texts, kept for the last Frame."""
-        kept = self._statistics
+    def _seen_at(self, frame: Frame, filters: Filters) -> _Seen:
+        """What a reader sees at a Frame through some filters; kept for the last Frame."""
+        kept = self._seen
         if kept is None or kept[0] is not frame:
-            kept = self._statistics = (frame, self.lexical.statistics(mask))
-        return kept[1]
+            kept = self._seen = (frame, {})
+        key = encode(filters)
+        seen = kept[1].get(key)
+        if seen is None:
+            seen = _Seen(visible_nodes(frame, filters, self.labels))
+            if len(kept[1]) < SEEN_MAX:
+                kept[1][key] = seen
+        return seen
+
+    def _search(self, frame: Frame, text: str, seen: _Seen) -> LexicalMatches:
+        self.catch_up(frame)
+        if seen.texts is None:
+            mask = frame.live_texts() & seen.nodes[frame.texts.column("node")]
+            seen.texts = mask, self.lexical.statistics(mask)
+        return self.lexical.search(text, *seen.texts)
 
     def _dense(self, frame: Frame, vector: NDArray[np.float32]) -> Doubles:
         if frame.vectors is None:
@@ -175,7 +196,7 @@ class RecallIndex:
         cosine = cosines(frame, self.norms, vector)[live].astype(np.float64)
         return _on_nodes(frame.nodes.count, frame.vectors.column("node"), live, np.maximum(cosine, 0.0))
 
-    def _hit(self, frame: Frame, ranked: _Ranked, place: int) -> Hit:
+    def _hit(self, frame: Frame, ranked: _Ranked, place: int, words: str) -> Hit:
         row = int(ranked.rows[place])
         terms: tuple[str, ...] = ()
         if ranked.matches is not None and ranked.lexical is not None and ranked.lexical[row] > 0:
@@ -187,6 +208,7 @@ class RecallIndex:
             _part(ranked.dense, row),
             None,
             terms,
+            window=words if ranked.is_inside is not None and ranked.is_inside[row] else "",
         )
 
     def _reasoned(self, frame: Frame, activation: Activation, row: int, score: float, seeds: dict[int, Hit]) -> Hit:
@@ -194,43 +216,8 @@ class RecallIndex:
         ids = tuple(frame.interner.ids[step] for step in path)
         seed = seeds.get(row)
         if seed is not None and len(path) == 1:
-            return Hit(seed.node, score, seed.lexical, seed.dense, None, seed.terms, ids)
+            return Hit(seed.node, score, seed.lexical, seed.dense, None, seed.terms, ids, seed.window)
         return Hit(frame.node(row, vector=False), score, None, None, score, (), ids)
-
-
-def visible_nodes(frame: Frame, filters: Filters) -> Mask:
-    """Return which node rows are live and pass the filters, shape (node rows,)."""
-    nodes = frame.nodes
-    mask = frame.live_rows()
-    if filters == OPEN:
-        return mask
-    mask = mask.copy()
-    if filters.memory_type is not None:
-        mask &= nodes.column("memory_type") == filters.memory_type
-    if filters.since_us is not None:
-        mask &= nodes.column("occurred_us") >= filters.since_us
-    if filters.until_us is not None:
-        mask &= nodes.column("occurred_us") <= filters.until_us
-    if _needs_extras(filters):
-        passing = np.zeros(len(mask), dtype=np.bool_)
-        passing[[row for row, extras in nodes.objects("extras") if _passes(extras, filters)]] = True
-        mask &= passing
-    return mask
-
-
-def _needs_extras(filters: Filters) -> bool:
-    single_fields = (filters.session, filters.speaker, filters.source)
-    return bool(filters.tags or filters.metadata) or any(field is not None for field in single_fields)
-
-
-def _passes(extras: Any, filters: Filters) -> bool:
-    for name in ("session", "speaker", "source"):
-        wanted = getattr(filters, name)
-        if wanted is not None and getattr(extras, name) != wanted:
-            return False
-    if not all(tag in extras.tags for tag in filters.tags):
-        return False
-    return all(key in extras.metadata and extras.metadata[key] == value for key, value in filters.metadata.items())
 
 
 def _indexed_text(frame: Frame, text_row: int) -> str:

@@ -90,6 +90,12 @@ class View:
                 if value is not None:
                     yield row, value
 
+    def cells(self, name: str, first: int) -> Iterable[Any]:
+        """Give the values of an object column whose cells are all written, from row ``first`` on."""
+        for index in range(first >> CHUNK_BITS, len(self.chunks[name])):
+            start = index << CHUNK_BITS
+            yield from _array(self.chunks[name][index])[max(first - start, 0) : self.count - start].tolist()
+
     def _join(self, name: str) -> NDArray[Any]:
         chunks = self.chunks[name]
         if len(chunks) == 1 and chunks[0] is not None:

@@ -36,7 +36,8 @@ TagsOption = Annotated[
 ]
 KOption = Annotated[int, typer.Option("-k", help="How many hits.", min=1, max=LIMITS.k_max)]
 AtOption = Annotated[
-    str | None, typer.Option("--at", help="Ask the memory as it was at a position or a time.", metavar="POSITION|TIME")
+    str | None,
+    typer.Option("--at", "--as-of", help="Ask the memory as it was at a position or a time.", metavar="POSITION|TIME"),
 ]
 
 

@@ -5,13 +5,12 @@ from typing import Annotated, Any, Final
 import typer
 
 from memorygraph.cli import views
+from memorygraph.cli.filtering import filtered
 from memorygraph.cli.options import (
     AtOption,
     JsonOption,
     KOption,
     StoreOption,
-    TagsOption,
-    TypeOption,
     moment,
     open_to_read,
 )
@@ -24,21 +23,13 @@ from memorygraph.reader import MemoryReader
 MATCHING: Final = 0.000001
 """A threshold that leaves out what does not match at all, which has score 0."""
 
-FilterOption = Annotated[str | None, typer.Option(help="Only of this one.", metavar="NAME", show_default=False)]
-SinceOption = Annotated[
-    str | None, typer.Option(help="Only what happened then or later.", metavar="TIME", show_default=False)
-]
-UntilOption = Annotated[
-    str | None, typer.Option(help="Only what happened until then.", metavar="TIME", show_default=False)
-]
 
-
+@filtered
 def recall(
     context: typer.Context,
     query: Annotated[str, typer.Argument(help="A question or some words.")],
+    filters: dict[str, Any],
     k: KOption = 5,
-    memory_type: TypeOption = None,
-    tags: TagsOption = None,
     threshold: Annotated[
         float,
         typer.Option(
@@ -48,25 +39,14 @@ def recall(
             show_default="what matches",
         ),
     ] = MATCHING,
-    session: FilterOption = None,
-    speaker: FilterOption = None,
-    source: FilterOption = None,
-    since: SinceOption = None,
-    until: UntilOption = None,
     at: AtOption = None,
     store: StoreOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Find what matches a question, best first, and why."""
-    filters: dict[str, Any] = {
-        "memory_type": memory_type,
-        "tags": tags,
-        "session": session,
-        "speaker": speaker,
-        "source": source,
-        "since": since,
-        "until": until,
-    }
+    """Find what matches a question, best first, and why.
+
+    Date words in it ("last week", "in May 2023") raise what happened then.
+    """
     with open_to_read(context, store) as memory:
         asked = memory if at is None else memory.at(moment(at))
         hits = asked.recall(query, k, threshold=threshold, reinforce=False, **filters)
@@ -74,9 +54,11 @@ def recall(
     _print_hits(hits, missing, as_json=as_json)
 
 
+@filtered
 def reason(
     context: typer.Context,
     cue: Annotated[str, typer.Argument(help="Some words, or the id of a memory.")],
+    filters: dict[str, Any],
     k: KOption = 10,
     hops: Annotated[int, typer.Option(help="How many links away.", min=0, max=LIMITS.hops_max)] = 2,
     at: AtOption = None,
@@ -86,8 +68,8 @@ def reason(
     """Find what is connected with a cue, though it may not match."""
     with open_to_read(context, store) as memory:
         asked = memory if at is None else memory.at(moment(at))
-        hits = asked.reason(cue, hops=hops, k=k, reinforce=False)
-        missing = "" if hits else _why_none(asked, {})
+        hits = asked.reason(cue, hops=hops, k=k, reinforce=False, **filters)
+        missing = "" if hits else _why_none(asked, filters)
     _print_hits(hits, missing, as_json=as_json)
 
 
@@ -143,7 +125,8 @@ def _why_none(asked: MemoryReader, filters: dict[str, Any]) -> str:
     """Say why there are no hits."""
     if not len(asked):
         return "the memory is empty"
-    if any(value is not None for value in filters.values()) and not asked.find(**filters):
+    hiding = {name: value for name, value in filters.items() if name not in ("asked_at", "tag_mode")}
+    if hiding and not asked.find(**hiding):
         return "nothing passes the filters"
     return "nothing matches"
 

@@ -29,8 +29,8 @@ from memorygraph.events.stores.memory import MemoryLog
 from memorygraph.events.types import MemoryType
 from memorygraph.home import Home
 from memorygraph.links import edge_columns
+from memorygraph.projections.filters import Filters
 from memorygraph.projections.frame import ORDINAL_BITS, NodeState
-from memorygraph.projections.recall import Filters
 from memorygraph.stats import MemoryStats, stats_of
 
 PAGE: int = 4096

@@ -31,7 +31,7 @@ from memorygraph.events.errors import (
     NodeNotFoundError,
     StoreReadOnly,
 )
-from memorygraph.projections.recall import Filters
+from memorygraph.projections.filters import Filters
 
 DAY_US = 86_400_000_000
 SPACE = ev.SpaceDeclared(space=1, name="toy", version="1", dim=2)

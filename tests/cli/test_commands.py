@@ -78,6 +78,11 @@ def test_recall_for_people(shell: Shell, boats: dict[str, str], monkeypatch: pyt
     [
         (("--type", "semantic"), {"hall"}),
         (("--tag", "price"), {"canoe"}),
+        (("--tag", "price", "--tag", "other"), set()),
+        (("--tag", "price", "--tag", "other", "--tag-mode", "any"), {"canoe"}),
+        (("--metadata", "floor=2"), set()),
+        (("--scope", "public"), {"canoe", "hall", "key"}),
+        (("--scope", "private"), set()),
         (("--speaker", "Ada"), {"canoe"}),
         (("--session", "monday"), {"key"}),
         (("--source", "GUIDE.md#hall"), {"hall"}),
@@ -85,11 +90,20 @@ def test_recall_for_people(shell: Shell, boats: dict[str, str], monkeypatch: pyt
         (("--since", "2025-01-01"), {"hall", "key"}),
         (("--threshold", "1"), set()),
         (("--at", "1"), set()),
+        (("--as-of", "1"), set()),
     ],
 )
 def test_recall_filters(shell: Shell, boats: dict[str, str], options: tuple[str, ...], found: set[str]) -> None:
     hits = shell.json("recall", "the hall in winter", "--threshold", "0", *options)["hits"]
     assert {hit["node_id"] for hit in hits} == {boats[name] for name in found}
+
+
+def test_date_words_count_from_when_the_question_is_asked(shell: Shell, boats: dict[str, str]) -> None:
+    words = ("the hall or a canoe last week", "-k", "1", "--asked-at", "2024-05-15")
+    hit = shell.json("recall", *words)["hits"][0]
+    assert (hit["node_id"], hit["why"]["window"]) == (boats["canoe"], "last week")
+    assert shell.json("reason", *words)["hits"][0]["node_id"] == boats["canoe"]
+    assert "happened last week" in shell.run("recall", *words)
 
 
 def test_recall_without_hits_says_why(shell: Shell, boats: dict[str, str]) -> None:

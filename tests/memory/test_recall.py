@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from memorygraph import AgentMemory, MemoryType
-from memorygraph.core.types import EmbeddingDimensionError
+from memorygraph.core.types import EmbeddingDimensionError, InputError
 from tests.memory.helpers import SteppedClock, clocked, meaningful_embedder
 
 
@@ -78,12 +78,49 @@ def test_scores_never_rise_and_unmatched_come_last(filled):
         ({"until": "2021-06-01"}, {"boats", "oslo"}),
         ({"since": 1_654_041_600}, {"istanbul", "moon"}),
         ({"tags": ["user"], "speaker": "Ben", "memory_type": "episodic"}, {"boats"}),
+        ({"tags": ["place", "none"], "tag_mode": "any"}, {"istanbul"}),
+        ({"scope": "public", "tags": ["user"]}, {"istanbul", "boats"}),
+        ({"scope": "private"}, set()),
     ],
 )
 def test_filters_of_recall_and_find(filled, filters, ids):
     hits = filled.recall("Leyla in Oslo", k=10, **filters)
     assert {hit.node_id for hit in hits} == ids
     assert [node.id for node in filled.find(**filters)] == [node.id for node in filled if node.id in ids]
+
+
+@pytest.mark.parametrize(
+    ("filters", "told"),
+    [
+        ({"tag_mode": "some"}, "'all' or 'any'"),
+        ({"scope": "secret"}, "private, shared, public"),
+        ({"colour": "red"}, "there is no filter 'colour'"),
+    ],
+)
+def test_filters_that_cannot_be_used_are_named(filled, filters, told):
+    for ask in (filled.find, lambda **given: filled.reason("Leyla", **given)):
+        with pytest.raises(InputError, match=told):
+            ask(**filters)
+
+
+def test_reason_goes_through_what_passes_alone(filled):
+    filled.link("istanbul", "boats")
+    filled.link("boats", "moon", weight=1.0)
+    assert {hit.node_id for hit in filled.reason("Istanbul", hops=3)} == {"istanbul", "boats", "moon"}
+    assert {hit.node_id for hit in filled.reason("Istanbul", hops=3, tags=["user"])} == {"istanbul", "boats"}
+    assert {hit.node_id for hit in filled.reason("Istanbul", hops=3, until="2022-06-01")} == set()
+
+
+def test_as_of_asks_the_past(filled):
+    before = filled.position
+    filled.revise("oslo", content="Bergen is wet", tags=["wet"])
+    assert filled.recall("Oslo", k=1, as_of=before, tags=["wet"]) == []
+    assert filled.recall("Oslo", k=1, as_of=before)[0].content == "Oslo is cold in winter"
+    assert filled.recall("Oslo", k=1, as_of=before).position == before
+    assert filled.recall("Bergen", k=1, tags=["wet"])[0].node_id == "oslo"
+    assert [hit.node_id for hit in filled.reason("Oslo", as_of=before)] == ["oslo"]
+    with pytest.raises(InputError):
+        filled.recall("Oslo", as_of=before + 100)
 
 
 def test_filters_do_not_eat_k(memory):

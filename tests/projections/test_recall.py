@@ -6,9 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from memorygraph.events import records as ev
+from memorygraph.projections.filters import OPEN, Filters, visible_nodes
 from memorygraph.projections.frame import Frame
 from memorygraph.projections.graph import GraphState
-from memorygraph.projections.recall import OPEN, Filters, Hit, RecallIndex, visible_nodes
+from memorygraph.projections.recall import Hit, RecallIndex
 from tests.projections.graph_model import check_whole, chunks_of
 
 DIM = 2
@@ -81,7 +82,7 @@ def test_what_every_recall_keeps(frame, text, vector, k, threshold, by_speaker) 
     index = RecallIndex("en")
     hits = ask(frame, text, vector, index, k=k, threshold=threshold, filters=filters)
     every = ask(frame, text, vector, index, k=100, filters=filters)
-    visible = {frame.interner.ids[row] for row in np.flatnonzero(visible_nodes(frame, filters))}
+    visible = {frame.interner.ids[row] for row in np.flatnonzero(visible_nodes(frame, filters, index.labels))}
     assert set(ids(every)) == visible
     assert len(ids(every)) == len(visible)
     assert hits == [hit for hit in every if hit.score >= threshold][:k]

@@ -1,0 +1,38 @@
+"""A window of event time that a question means ("last week"): memories in it count for more, none is left out."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+from msgspec import Struct
+from numpy.typing import NDArray
+
+from memorygraph.projections.frame import Frame
+
+WEIGHT: Final = 0.25
+"""How far a memory's score moves towards 1 when it lies in the window."""
+
+
+class Window(Struct, frozen=True):
+    """The date words of a question, and what they mean: spans of event time, from and up to but without (microseconds).
+
+    A memory lies in the window if its event time is in one of the spans.
+    """
+
+    text: str
+    spans: tuple[tuple[int, int], ...]
+
+
+def inside(frame: Frame, window: Window) -> NDArray[np.bool_]:
+    """Return which node rows happened in the window, shape (node rows,)."""
+    occurred = frame.nodes.column("occurred_us")
+    mask = np.zeros(len(occurred), dtype=np.bool_)
+    for start_us, end_us in window.spans:
+        mask |= (occurred >= start_us) & (occurred < end_us)
+    return mask
+
+
+def boosted(scores: NDArray[np.float64], is_inside: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Return scores (0..1, shape (n,)) with those inside moved towards 1: s + WEIGHT (1 - s), as a noisy or."""
+    return np.where(is_inside, scores + WEIGHT * (1.0 - scores), scores)
