@@ -272,7 +272,10 @@ def test_readers_do_not_wait_for_a_writer_that_waits_for_the_lock(tmp_path) -> N
 
 
 @pytest.mark.parametrize("locked", ["_committing", "_applying", "_accesses._lock"])
-def test_a_forked_child_goes_on_whatever_the_parent_was_doing(tmp_path, locked) -> None:
+def test_a_forked_child_goes_on_whatever_the_parent_was_doing(tmp_path, locked, monkeypatch) -> None:
+    monkeypatch.setattr(
+        "memorygraph.actors.local.ACCESS_DELAY_S", 30
+    )  # else the parent may write before the child looks
     engine = SegmentHome(tmp_path / "store").open()
     do(engine, adding("a"))
     engine.accessed(["a"], 1)
