@@ -23,7 +23,12 @@ REPO ?= $(CURDIR)
 ASK  ?=
 export REPO ASK
 
-.PHONY: help setup demo test lint types pytest format test-faults bench bench-recall bench-peer bench-embedder clean
+# What `make simulate` runs: so many seeds from the first one on, or one alone.
+SEEDS ?= 1000
+FIRST ?= 0
+SEED  ?=
+
+.PHONY: help setup demo test lint types pytest format test-faults simulate bench bench-recall bench-peer bench-embedder clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(firstword $(MAKEFILE_LIST)) | \
@@ -56,8 +61,11 @@ pytest: $(STAMP)
 format: $(STAMP) ## Format the code and apply safe fixes
 	@$(PY) -m ruff check --fix --quiet . ; $(PY) -m ruff format .
 
-test-faults: $(STAMP) ## Run the fault-injection tests alone
-	@$(PY) -m pytest -m faults
+test-faults: $(STAMP) ## Run the fault-injection tests alone, with their full figures (about half an hour)
+	@FAULTS=full $(PY) -m pytest -m faults
+
+simulate: $(STAMP) ## Simulate disks, processes and power cuts: make simulate SEEDS=1000 FIRST=0, or SEED=1234
+	@$(PY) -m tests.simulation --seeds $(SEEDS) --first $(FIRST) $(if $(SEED),--seed $(SEED))
 
 bench: $(STAMP) ## Measure the memory and the log
 	@$(PY) -m bench.memory; memory=$$?; $(PY) -m bench.log && exit $$memory

@@ -55,6 +55,10 @@ class Disk(Protocol):
         """Wait for the exclusive lock of an open file (released by ``unlock`` or the death of the process)."""
         ...
 
+    def try_lock_shared(self, fd: int) -> bool:
+        """Take the lock of an open file together with others who share it, unless somebody has it alone; say which."""
+        ...
+
     def unlock(self, fd: int) -> None:
         """Release the lock of an open file."""
         ...
@@ -131,13 +135,25 @@ class OsDisk:
         """Take the flock, waiting for it."""
         fcntl.flock(fd, fcntl.LOCK_EX)
 
+    def try_lock_shared(self, fd: int) -> bool:
+        """Take the flock with others, unless somebody has it alone."""
+        try:
+            fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
+
     def unlock(self, fd: int) -> None:
         """Release the flock."""
         fcntl.flock(fd, fcntl.LOCK_UN)
 
     def exists(self, path: str) -> bool:
-        """Say whether there is something at ``path``."""
-        return os.access(path, os.F_OK)
+        """Say whether there is something at ``path``; an error is no answer, as whoever asks may build on it."""
+        try:
+            Path(path).stat()
+        except FileNotFoundError:
+            return False
+        return True
 
     def listdir(self, path: str) -> list[str]:
         """Give the sorted names in a directory."""

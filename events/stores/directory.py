@@ -6,6 +6,7 @@ made when its maker died; the next one to open it for writing finishes it, and k
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 from collections.abc import Iterator
@@ -19,6 +20,7 @@ from memorygraph.events.disk import Disk, is_full
 from memorygraph.events.errors import DamagedLog, DiskFull, ForeignStore, NewerFormat, StoreError, StoreNotFound
 from memorygraph.events.frames import NO_CHAIN
 from memorygraph.events.ports import Clock
+from memorygraph.events.stores.lock_file import LockFile
 from memorygraph.events.stores.segment_file import OpenFile, SegmentFile, SegmentHeader, write_all
 
 FORMAT: Final = "memorygraph"
@@ -29,6 +31,7 @@ _LOCK: Final = "lock"
 _LOG: Final = "log"
 _REWRITE_LOCK: Final = "rewrite.lock"
 _OURS: Final = frozenset({_MEMORY, f"{_MEMORY}.tmp", _LOCK, _LOG})
+_NOT_OURS: Final = frozenset({errno.EACCES, errno.EPERM, errno.EROFS, errno.EINVAL})  # of directories made by others
 _SEGMENT_NAME: Final = re.compile(r"(\d{20})\.seg")
 _LOG_NAME: Final = re.compile(r"\d{20}\.seg(\.tmp|\.torn-\d+(-\d+)?)?")
 
@@ -72,7 +75,9 @@ class StoreDirectory:
 
     def has_segment(self, first: int) -> bool:
         """Say whether there is a segment that starts at that position."""
-        return self.disk.exists(self.segment_path(first))
+        path = self.segment_path(first)
+        with named_errors(path, "look for the next segment"):
+            return self.disk.exists(path)
 
     def open_segment(self, first: int, *, write: bool) -> SegmentFile:
         """Open the segment that starts at that position.
@@ -99,10 +104,15 @@ class StoreDirectory:
             files = (OpenFile(self.disk, self.disk.open(f"{self.log_path}/{name}", write=False)) for name in names)
             return sum(self.disk.size_bytes(file.fd) for file in files)
 
-    def open_lock(self) -> OpenFile:
+    @property
+    def lock_path(self) -> str:
+        """The path of the file that writers lock."""
+        return f"{self.path}/{_LOCK}"
+
+    def open_lock(self) -> LockFile:
         """Open the file that writers lock."""
         with named_errors(self.path, "open the lock file"):
-            return OpenFile(self.disk, self.disk.create(f"{self.path}/{_LOCK}", truncate=False))
+            return LockFile(self.disk, self.disk.create(self.lock_path, truncate=False))
 
     @contextmanager
     def rewriting(self) -> Iterator[None]:
@@ -160,7 +170,7 @@ class StoreDirectory:
     def _make(self, memory_id: bytes, clock: Clock) -> None:
         self._make_directories()
         lock = self.open_lock()
-        self.disk.lock(lock.fd)  # released with the file; two who make the same store do it one after the other
+        lock.lock()  # released with the file; two who make the same store do it one after the other
         if _MEMORY in self.disk.listdir(self.path):
             return
         self.disk.mkdir(self.log_path)
@@ -173,12 +183,20 @@ class StoreDirectory:
         self._write_memory_file(MemoryFile(FORMAT, VERSION, memory_id.hex(), clock.now_us()))
 
     def _make_directories(self) -> None:
-        """Make the directory and its missing parents, each name durable before what is in it."""
+        """Make the directory and its missing parents, each name durable before what is in it.
+
+        A parent that is there may have been made by somebody who died before its name was durable.
+        """
         path = Path(self.path)
         for directory in [*reversed(path.parents), path]:
-            if directory == path or not self.disk.exists(str(directory)):
+            is_there = self.disk.exists(str(directory))
+            if not is_there:
                 self.disk.mkdir(str(directory))
+            try:
                 self.disk.sync_directory(str(directory.parent))
+            except OSError as error:
+                if not is_there or error.errno not in _NOT_OURS:
+                    raise
 
     def _write_memory_file(self, content: MemoryFile) -> None:
         path = f"{self.path}/{_MEMORY}"

@@ -1,6 +1,6 @@
 """Finding the end of a segmented log, and mending it: what is a frame, what is torn, what is damage.
 
-Nothing here takes a lock: who calls ``cut_torn`` holds it. The *tail* is what is known of the log's end; it is
+Who calls ``judge``, ``settle`` or ``cut_torn`` holds the lock. The *tail* is what is known of the log's end; it is
 immutable, so that readers and threads always hold a consistent one.
 """
 
@@ -12,7 +12,8 @@ from typing import Final, NamedTuple, Self
 from memorygraph.events.errors import DamagedLog, LogFailed
 from memorygraph.events.frames import HEADER_BYTES, chain_after
 from memorygraph.events.log import Head
-from memorygraph.events.stores.directory import StoreDirectory
+from memorygraph.events.stores.directory import StoreDirectory, named_errors
+from memorygraph.events.stores.lock_file import Mark, locked_if_free
 from memorygraph.events.stores.segment_file import (
     SEGMENT_HEADER_BYTES,
     SEGMENT_MAGIC,
@@ -21,8 +22,9 @@ from memorygraph.events.stores.segment_file import (
     write_all,
 )
 
-_MARK_BYTES: Final = 8  # magic and checksum: enough to recognise a frame
+_SEAL_BYTES: Final = 8  # magic and checksum: enough to recognise a frame
 _NEAR_BYTES: Final = 16 << 10
+POSITION_MAX: Final = (1 << 63) - 1
 
 
 class Tail(NamedTuple):
@@ -32,7 +34,7 @@ class Tail(NamedTuple):
     offset: int
     head: Head
     firsts: tuple[int, ...]  # of the segments, rising; the last one is ``file``'s
-    mark: tuple[int, bytes]  # where the last frame is (or the segment's header), and its first bytes
+    seal: tuple[int, bytes]  # where the last frame is (or the segment's header), and its first bytes
 
     @classmethod
     def before(cls, file: SegmentFile, firsts: tuple[int, ...]) -> Self:
@@ -42,7 +44,12 @@ class Tail(NamedTuple):
 
     def behind(self, frame: bytes | memoryview, offset: int, head: Head) -> Tail:
         """Give the tail behind a frame at ``offset`` of the same file."""
-        return Tail(self.file, offset + len(frame), head, self.firsts, (offset, bytes(frame[:_MARK_BYTES])))
+        return Tail(self.file, offset + len(frame), head, self.firsts, (offset, bytes(frame[:_SEAL_BYTES])))
+
+    @property
+    def durable(self) -> Mark:
+        """The mark that says that the log is durable up to here."""
+        return Mark(self.head.position, self.firsts[-1], self.head.chain)
 
     @property
     def where(self) -> str:
@@ -50,27 +57,29 @@ class Tail(NamedTuple):
         return f"{self.file.path} at byte {self.offset}"
 
 
-def find_tail(directory: StoreDirectory, *, write: bool) -> tuple[Tail, str]:
-    """Find the end of a log and say what is damaged there ('' if nothing), by reading its last segment only.
+def find_end(directory: StoreDirectory, *, write: bool) -> tuple[Tail, str]:
+    """Find the end of what is durable by reading the last segment only; say what is damaged there ('' if nothing).
 
     Raises:
         DamagedLog: not one segment can be read.
+        StoreError: the disk fails.
     """
     firsts = directory.segment_firsts()
     damage = ""
-    while True:
-        if not firsts:
-            raise DamagedLog(damage or f"{directory.log_path}: the log has no segments", where=directory.log_path)
+    while firsts:
         try:
-            tail = _through(Tail.before(directory.open_segment(firsts[-1], write=write), firsts))
+            tail = Tail.before(directory.open_segment(firsts[-1], write=write), firsts)
         except DamagedLog as error:
             firsts, damage = firsts[:-1], damage or error.message
         else:
-            return (tail, damage) if damage else judge(directory, tail, write=write)
+            return (through(tail), damage) if damage else look_at_durable(directory, tail, write=write)
+    raise DamagedLog(damage or f"{directory.log_path}: the log has no segments", where=directory.log_path)
 
 
-def look_on(directory: StoreDirectory, tail: Tail, *, write: bool) -> tuple[Tail, bool]:
+def look_on(directory: StoreDirectory, tail: Tail, *, write: bool, upto: int = POSITION_MAX) -> tuple[Tail, bool]:
     """Follow the log from a tail to its present end; say whether bytes that are no whole frame are behind it.
+
+    With ``upto`` it goes no further than that position, and what is behind may be whole frames.
 
     Raises:
         DamagedLog: the next segment does not continue the log.
@@ -79,7 +88,7 @@ def look_on(directory: StoreDirectory, tail: Tail, *, write: bool) -> tuple[Tail
     more = _look_behind(tail)
     while True:
         if more:
-            tail = _through(tail)
+            tail = through(tail, upto)
         first = tail.head.position + 1
         if first == tail.firsts[-1] or not directory.has_segment(first):
             return tail, more and _has_bytes(tail)
@@ -90,18 +99,53 @@ def look_on(directory: StoreDirectory, tail: Tail, *, write: bool) -> tuple[Tail
         more = _has_bytes(tail)
 
 
-def judge(directory: StoreDirectory, tail: Tail, *, write: bool) -> tuple[Tail, str]:
-    """Say whether the bytes behind a tail are damage ('' if they are not), and give the tail that was judged.
+def look_at_durable(directory: StoreDirectory, tail: Tail, *, write: bool) -> tuple[Tail, str]:
+    """Follow the log from a tail to the end of what is durable, without holding the lock; say what is damaged there.
 
-    Damage is when frames follow. As a writer finishes one frame before it begins the next, a second look past the
-    first tells damage from a frame that was being written at the first.
+    What is behind the mark is shown only if nobody is writing, and synced first. Only then is it judged, too: bytes
+    that are being written are no damage.
+
+    Raises:
+        DamagedLog, LogFailed: as ``look_on``.
+        StoreError: the disk fails.
+    """
+    following = tail.head.position + 1
+    if not _look_behind(tail) and (following == tail.firsts[-1] or not directory.has_segment(following)):
+        return tail, ""
+    with (
+        named_errors(directory.path, "read the log"),
+        locked_if_free(directory.disk, directory.lock_path) as (mark, is_idle),
+    ):
+        reached, behind = look_on(directory, tail, write=write, upto=mark.position)
+        if not behind or not is_idle:
+            return reached, ""
+        found, behind = look_on(directory, reached, write=write)
+        if found.head != reached.head:
+            found.file.sync()
+        return found, judge(directory, found) if behind else ""
+
+
+def judge(directory: StoreDirectory, tail: Tail) -> str:
+    """Say what is damaged behind a tail: bytes that are no frame, followed by frames; '' if they are only torn.
+
+    The lock is held, so that nobody is writing there.
     """
     if not _is_followed(directory, tail):
-        return tail, ""
-    again, _ = look_on(directory, tail, write=write)
-    if again.head.position > tail.head.position:
-        return judge(directory, again, write=write)
-    return again, f"{again.where}: {again.file.fault_at(again.offset)} after position {again.head.position}"
+        return ""
+    return f"{tail.where}: {tail.file.fault_at(tail.offset)} after position {tail.head.position}"
+
+
+def settle(tail: Tail) -> None:
+    """Make the last frame durable, which somebody else wrote who died before saying so; the lock is held.
+
+    It is written again before the sync: after a failed sync, Linux takes bytes for written that never were.
+
+    Raises:
+        OSError: the disk fails.
+    """
+    offset, _ = tail.seal
+    tail.file.write(tail.file.read(tail.offset - offset, offset), offset)
+    tail.file.sync()
 
 
 def cut_torn(directory: StoreDirectory, tail: Tail, torn: bytes) -> str:
@@ -130,10 +174,10 @@ def _look_behind(tail: Tail) -> bool:
 
     One read will do unless the frame is long: each system call is a moment in which another thread may take the GIL.
     """
-    offset, mark = tail.mark
+    offset, seal = tail.seal
     near = tail.offset - offset <= _NEAR_BYTES
-    found = tail.file.read(tail.offset - offset + HEADER_BYTES if near else len(mark), offset)
-    if not found.startswith(mark):
+    found = tail.file.read(tail.offset - offset + HEADER_BYTES if near else len(seal), offset)
+    if not found.startswith(seal):
         raise LogFailed(f"{tail.where}: the end of the log was taken back by its writer; open the log anew")
     return bool(found[tail.offset - offset :].strip(b"\0")) if near else _has_bytes(tail)
 
@@ -142,10 +186,12 @@ def _has_bytes(tail: Tail) -> bool:
     return bool(tail.file.read(HEADER_BYTES, tail.offset).strip(b"\0"))
 
 
-def _through(tail: Tail) -> Tail:
+def through(tail: Tail, upto: int = POSITION_MAX) -> Tail:
     """Go through the whole frames behind a tail; the chain is checked at the first and computed after the last."""
     last = None
     for header, frame, offset in tail.file.frames(tail.offset, tail.head.position + 1):
+        if header.last > upto:
+            break
         if last is None and header.chain_before != tail.head.chain:
             return tail
         last = header, frame, offset

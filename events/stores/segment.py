@@ -12,8 +12,9 @@ to there. It is immutable and replaced by one assignment, so readers and threads
 - After a failed write or sync the state of the disk is unknown, so this object never acknowledges anything again.
   A full disk is no failure: space is taken by the zero-fill, before any byte of a frame is written.
 
-A frame found in the file may be one whose writer died before its sync. Who finds it while writing syncs before the
-lock is given back, so what is built on it is never more durable than it is.
+A frame found in the file may be one that its writer has not synced yet, or never will. The mark in the lock file says
+how far the log is durable. Readers go up to there; beyond it only when nobody is writing, and after a sync. A writer
+that finds more than the mark says writes the last frame again and syncs it before it builds on it.
 """
 
 from __future__ import annotations
@@ -41,9 +42,10 @@ from memorygraph.events.log import Head, LogEntry, VerifyReport
 from memorygraph.events.ports import Clock, SystemClock
 from memorygraph.events.stores.base import BaseLog
 from memorygraph.events.stores.directory import StoreDirectory, named
-from memorygraph.events.stores.recovery import Tail, cut_torn, find_tail, judge, look_on
+from memorygraph.events.stores.lock_file import LockFile, Mark
+from memorygraph.events.stores.recovery import Tail, cut_torn, find_end, judge, look_at_durable, look_on, settle
 from memorygraph.events.stores.rewriting import rewrite_segment
-from memorygraph.events.stores.segment_file import SEGMENT_HEADER_BYTES, OpenFile, SegmentFile, SegmentHeader
+from memorygraph.events.stores.segment_file import SEGMENT_HEADER_BYTES, SegmentFile, SegmentHeader
 from memorygraph.events.stores.verifying import Verifier
 
 SEGMENT_BYTES: Final = 64 << 20
@@ -61,14 +63,14 @@ class SegmentLog(BaseLog):
         self._segment_bytes = segment_bytes
         self._mutex = Lock()  # one writing thread
         self._publishing = Lock()  # guards replacing the tail; never held over I/O
-        self._lock_file: OpenFile | None = None
-        self._held: OpenFile | None = None  # the lock file, while we have it locked
+        self._lock_file: LockFile | None = None
+        self._held: LockFile | None = None  # the lock file, while we have it locked
         self._appends = 0  # odd while an append is under way
-        self._unsynced = True  # whether frames and names may be there that others wrote and did not sync
+        self._durable: Mark | None = None  # up to where we know the log to be durable, and the mark to say so
         self._examined = False  # whether everything behind the tail was looked at, not only the next bytes
         self._failure = ""
         self._tail: Tail | None
-        self._tail, self._damage = find_tail(directory, write=not read_only)
+        self._tail, self._damage = find_end(directory, write=not read_only)
         self._last_head = self._tail.head
         self.read_only = read_only or bool(self._damage)
         if self._damage:
@@ -126,17 +128,14 @@ class SegmentLog(BaseLog):
 
         Raises:
             DamagedLog: bytes behind the head fail their check; said once, then the log is read-only up to there.
-            LogFailed: a writer took back the last frame seen; open the log anew.
+            LogFailed: a writer could not sync the last frame seen and took it back; open the log anew.
         """
         tail = self._open_tail()
         appends = self._appends
         # While our own append is under way nobody else can have written, and its frame is not durable yet.
         if appends % 2 or self._failure or self._damage:
             return tail.head
-        reached, behind = look_on(self._directory, tail, write=not self.read_only)
-        damage = ""
-        if behind:
-            reached, damage = judge(self._directory, reached, write=not self.read_only)
+        reached, damage = look_at_durable(self._directory, tail, write=not self.read_only)
         self._publish(reached, appends)
         if damage and self._appends == appends:
             raise self._damaged(damage)
@@ -228,31 +227,33 @@ class SegmentLog(BaseLog):
             raise
 
     def _leave(self) -> None:
-        if self._held is None:  # a child forked inside the lock: the lock is its parent's
-            return
-        try:
-            if self._unsynced and not self._failure:
-                self._sync_found()
-        finally:
+        if self._held is not None:  # else a child forked inside the lock: the lock is its parent's
             self._unlock()
 
-    def _lock_for_processes(self) -> OpenFile:
+    def _lock_for_processes(self) -> LockFile:
         if self._lock_file is None:
             self._lock_file = self._directory.open_lock()
         try:
-            self._lock_file.disk.lock(self._lock_file.fd)
+            self._lock_file.lock()
         except OSError as error:
             raise named(error, self.location, "lock the log") from error
         return self._lock_file
+
+    @property
+    def _mine(self) -> LockFile:
+        if self._held is None:
+            raise RuntimeError("append() and adopt() need lock()")
+        return self._held
 
     def _unlock(self) -> None:
         held, self._held = self._held, None
         try:
             if held is not None:
-                held.disk.unlock(held.fd)
-        except OSError as error:
-            raise named(error, self.location, "unlock the log") from error
+                held.unlock()
+        except OSError:
+            self._lock_file = None  # closing the file gives the lock back too; what was done under it stands
         finally:
+            del held  # before another thread can open it anew
             self._mutex.release()
 
     def _catch_up(self, tail: Tail) -> Head:
@@ -260,13 +261,27 @@ class SegmentLog(BaseLog):
         reached, behind = look_on(self._directory, tail, write=True)
         torn = reached.file.rest(reached.offset) if behind or not self._examined else b""
         if torn:
-            reached, damage = judge(self._directory, reached, write=True)
+            damage = judge(self._directory, reached)
             if damage:
                 raise self._damaged(damage)
             self._cut(reached, torn)
+        self._settle(reached)
         self._examined = True
         self._publish(reached, self._appends)
         return reached.head
+
+    def _settle(self, tail: Tail) -> None:
+        """Make durable what others wrote, unless the mark says that it is."""
+        if self._durable == tail.durable:
+            return
+        try:
+            if self._mine.read_mark() != tail.durable:
+                settle(tail)
+                self._directory.sync_names()
+                self._mine.write_mark(tail.durable)
+        except OSError as error:
+            raise self._refused(error, "sync what another process wrote") from error
+        self._durable = tail.durable
 
     def _cut(self, tail: Tail, torn: bytes) -> None:
         try:
@@ -286,13 +301,15 @@ class SegmentLog(BaseLog):
             except OSError as error:
                 raise self._refused(error, "write") from error
             try:
-                self._sync(tail)
+                tail.file.sync()
             except OSError as error:
                 self._take_back(tail, len(frame))
                 raise self._failed(error, "sync") from error
             tail.file.passed(tail.head.position + 1, tail.offset)
+            tail = tail.behind(frame, tail.offset, head)
+            self._mark_durable(tail.durable)
             with self._publishing:
-                self._tail = tail.behind(frame, tail.offset, head)
+                self._tail = tail
         finally:
             self._appends += 1
         self._announce()
@@ -323,25 +340,18 @@ class SegmentLog(BaseLog):
                     self._tail = tail
 
     def _next_segment(self, tail: Tail) -> Tail:
-        tail.file.sync()  # its last frame may be one that we found
         position, chain, epoch = tail.head.position, tail.head.chain, tail.head.epoch
         header = SegmentHeader(self.memory_id, position + 1, epoch, chain)
         file = SegmentFile.create(self._directory.disk, self._directory.segment_path(position + 1), header)
         self._directory.sync_names()
         return Tail.before(file, (*tail.firsts, position + 1))
 
-    def _sync(self, tail: Tail) -> None:
-        tail.file.sync()
-        if self._unsynced:
-            self._directory.sync_names()
-            self._unsynced = False
-
-    def _sync_found(self) -> None:
-        """Make frames durable that were found and whose writer may have died before it could."""
+    def _mark_durable(self, mark: Mark) -> None:
         try:
-            self._sync(self._locked_tail())
+            self._mine.write_mark(mark)
         except OSError as error:
-            raise self._failed(error, "sync") from error
+            raise self._failed(error, "mark as durable") from error
+        self._durable = mark
 
     def _take_back(self, tail: Tail, size_bytes: int) -> None:
         """Zero a frame that was not acknowledged, so that no other process builds on it; the lock is still held."""
@@ -373,13 +383,15 @@ class SegmentLog(BaseLog):
         if self.read_only:
             why = f": {self._damage}" if self._damage else ""
             raise StoreReadOnly(f"{self.location}: the memory was opened read-only{why}", path=self.location)
-        if self._failure:
-            raise LogFailed(self._failure, path=self.location)
-        return self._open_tail()
+        return self._sound_tail()
 
     def _locked_tail(self) -> Tail:
-        if self._held is None:
-            raise RuntimeError("append() and adopt() need lock()")
+        assert self._mine
+        return self._sound_tail()
+
+    def _sound_tail(self) -> Tail:
+        if self._failure:
+            raise LogFailed(self._failure, path=self.location)
         return self._open_tail()
 
     def _publish(self, reached: Tail, appends: int) -> None:
@@ -391,7 +403,6 @@ class SegmentLog(BaseLog):
             if (reached.firsts[-1], reached.offset) <= (now.firsts[-1], now.offset):
                 return
             self._tail = reached
-            self._unsynced = True
         self._announce()
 
     def _damaged(self, reason: str) -> DamagedLog:
@@ -407,7 +418,7 @@ class SegmentLog(BaseLog):
         self._publishing = Lock()
         self._lock_file = self._held = None
         self._appends += self._appends % 2
-        self._unsynced = True
+        self._durable = None
 
     # -- reading -------------------------------------------------------------------------------------------------
 

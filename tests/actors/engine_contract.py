@@ -528,11 +528,13 @@ class EngineContract:
         done = threading.Event()
 
         def write() -> None:
-            for step in range(60):
-                do(engine, adding(f"l{step}"), adding(f"r{step}"), linking(f"l{step}", f"r{step}"))
-                if step % 3 == 0:
-                    do(engine, cmd.ForgetNodes(ids=[f"l{step}", f"r{step}"]))
-            done.set()
+            try:
+                for step in range(60):
+                    do(engine, adding(f"l{step}"), adding(f"r{step}"), linking(f"l{step}", f"r{step}"))
+                    if step % 3 == 0:
+                        do(engine, cmd.ForgetNodes(ids=[f"l{step}", f"r{step}"]))
+            finally:
+                done.set()
 
         def read() -> None:
             last = 0

@@ -228,7 +228,7 @@ def test_what_another_writer_took_back_is_noticed(path):
     reader = SegmentLog.open(path)
     put(writer, b"b")
     assert reader.refresh().position == 2
-    offset, _ = reader._tail.mark
+    offset, _ = reader._tail.seal
     with (path / FIRST_SEGMENT).open("r+b") as file:
         file.seek(offset)
         file.write(bytes(200))

@@ -1,0 +1,111 @@
+"""Broken versions of the store: each leaves out one thing that a promise rests on, and some check must notice.
+
+A mutant is a name, the row of the table in ``docs/faults.md`` that it belongs to, and the attributes it replaces.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import ExitStack, contextmanager
+from typing import Any
+from unittest import mock
+
+from msgspec import Struct
+
+from memorygraph.events import frames
+from memorygraph.events.errors import LogFailed
+from memorygraph.events.frames import FrameHeader
+from memorygraph.events.log import Head
+from memorygraph.events.stores import SegmentLog, recovery, segment, segment_file
+from memorygraph.events.stores.directory import StoreDirectory
+from memorygraph.events.stores.lock_file import LockFile
+from memorygraph.events.stores.segment_file import SegmentFile
+
+
+class Mutant(Struct, frozen=True):
+    """What is broken, and how; ``seed`` is where a search for a seed that notices may start."""
+
+    name: str
+    row: str
+    replaced: tuple[tuple[Any, str, Callable[..., Any]], ...]
+    seed: int = 0
+
+    @contextmanager
+    def at_work(self):
+        """Break the store for a while."""
+        with ExitStack() as stack:
+            for target, name, broken in self.replaced:
+                stack.enter_context(mock.patch.object(target, name, broken))
+            yield
+
+
+def acknowledged_before_the_write(log: SegmentLog, records: Any, time_us: int, *, append=SegmentLog.append) -> Head:
+    """Write what was acknowledged last, and acknowledge this."""
+    waiting = log.__dict__.setdefault("waiting", [])
+    head = log.head
+    for earlier in waiting:
+        head = append(log, *earlier)
+    waiting[:] = [(records, time_us)]
+    return Head(head.position + len(records), head.chain, head.epoch)
+
+
+def header_only(data: bytes | memoryview, offset: int, memory_id: bytes) -> FrameHeader | None:
+    """Take a frame for whole if its header looks like one."""
+    if len(data) - offset < frames.HEADER_BYTES:
+        return None
+    header = FrameHeader._make(frames._HEADER.unpack_from(data, offset))
+    fits = offset + header.size_bytes <= len(data) and 0 < header.record_count <= header.body_bytes
+    return header if header.magic == frames.MAGIC and header.memory_id == memory_id and fits else None
+
+
+def sync_again(file: SegmentFile) -> None:
+    """Take the second answer."""
+    try:
+        file.disk.sync(file.fd)
+    except OSError:
+        file.disk.sync(file.fd)
+
+
+def only_synced(tail: recovery.Tail) -> None:
+    """Trust a sync to write what an earlier, failed one forgot."""
+    tail.file.sync()
+
+
+def nothing(*_: Any) -> None:
+    """Leave it out."""
+
+
+def go_on(log: SegmentLog, error: OSError, doing: str) -> LogFailed:
+    """Report a failure and forget it."""
+    return LogFailed(f"{log.location}: could not {doing}: {error.strerror}")
+
+
+def mark_first(log: SegmentLog, tail: recovery.Tail, frame: bytes, *, put=SegmentLog._put) -> recovery.Tail:
+    """Say that a frame is durable before it is."""
+    written = put(log, tail, frame)
+    header = frames.frame_header(frame)
+    chain = frames.chain_after(frame, header)
+    log._mine.write_mark(written.durable._replace(position=header.last, chain=chain))
+    return written
+
+
+def everything_found(disk: Any, path: str) -> Any:
+    """Take every frame that is in the file for durable, whoever is writing."""
+    del disk, path
+    mark = recovery.Mark(recovery.POSITION_MAX, 0, b"")
+    return mock.MagicMock(__enter__=lambda _: (mark, False), __exit__=lambda *_: None)
+
+
+STORE_MUTANTS = (
+    Mutant("acknowledged before the sync", "T1 T2", ((SegmentLog, "append", acknowledged_before_the_write),)),
+    Mutant("no fdatasync", "T2", ((SegmentFile, "sync", nothing),), 1),
+    Mutant("no directory fsync", "T2", ((StoreDirectory, "sync_names", nothing),), 2),
+    Mutant("checksum ignored", "T2 T3", ((segment_file, "whole_frame", header_only),), 84),
+    Mutant("sync tried again after it failed", "T2", ((SegmentFile, "sync", sync_again),), 14),
+    Mutant("going on after a failure", "T5", ((SegmentLog, "_failed", go_on),), 14),
+    Mutant("a found frame is taken for durable", "T2", ((segment, "settle", nothing),), 8),
+    Mutant("a found frame is synced, not written again", "T2", ((segment, "settle", only_synced),), 8),
+    Mutant("marked durable before the sync", "T2", ((SegmentLog, "_put", mark_first),), 137),
+    Mutant("readers see what is not durable yet", "T2", ((recovery, "locked_if_free", everything_found),), 766),
+    Mutant("no lock between processes", "T6", ((LockFile, "lock", nothing),)),
+)
