@@ -15,7 +15,15 @@ from typing import Any, Final
 import msgspec
 from msgspec import Struct
 
-from memorygraph.events.records import EdgeRevised, EdgesAdded, Event, NodeAdded, NodeRevised, SpaceDeclared
+from memorygraph.events.records import (
+    EdgeRevised,
+    EdgesAdded,
+    Event,
+    NodeAdded,
+    NodeRevised,
+    RecordsReplaced,
+    SpaceDeclared,
+)
 from memorygraph.projections.filters import OPEN, Filters
 from memorygraph.projections.window import Window
 
@@ -68,6 +76,12 @@ class ForgetFaded(Operation, frozen=True, kw_only=True):
     reason: str = ""
 
 
+class ForgetExpired(Operation, frozen=True, kw_only=True):
+    """Forget up to ``limit`` nodes that are to be forgotten by now."""
+
+    limit: int = 10_000
+
+
 class ReinforceNodes(Operation, frozen=True, kw_only=True):
     """Raise importance by I += delta (1 - I)."""
 
@@ -80,6 +94,18 @@ class RecordAccesses(Operation, frozen=True, kw_only=True):
 
     ids: list[str]
     times_us: list[int]
+
+
+class FoldAccesses(Operation, frozen=True, kw_only=True):
+    """Say once what the accesses of these nodes came to; those that are gone are passed over."""
+
+    ids: list[str]
+
+
+class TellReplaced(Operation, frozen=True, kw_only=True):
+    """Say that records are going to be replaced by their hashes."""
+
+    told: RecordsReplaced
 
 
 class AddEdges(Operation, frozen=True, kw_only=True):
@@ -122,8 +148,11 @@ class Command(Struct, frozen=True, kw_only=True):
         | ReviseNodes
         | ForgetNodes
         | ForgetFaded
+        | ForgetExpired
         | ReinforceNodes
         | RecordAccesses
+        | FoldAccesses
+        | TellReplaced
         | AddEdges
         | ReviseEdge
         | StrengthenEdges
@@ -236,7 +265,9 @@ class Summary(Query, frozen=True, kw_only=True):
 
 
 class Digest(Query, frozen=True, kw_only=True):
-    """The digest of the canonical state -> ``str``."""
+    """The digest of the canonical state -> ``str``; ``gently``: taking rests, for the sake of who else is at work."""
+
+    gently: bool = False
 
 
 class PositionAt(Query, frozen=True, kw_only=True):

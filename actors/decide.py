@@ -1,7 +1,7 @@
 """The deciding core: what a command means for the memory as it stands. Pure: no I/O, no clock, no dice.
 
 ``propose(frame, command, now, ids)`` looks at an immutable Frame and gives the events and what they rest on: ``reads``,
-ids that must not have been touched (``touched_by``) since the Frame's position. Whether the proposal still holds when
+ids that must not have been touched (``touches.py``) since the Frame's position. Whether the proposal still holds when
 its turn comes is the ledger's question.
 
 Existence of a node or edge is a read of its id. Links found by similarity are advisory: their targets' existence is
@@ -18,6 +18,7 @@ import numpy as np
 from msgspec import UNSET, Struct
 
 from memorygraph.actors import commands as cmd
+from memorygraph.actors.touches import ACCESSES, SPACE, version_of
 from memorygraph.events import records as ev
 from memorygraph.events.errors import (
     BatchTooLarge,
@@ -31,6 +32,7 @@ from memorygraph.events.errors import (
 )
 from memorygraph.events.ports import IdSource
 from memorygraph.events.types import CODE_MAX, LIMITS, ConsolidationState, DecayFunction, EdgeType
+from memorygraph.projections.expiry import expired_rows
 from memorygraph.projections.frame import ORDINAL_BITS, ORDINAL_MASK, Frame, parse_edge_id
 from memorygraph.projections.graph import GraphState, fits_columns
 from memorygraph.projections.retention import retention_now
@@ -136,6 +138,7 @@ class Proposer:
             self._claim(event.id, taken)
             if not fits_columns(event):
                 raise InputError(f"the node {event.id!r} has a code, count or time out of range", id=event.id)
+            self._require_later(event.id, event.expires_us)
             added.append(event)
         self.events += added
         if operation.associate is not None:
@@ -156,10 +159,12 @@ class Proposer:
             expected = operation.expected[place] if operation.expected else 0
             if expected:
                 self._expect(change.id, row, expected)
-                self.reads.append(_version_of(change.id))
+                self.reads.append(version_of(change.id))
             codes = (change.memory_type, change.consolidation_state, change.decay_function)
             if any(code is not UNSET and not 0 <= code <= CODE_MAX for code in codes):
                 raise InputError(f"the revision of {change.id!r} has a code out of range", id=change.id)
+            if isinstance(change.expires_us, int):
+                self._require_later(change.id, change.expires_us)
             has_vector = change.vector is not UNSET and change.vector
             self.events.append(msgspec.structs.replace(change, space=space) if has_vector else change)
 
@@ -182,6 +187,19 @@ class Proposer:
         self.reads += ids
         self._forget(ids, operation.reason)
 
+    def forget_expired(self, operation: cmd.ForgetExpired) -> None:
+        """Forget what has expired by now, as much as fits a command."""
+        names = self._frame.interner.ids
+        ids: list[str] = []
+        size_bytes = 0
+        for row in expired_rows(self._frame, self._now_us)[: operation.limit]:
+            ids.append(names[row])
+            size_bytes += len(names[row])
+            if size_bytes > LIMITS.command_bytes_max // 8:
+                break
+        self.reads += ids
+        self._forget(tuple(ids), "expired")
+
     def reinforce_nodes(self, operation: cmd.ReinforceNodes) -> None:
         """Raise importance."""
         self._all_existing(operation.ids)
@@ -198,6 +216,26 @@ class Proposer:
             ids, times_us = zip(*pairs, strict=True)
             self.reads += ids
             self.events.append(ev.AccessesRecorded(ids=ids, times_us=times_us))
+
+    def fold_accesses(self, operation: cmd.FoldAccesses) -> None:
+        """Say what accesses came to; it holds only as long as no other access is recorded."""
+        frame = self._frame
+        rows = [row for row in frame.rows(dict.fromkeys(operation.ids)) if row is not None]
+        if not rows:
+            return
+        cell = frame.nodes.value
+        event = ev.AccessesFolded(
+            ids=tuple(frame.interner.ids[row] for row in rows),
+            access_counts=tuple(cell("access_count", row) for row in rows),
+            accessed_us=tuple(cell("accessed_us", row) for row in rows),
+            access_times_us=tuple(cell("access_times_us", row) or () for row in rows),
+        )
+        self.reads += [*event.ids, ACCESSES]
+        self.events.append(event)
+
+    def tell_replaced(self, operation: cmd.TellReplaced) -> None:
+        """Say it."""
+        self.events.append(operation.told)
 
     def add_edges(self, operation: cmd.AddEdges) -> None:
         """Add edges between existing nodes."""
@@ -251,6 +289,15 @@ class Proposer:
         ends = np.concatenate([frame.edges.take("source", edges), frame.edges.take("target", edges)])
         left = np.setdiff1d(ends, rows).tolist()
         return tuple(frame.interner.ids[row] for row in left)
+
+    def _require_later(self, node_id: str, expires_us: int | None) -> None:
+        if expires_us is not None and expires_us <= self._now_us:
+            raise InputError(
+                f"the memory {node_id!r} would have expired {(self._now_us - expires_us) / 1e6:.0f} seconds ago; "
+                "give a time to come, or forget it",
+                id=node_id,
+                expires_us=expires_us,
+            )
 
     def _claim(self, node_id: str, taken: set[str]) -> None:
         """Take a new id: that nobody has it is a read, too."""
@@ -332,7 +379,7 @@ class Proposer:
             dim = next(iter(dims))
             current = msgspec.structs.replace(space or _external(dim), space=1)
             self.events.append(current)
-            self.reads.append(_SPACE)
+            self.reads.append(SPACE)
         if dims != {current.dim}:
             found = min(dims - {current.dim})
             raise EmbeddingDimensionError(
@@ -389,37 +436,16 @@ def propose(frame: Frame, norms: Norms, command: cmd.Command, now_us: int, ids: 
     return proposer.proposal()
 
 
-def touched_by(events: Sequence[ev.Event]) -> list[str]:
-    """Return what events change for those who rely on it: ids that come or go, and versions that are replaced."""
-    touched: list[str] = []
-    for event in events:
-        if isinstance(event, ev.NodeAdded):
-            touched.append(event.id)
-        elif isinstance(event, ev.NodeRevised):
-            touched.append(_version_of(event.id))
-        elif isinstance(event, ev.NodesForgotten | ev.EdgesRemoved):
-            touched += event.ids
-        elif isinstance(event, ev.EdgesAdded):
-            touched += filter(None, event.ids)
-        elif isinstance(event, ev.SpaceDeclared):
-            touched.append(_SPACE)
-    return touched
-
-
-def _version_of(node_id: str) -> str:
-    """The resource "this node's version": who only needs the node to exist does not mind a revision."""
-    return f"\0version {node_id}"
-
-
-_SPACE: Final = "\0space"  # the resource "the memory's vector space", as a read; no id starts with NUL
-
 _DECISIONS: Final[dict[type[cmd.Operation], Callable[[Proposer, Any], None]]] = {
     cmd.AddNodes: Proposer.add_nodes,
     cmd.ReviseNodes: Proposer.revise_nodes,
     cmd.ForgetNodes: Proposer.forget_nodes,
     cmd.ForgetFaded: Proposer.forget_faded,
+    cmd.ForgetExpired: Proposer.forget_expired,
     cmd.ReinforceNodes: Proposer.reinforce_nodes,
     cmd.RecordAccesses: Proposer.record_accesses,
+    cmd.FoldAccesses: Proposer.fold_accesses,
+    cmd.TellReplaced: Proposer.tell_replaced,
     cmd.AddEdges: Proposer.add_edges,
     cmd.ReviseEdge: Proposer.revise_edge,
     cmd.StrengthenEdges: Proposer.strengthen_edges,

@@ -11,8 +11,9 @@ from collections.abc import Iterator
 from msgspec import Struct
 
 from memorygraph.actors.commands import Answer, Command, Query, Receipt
-from memorygraph.events.log import Head, VerifyReport
-from memorygraph.events.records import Event
+from memorygraph.actors.compaction import CompactionReport, RetentionPolicy
+from memorygraph.events.log import Head, LogEntry, VerifyReport
+from memorygraph.events.records import Event, decode_record, unpack_event
 
 
 class Committed(Struct, frozen=True):
@@ -25,6 +26,27 @@ class Committed(Struct, frozen=True):
     time_us: int
     events: tuple[Event, ...] | None
     body_hash: bytes = b""
+
+
+def committed_of(entry: LogEntry) -> Committed:
+    """Decode a record of the log.
+
+    Raises:
+        DamagedLog, NewerSchema: it cannot be decoded.
+    """
+    if entry.data is None:
+        return Committed(entry.position, "", "", {}, 0, None)
+    record = decode_record(entry.data, entry.position)
+    events = tuple([unpack_event(packed, entry.position) for packed in record.events])
+    return Committed(
+        entry.position,
+        record.command_id,
+        record.principal,
+        record.provenance,
+        record.time_us,
+        events,
+        record.body_hash,
+    )
 
 
 class Engine(ABC):
@@ -65,7 +87,10 @@ class Engine(ABC):
 
     @abstractmethod
     def read(self, first: int, last: int | None = None, *, about: str | None = None) -> Iterator[Committed]:
-        """Give the records at positions first..last (None: the newest), or only those whose bytes name an id."""
+        """Give the records at positions first..last (None: the newest).
+
+        With ``about``, only those whose bytes name that id, and those of which only the hash is kept.
+        """
 
     @abstractmethod
     def frames(self, first: int = 1) -> Iterator[bytes]:
@@ -86,6 +111,14 @@ class Engine(ABC):
     @abstractmethod
     def log_size_bytes(self) -> int:
         """Return the bytes that the log takes in its store."""
+
+    @abstractmethod
+    def compact(self, policy: RetentionPolicy, principal: str = "") -> CompactionReport:
+        """Replace the records that a policy does not keep by their hashes, beside readers and writers.
+
+        Raises:
+            StoreError: it could not be written, or is not open for writing.
+        """
 
     @abstractmethod
     def flush(self) -> None:

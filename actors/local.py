@@ -19,12 +19,25 @@ from typing import Final
 from memorygraph.actors.accesses import Accesses
 from memorygraph.actors.background import BACKGROUND
 from memorygraph.actors.command_table import Seen
-from memorygraph.actors.commands import Answer, Command, Digest, Query, Receipt, RecordAccesses
-from memorygraph.actors.decide import Proposal, propose, touched_by
-from memorygraph.actors.engine import Committed, Engine
+from memorygraph.actors.commands import (
+    Answer,
+    Command,
+    Digest,
+    ForgetExpired,
+    PositionAt,
+    Query,
+    Receipt,
+    RecordAccesses,
+)
+from memorygraph.actors.compaction import CompactionReport, RetentionPolicy
+from memorygraph.actors.compactor import Compactor
+from memorygraph.actors.decide import Proposal, propose
+from memorygraph.actors.engine import Committed, Engine, committed_of
+from memorygraph.actors.expiry import Expiry
 from memorygraph.actors.ledger import Ledger
 from memorygraph.actors.pinned import PinnedEngine
 from memorygraph.actors.shard import Shard
+from memorygraph.actors.touches import touched_by
 from memorygraph.events.errors import (
     BatchTooLarge,
     ClosedError,
@@ -35,7 +48,7 @@ from memorygraph.events.errors import (
     StoreReadOnly,
     TransactionConflict,
 )
-from memorygraph.events.log import EventLog, Head, LogEntry, VerifyReport
+from memorygraph.events.log import EventLog, Head, VerifyReport
 from memorygraph.events.ports import Clock, IdSource, RandomIds, SystemClock
 from memorygraph.events.records import (
     MemoryCreated,
@@ -100,8 +113,10 @@ class LocalEngine(Engine):
         self._queue: deque[_Ticket] = deque()
         self._committing = threading.Lock()  # one leader; held over the log's lock and sync
         self._applying = threading.Lock()  # changes shard and ledger; never held over either, so readers may take it
+        self._compacting = threading.Lock()
         self._half_done = False  # whether a record is being applied, or was when somebody interrupted it
         self._accesses = Accesses()
+        self._expiry = Expiry(self._clock)
         self._past: OrderedDict[int, PinnedEngine] = OrderedDict()
         self._failure: MemoryGraphError | None = None  # a record that cannot be applied; nothing after it can be read
         self._closed = False
@@ -125,9 +140,11 @@ class LocalEngine(Engine):
 
     def execute(self, command: Command) -> Receipt:
         """Carry out a command; durable when this returns (as durable as the log's ``append``)."""
-        if self.read_only:
-            reason = "".join(f" ({note})" for note in self.notes)
-            raise StoreReadOnly(f"the memory at {self.location} is open read-only{reason}; nothing was written")
+        self._require_writable()
+        self._expiry.forget(self._current(), self._current, self._forget_expired)
+        return self._execute(command)
+
+    def _execute(self, command: Command) -> Receipt:
         conflict = ""
         for _ in range(1 + RETRIES_MAX):
             frame = self._current()
@@ -153,6 +170,10 @@ class LocalEngine(Engine):
     def ask(self, query: Query) -> Answer:
         """Answer a query at the newest position."""
         frame = self._current()
+        if not isinstance(query, Digest | PositionAt):  # those are of the log alone
+            if not self.read_only:
+                frame = self._expiry.forgotten(frame, self._current, self._forget_expired)
+            frame = self._expiry.hidden(frame)
         return Answer(frame.position, self._shard.ask(frame, query))
 
     def at(self, position: int) -> Engine:
@@ -163,11 +184,11 @@ class LocalEngine(Engine):
                 f"position {position} is not in this memory, which holds 0 to {frame.position}", position=position
             )
         if position == frame.position:
-            return PinnedEngine(self, self._shard, frame)
+            return PinnedEngine(self, self._shard, self._expiry.hidden(frame))
         view = self._past.get(position)
         if view is None:
             shard = _rebuilt(self, position)
-            view = self._past[position] = PinnedEngine(self, shard, shard.frame)
+            view = self._past[position] = PinnedEngine(self, shard, shard.frame, shard.notes())
             while len(self._past) > PAST_VIEWS_MAX:
                 self._past.popitem(last=False)
         return view
@@ -187,8 +208,8 @@ class LocalEngine(Engine):
         self._current()
         needle = None if about is None else about.encode()
         for entry in self._log.read(first, last):
-            if needle is None or (entry.data is not None and needle in entry.data):
-                yield _committed(entry)
+            if needle is None or entry.data is None or needle in entry.data:
+                yield committed_of(entry)
 
     def frames(self, first: int = 1) -> Iterator[bytes]:
         """Give the log's raw frames."""
@@ -214,6 +235,17 @@ class LocalEngine(Engine):
         """Return the bytes that the log takes in its store."""
         return self._log.size_bytes()
 
+    def compact(self, policy: RetentionPolicy, principal: str = "") -> CompactionReport:
+        """Replace the records that a policy does not keep by their hashes, beside readers and writers."""
+        self._require_writable()
+        with self._compacting:
+            self.flush()
+            report = Compactor(self, self._log, self._clock, self._ids, current=self._current).compact(
+                policy, principal
+            )
+        self._past.clear()  # they show what is replaced now
+        return report
+
     def flush(self) -> None:
         """Make noted accesses durable."""
         waiting = self._accesses.take()
@@ -238,6 +270,11 @@ class LocalEngine(Engine):
         if self._closed:
             raise ClosedError(f"the memory at {self.location} is closed; open it again")
 
+    def _require_writable(self) -> None:
+        if self.read_only:
+            reason = "".join(f" ({note})" for note in self.notes)
+            raise StoreReadOnly(f"the memory at {self.location} is open read-only{reason}; nothing was written")
+
     def _current(self) -> Frame:
         """Return the newest Frame, applying first what other processes wrote."""
         self._check_open()
@@ -247,6 +284,10 @@ class LocalEngine(Engine):
                 self._catch_up()
             frame = self._shard.frame
         return frame
+
+    def _forget_expired(self) -> bool:
+        command = Command(id=self._ids.command_id(), operations=(ForgetExpired(),), id_chosen=False)
+        return bool(self._execute(command).events)
 
     def _propose(self, frame: Frame, command: Command) -> _Ticket:
         now_us = self._clock.now_us()
@@ -350,11 +391,11 @@ class LocalEngine(Engine):
             return
         self._half_done = True
         for entry in self._log.read(first):
-            committed = _committed(entry)
-            events = committed.events or ()
-            self._shard.apply(committed.position, committed.time_us, events)
+            committed = committed_of(entry)
+            self._shard.apply(committed.position, committed.time_us, committed.events)
+            touched = touched_by(committed.events or ())
             self._ledger.recorded(
-                committed.position, committed.command_id, committed.body_hash, committed.time_us, touched_by(events)
+                committed.position, committed.command_id, committed.body_hash, committed.time_us, touched
             )
         self._shard.publish()
         self._half_done = False
@@ -363,8 +404,8 @@ class LocalEngine(Engine):
         self._half_done = True
         total = self._log.head.position
         for entry in self._log.read(1):
-            committed = _committed(entry)
-            self._shard.apply(committed.position, committed.time_us, committed.events or ())
+            committed = committed_of(entry)
+            self._shard.apply(committed.position, committed.time_us, committed.events)
             self._ledger.replayed(committed.position, committed.command_id, committed.body_hash, committed.time_us)
             if progress is not None and committed.position % 1000 == 0:
                 progress(committed.position, total)
@@ -413,10 +454,11 @@ class LocalEngine(Engine):
 
     def _after_fork(self) -> None:
         """In the child, no thread of the parent is there to release a lock or to finish what it was applying."""
-        self._committing, self._applying = threading.Lock(), threading.Lock()
+        self._committing, self._applying, self._compacting = threading.Lock(), threading.Lock(), threading.Lock()
         self._queue.clear()
         self._accesses = Accesses()  # what was noted is the parent's to write
         self._past.clear()
+        self._expiry.renew()
         self._half_done = True
 
 
@@ -442,22 +484,6 @@ def _rebuilt(engine: Engine, last: int | None = None) -> Shard:
     """Return a shard that holds the records up to a position (None: all)."""
     shard = Shard()
     for committed in engine.read(1, last):
-        shard.apply(committed.position, committed.time_us, committed.events or ())
+        shard.apply(committed.position, committed.time_us, committed.events)
     shard.publish()
     return shard
-
-
-def _committed(entry: LogEntry) -> Committed:
-    if entry.data is None:
-        return Committed(entry.position, "", "", {}, 0, None)
-    record = decode_record(entry.data, entry.position)
-    events = tuple([unpack_event(packed, entry.position) for packed in record.events])
-    return Committed(
-        entry.position,
-        record.command_id,
-        record.principal,
-        record.provenance,
-        record.time_us,
-        events,
-        record.body_hash,
-    )

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 
 from memorygraph.actors.commands import Answer, Command, Query, Receipt
+from memorygraph.actors.compaction import CompactionReport, RetentionPolicy
 from memorygraph.actors.engine import Committed, Engine
 from memorygraph.actors.shard import Shard
 from memorygraph.events.errors import InputError, StoreReadOnly
@@ -16,8 +17,9 @@ from memorygraph.projections.frame import Frame
 class PinnedEngine(Engine):
     """A read-only engine that answers at one position for ever."""
 
-    def __init__(self, live: Engine, shard: Shard, frame: Frame) -> None:
+    def __init__(self, live: Engine, shard: Shard, frame: Frame, notes: tuple[str, ...] = ()) -> None:
         self._live = live
+        self._notes = notes
         self._shard = shard
         self._frame = frame
         self.memory_id = live.memory_id
@@ -30,8 +32,8 @@ class PinnedEngine(Engine):
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What the log has to say of itself."""
-        return self._live.notes
+        """What the log has to say of itself, and what there is to say of this view."""
+        return (*self._live.notes, *self._notes)
 
     def execute(self, command: Command) -> Receipt:
         """Refuse: the past does not change."""
@@ -81,6 +83,11 @@ class PinnedEngine(Engine):
     def log_size_bytes(self) -> int:
         """Return the bytes of the whole log."""
         return self._live.log_size_bytes()
+
+    def compact(self, policy: RetentionPolicy, principal: str = "") -> CompactionReport:
+        """Refuse: the past does not change."""
+        del policy, principal
+        raise StoreReadOnly("compact the memory itself; a view of the past has no log of its own")
 
     def flush(self) -> None:
         """Nothing is pending in a view."""

@@ -11,7 +11,9 @@ from typing import Any, Final
 import numpy as np
 
 from memorygraph.actors import commands as cmd
+from memorygraph.actors.pace import Pace
 from memorygraph.events.errors import NodeNotFoundError
+from memorygraph.events.log import no_rest
 from memorygraph.events.records import Event
 from memorygraph.events.types import ConsolidationState
 from memorygraph.projections.digest import DigestCache
@@ -40,9 +42,20 @@ class Shard:
         """The position of the last applied record, published or not."""
         return self._state.position
 
-    def apply(self, position: int, time_us: int, events: Sequence[Event]) -> None:
-        """Apply a record; readers see it after ``publish``."""
+    def apply(self, position: int, time_us: int, events: Sequence[Event] | None) -> None:
+        """Apply a record (None: only its hash is kept); readers see it after ``publish``."""
         self._state.apply(position, time_us, events)
+
+    def notes(self) -> tuple[str, ...]:
+        """What there is to say of the state as one of the past: that records of it were replaced later."""
+        state = self._state
+        if state.replaced <= state.replaced_told:
+            return ()
+        note = (
+            f"of {state.replaced} records up to position {state.position} only the hash is kept: memories that were "
+            "forgotten later, and recalls, may be missing from this view"
+        )
+        return (note,)
 
     def publish(self) -> Frame:
         """Let readers see what was applied."""
@@ -176,9 +189,9 @@ class Shard:
             "index": self._index.size_bytes() if self._index else 0,
         }
 
-    def _digest(self, frame: Frame, _: cmd.Digest) -> str:
+    def _digest(self, frame: Frame, query: cmd.Digest) -> str:
         with self._digesting:
-            return self._digests.digest(frame)
+            return self._digests.digest(frame.recorded, Pace() if query.gently else no_rest)
 
     def _position_at(self, frame: Frame, query: cmd.PositionAt) -> int:
         return frame.position_at(query.time_us)

@@ -25,6 +25,7 @@
     │   ├── ForeignStore                   a directory or file of something else
     │   ├── NewerFormat                    written by a newer release
     │   ├── DamagedLog                     bytes that fail their checksum or chain
+    │   ├── BackupMismatch                 a backup that is of another history than the memory
     │   ├── DiskFull                       no space; nothing was acknowledged
     │   ├── LogFailed                      a write or sync failed; reopen from disk
     │   ├── StoreReadOnly                  a write to a memory opened read-only or to a past view
@@ -146,6 +147,10 @@ class NewerFormat(StoreError):
 
 class DamagedLog(StoreError):
     """Bytes of the log fail their checksum or chain."""
+
+
+class BackupMismatch(StoreError):
+    """The backup holds another history than the memory, or more of it."""
 
 
 class DiskFull(StoreError):

@@ -8,7 +8,7 @@ A log is a total order of records at dense positions 1, 2, 3, ... Records are ap
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import AbstractContextManager
 
 from msgspec import Struct
@@ -52,6 +52,10 @@ class VerifyReport(Struct, frozen=True):
     def whole(self) -> bool:
         """Whether every frame passed."""
         return not self.damage
+
+
+def no_rest() -> None:
+    """Go on at once."""
 
 
 class EventLog(ABC):
@@ -113,13 +117,14 @@ class EventLog(ABC):
         """Give the raw frames from the one that holds position ``first`` on, for export and copies."""
 
     @abstractmethod
-    def replace_by_hash(self, positions: Collection[int]) -> int:
+    def replace_by_hash(self, positions: Collection[int], rest: Callable[[], None] = no_rest) -> int:
         """Replace the records at ``positions`` by their SHA-256, for good, and return how many were still there.
 
         For erasure, folding and retention: what the records said is gone, and the chain and every head stay as they
         are. Each file is rewritten whole and swapped in: after a crash it is the old or the new one; call it again
         then. Readers that are under way go on with what they opened; later reads give ``LogEntry.data`` None, those of
-        other processes after their next ``refresh``. Writers are not held up. Call it outside ``lock()``.
+        other processes after their next ``refresh``. Writers are not held up, and ``rest`` is called after each frame,
+        to give way to them. Call it outside ``lock()``.
 
         Raises:
             InputError: a position is not in the log; nothing was replaced.

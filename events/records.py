@@ -48,7 +48,7 @@ class NodeAdded(Event, frozen=True, kw_only=True):
     """A memory came into being. ``vector`` is empty when it has none; ``occurred_us`` None means when recorded.
 
     ``recorded_us``, ``access_count`` and ``access_times_us`` are set when it was brought over from elsewhere, where it
-    was first recorded at that time and recalled since.
+    was first recorded at that time and recalled since. From ``expires_us`` on it is to be forgotten (None: never).
     """
 
     id: str = ""
@@ -72,6 +72,7 @@ class NodeAdded(Event, frozen=True, kw_only=True):
     recorded_us: int | None = None
     access_count: int = 0
     access_times_us: tuple[int, ...] = ()
+    expires_us: int | None = None
 
 
 class NodeRevised(Event, frozen=True, kw_only=True):
@@ -94,6 +95,7 @@ class NodeRevised(Event, frozen=True, kw_only=True):
     source: str | UnsetType | None = UNSET
     space: int | UnsetType = UNSET
     vector: bytes | UnsetType = UNSET
+    expires_us: int | UnsetType | None = UNSET
 
 
 class NodesForgotten(Event, frozen=True, kw_only=True):
@@ -166,6 +168,32 @@ class EdgesRemoved(Event, frozen=True, kw_only=True):
     nodes: tuple[str, ...] = ()
 
 
+class AccessesFolded(Event, frozen=True, kw_only=True):
+    """What the accesses of memories came to, said once, so that older access records need not be kept.
+
+    The columns are what each memory has at this position: how often it was recalled, when last, and the last times.
+    """
+
+    ids: tuple[str, ...]
+    access_counts: tuple[int, ...]
+    accessed_us: tuple[int, ...]
+    access_times_us: tuple[tuple[int, ...], ...]
+
+
+class RecordsReplaced(Event, frozen=True, kw_only=True):
+    """Records were chosen to be replaced by their hashes: what they said leaves the log after this is written.
+
+    ``records`` are chosen now, the last of them at position ``up_to``; ``replaced`` is how many are replaced in all
+    when that is done, those of earlier times included. ``memories`` are those whose content leaves by it.
+    """
+
+    up_to: int
+    records: int
+    replaced: int
+    reason: str = ""
+    memories: int = 0
+
+
 # Type numbers are for ever: never reused, never renumbered.
 EVENT_TYPES: Final[dict[int, type[Event]]] = {
     1: MemoryCreated,
@@ -179,6 +207,8 @@ EVENT_TYPES: Final[dict[int, type[Event]]] = {
     9: EdgeRevised,
     10: EdgesStrengthened,
     11: EdgesRemoved,
+    12: AccessesFolded,
+    13: RecordsReplaced,
 }
 EVENT_CODES: Final[dict[type[Event], int]] = {cls: code for code, cls in EVENT_TYPES.items()}
 SCHEMA: Final = 1

@@ -7,6 +7,7 @@
 'Leyla lives in Istanbul'
 """
 
+from memorygraph.actors.compaction import CompactionReport, RetentionPolicy
 from memorygraph.agent import AgentMemory
 from memorygraph.core.edge import MemoryEdge
 from memorygraph.core.graph import MemoryGraph
@@ -29,6 +30,7 @@ __all__ = [
     "AgentMemory",
     "CallableEmbedder",
     "Change",
+    "CompactionReport",
     "ConsolidationState",
     "DecayFunction",
     "EdgeType",
@@ -44,6 +46,7 @@ __all__ = [
     "MemoryNode",
     "MemoryStats",
     "MemoryType",
+    "RetentionPolicy",
     "Subscription",
     "Why",
 ]

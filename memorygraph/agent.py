@@ -36,10 +36,11 @@ from memorygraph.home import Home
 from memorygraph.links import batches_of, edge_columns, edges_in
 from memorygraph.projections.text import analyzer_for
 from memorygraph.reader import MemoryReader
-from memorygraph.times import TimeLike
+from memorygraph.times import Expiry, TimeLike
+from memorygraph.upkeep import Upkeep
 
 
-class AgentMemory(MemoryReader):
+class AgentMemory(Upkeep, MemoryReader):
     """A memory of texts that are linked, weighed, recalled and forgotten; every change is an event in its log.
 
     ``AgentMemory()`` lives in this process only. ``AgentMemory(path="folder")`` is durable: when a method returns, its
@@ -135,6 +136,7 @@ class AgentMemory(MemoryReader):
         session: str | int | None = None,
         source: str | None = None,
         node_id: str | None = None,
+        expires_at: Expiry | None = None,
         command_id: str | None = None,
     ) -> MemoryNode:
         """Remember a text and return it as a node; similar memories are linked to it.
@@ -146,6 +148,8 @@ class AgentMemory(MemoryReader):
             occurred_at: when it happened (default: now): datetime, Unix seconds, or text.
             speaker, session, source: who said it, in which conversation, where it was taken from.
             node_id: a chosen id. command_id: sending the same command again gives the first result.
+            expires_at: from when on it is forgotten: a time as above, or a ``timedelta`` from now (with a command_id
+                give a time: from a later now it would be another command).
 
         Raises:
             InputError: a value that cannot be used; the message says which and why.
@@ -166,6 +170,7 @@ class AgentMemory(MemoryReader):
             "session": session,
             "source": source,
             "node_id": node_id,
+            "expires_at": expires_at,
         }
         return self.get(
             self._add([draft_of(item, self._decay_rate, self._limits)], self._auto_associate, command_id)[0]
@@ -216,7 +221,8 @@ class AgentMemory(MemoryReader):
             id: of the memory, or the memory itself.
             expected: its ``version`` must still be this one.
             fields: content, importance, tags, metadata, memory_type, emotional_valence, confidence,
-                consolidation_state, decay_function, decay_rate, occurred_at, speaker, session, source, embedding.
+                consolidation_state, decay_function, decay_rate, occurred_at, speaker, session, source, embedding,
+                expires_at (None: never).
 
         Raises:
             NodeNotFoundError: there is no such memory.

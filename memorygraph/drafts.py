@@ -13,7 +13,7 @@ from memorygraph.core.node import MemoryNode, revision
 from memorygraph.events.errors import InputError
 from memorygraph.events.records import NodeAdded, NodeRevised
 from memorygraph.events.types import ConsolidationState, DecayFunction, Limits, MemoryType
-from memorygraph.times import to_us
+from memorygraph.times import expiry_us, to_us
 
 T = TypeVar("T")
 CHUNK_ITEMS: Final = 1000
@@ -34,6 +34,7 @@ _REMEMBER_FIELDS: Final = frozenset(
         "session",
         "source",
         "node_id",
+        "expires_at",
     }
 )
 
@@ -71,6 +72,7 @@ def draft_of(item: str | Mapping[str, Any], decay_rate: float, limits: Limits) -
         session=checks.session(get("session")),
         source=checks.optional_text("source", get("source")),
         vector=checks.vector(get("embedding")),
+        expires_us=expiry_us(get("expires_at")),
     )
 
 

@@ -17,10 +17,11 @@ from memorygraph.times import to_seconds, to_text
 IDS_SHOWN: Final = 3
 WAIT_S: Final = 0.5  # how long a subscription sleeps in one go, so that it notices being closed
 
+ADDED: Final = "added"
 _KINDS: Final[dict[type[ev.Event], str]] = {
     ev.MemoryCreated: "created",
     ev.SpaceDeclared: "space",
-    ev.NodeAdded: "added",
+    ev.NodeAdded: ADDED,
     ev.NodeRevised: "revised",
     ev.NodesForgotten: "forgotten",
     ev.NodesReinforced: "reinforced",
@@ -29,14 +30,18 @@ _KINDS: Final[dict[type[ev.Event], str]] = {
     ev.EdgeRevised: "edge_revised",
     ev.EdgesStrengthened: "strengthened",
     ev.EdgesRemoved: "unlinked",
+    ev.AccessesFolded: "folded",
+    ev.RecordsReplaced: "compacted",
 }
-KINDS: Final = tuple(_KINDS.values())
+REPLACED: Final = "replaced"
+KINDS: Final = (*_KINDS.values(), REPLACED)
 
 
 class Change(Struct, frozen=True):
     """One event of the log: what happened, to which nodes or edges, when it was recorded and by whom.
 
-    ``time`` is Unix seconds. ``kind`` is one of ``KINDS``, such as "added", "revised" or "forgotten". ``ids`` are the
+    A record of which only the hash is kept is one change of the kind "replaced", without an event. ``time`` is Unix
+    seconds. ``kind`` is one of ``KINDS``, such as "added", "revised" or "forgotten". ``ids`` are the
     nodes concerned; the edges, where it is about some, are in ``event``.
     """
 
@@ -47,7 +52,7 @@ class Change(Struct, frozen=True):
     command_id: str
     kind: str
     ids: tuple[str, ...]
-    event: ev.Event
+    event: ev.Event | None
 
     def told_of(self, node_id: str) -> Change | None:
         """Return the change as one memory's history tells it; None if it does not concern that memory."""
@@ -64,8 +69,8 @@ class Change(Struct, frozen=True):
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as plain data for JSON; a vector is given as its length in numbers."""
-        data: dict[str, Any] = msgspec.msgpack.decode(msgspec.msgpack.encode(self.event))
-        if "vector" in data:
+        data: dict[str, Any] | None = msgspec.msgpack.decode(msgspec.msgpack.encode(self.event))
+        if data and "vector" in data:
             data["vector"] = f"{len(data['vector']) // 4} numbers"
         return {
             "position": self.position,
@@ -81,7 +86,9 @@ class Change(Struct, frozen=True):
 
 
 def changes_of(committed: Committed) -> list[Change]:
-    """Return the events of a record as changes; none where only its hash is kept."""
+    """Return the events of a record as changes."""
+    if committed.events is None:
+        return [Change(committed.position, 0, to_seconds(committed.time_us), "", "", REPLACED, (), None)]
     return [
         Change(
             committed.position,
@@ -93,7 +100,7 @@ def changes_of(committed: Committed) -> list[Change]:
             _ids(event),
             event,
         )
-        for index, event in enumerate(committed.events or ())
+        for index, event in enumerate(committed.events)
     ]
 
 
@@ -150,7 +157,7 @@ def _ids(event: ev.Event) -> tuple[str, ...]:
     """Return the nodes that an event concerns."""
     if isinstance(event, ev.NodeAdded | ev.NodeRevised):
         return (event.id,)
-    if isinstance(event, ev.NodesForgotten | ev.NodesReinforced | ev.AccessesRecorded):
+    if isinstance(event, ev.NodesForgotten | ev.NodesReinforced | ev.AccessesRecorded | ev.AccessesFolded):
         return event.ids
     if isinstance(event, ev.EdgesAdded):
         return tuple(dict.fromkeys(event.sources + event.targets))

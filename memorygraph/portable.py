@@ -61,6 +61,7 @@ _LIMITS: Final = LIMITS._replace(
 _ITEM_BYTES_MAX: Final = LIMITS.command_bytes_max - (64 << 10)  # leaves room for the command around it
 _TIME_MIN_US: Final = to_us(datetime.min.replace(tzinfo=UTC))
 _TIME_MAX_US: Final = to_us(datetime.max.replace(tzinfo=UTC))
+_MOMENT_US: Final = 60_000_000  # what expires while a file is read in is left out, too
 _DERIVED: Final = ("birth", "version", "accessed_us")  # what a file does not say of a node
 _NODE_FIELDS: Final = frozenset(NodeState.__struct_fields__) - set(_DERIVED)
 _EDGE_FIELDS: Final = frozenset(EdgeState.__struct_fields__)
@@ -92,7 +93,7 @@ def save(memory: AgentMemory, path: str | Path) -> None:
         "nodes": [_node_to_json(state) for state in pinned.ask(FindNodes(vectors=True)).value],
         "edges": [msgspec.structs.asdict(state) for state in pinned.ask(AllEdges()).value],
     }
-    with _replacing(path) as file:
+    with replacing(path) as file:
         file.write(json.dumps(document, ensure_ascii=False).encode())
 
 
@@ -116,13 +117,14 @@ def folder_of(cls: type[AgentMemory], path: str, *, read_only: bool) -> str:
         ImportFormatError: the file is something else, or damaged.
         StoreError: the store cannot be made.
     """
-    folder = _folder_named(path)
+    folder = folder_named(path)
     if folder != path and Path(path).exists() and not Path(folder).exists() and not read_only:
         _begin(cls, folder, read_json(path))
     return folder
 
 
-def _folder_named(path: str) -> str:
+def folder_named(path: str) -> str:
+    """Return the folder that a store's log is in."""
     return f"{path}.log" if path.endswith(".json") else path
 
 
@@ -154,11 +156,14 @@ class Document(msgspec.Struct, frozen=True):
     edges: list[EdgeState]
 
     def restore(self, memory: AgentMemory) -> None:
-        """Add the nodes and edges to an empty memory."""
-        for chunk in chunks_of(self.nodes, size_bytes):
+        """Add the nodes and edges to an empty memory, but for what has expired since the file was written."""
+        now_us = memory._home.clock.now_us() + _MOMENT_US
+        gone = {node.id for node in self.nodes if node.expires_us is not None and node.expires_us <= now_us}
+        for chunk in chunks_of((node for node in self.nodes if node.id not in gone), size_bytes):
             memory._home.execute(AddNodes(nodes=chunk, space=self.space))
+        edges = (edge for edge in self.edges if not gone & {edge.source_id, edge.target_id})
         # An id of the form position.ordinal told where the edge was made; here it is made anew.
-        anew = (replace(edge, id="") if parse_edge_id(edge.id) is not None else edge for edge in self.edges)
+        anew = (replace(edge, id="") if parse_edge_id(edge.id) is not None else edge for edge in edges)
         for links in chunks_of(anew, size_bytes):
             memory._home.execute(AddEdges(edges=edge_columns(links)))
 
@@ -166,7 +171,7 @@ class Document(msgspec.Struct, frozen=True):
 def export_log(engine: Engine, path: str | Path) -> int:
     """Write a log's raw frames as one file and return the position that it ends at."""
     position, memory_id = 0, bytes.fromhex(engine.memory_id)
-    with _replacing(path) as file:
+    with replacing(path) as file:
         file.write(EXPORT_MAGIC + memory_id)
         for frame in engine.frames():
             file.write(frame)
@@ -188,7 +193,7 @@ def import_log(path: str | Path, to: str | Path) -> None:
     """
     exported = _read_export(path)
     target = str(checks.path("to", to))
-    folder = _folder_named(target)
+    folder = folder_named(target)
     if folder != target and Path(target).exists() and not Path(folder).exists():
         raise ForeignStore(f"{target}: holds a memory already; import to another path", path=target)
     log = SegmentLog.open(folder, memory_id=exported.memory_id)
@@ -376,6 +381,7 @@ def _node_from_json(values: dict[str, Any], space: SpaceDeclared | None) -> Node
         recorded_us=_time_us("created_us", given.recorded_us),
         access_count=checks.count("access_count", given.access_count, 0, (1 << 32) - 1),
         access_times_us=tuple(_time_us("access_times_us", time_us) for time_us in given.access_times_us),
+        expires_us=None if given.expires_us is None else _time_us("expires_us", given.expires_us),
     )
     if size_bytes(node) > _ITEM_BYTES_MAX:
         raise InputError(f"it takes more than {_ITEM_BYTES_MAX} bytes")
@@ -434,7 +440,7 @@ def _vector_of(data: bytes, space: SpaceDeclared | None) -> bytes:
 
 
 @contextlib.contextmanager
-def _replacing(path: str | Path) -> Iterator[IO[bytes]]:
+def replacing(path: str | Path) -> Iterator[IO[bytes]]:
     """Write to a new file beside ``path`` that takes its place when it is complete and on disk.
 
     A file that is replaced passes on its mode.

@@ -21,7 +21,7 @@ from memorygraph.events.errors import InputError
 from memorygraph.events.log import Head, VerifyReport
 from memorygraph.events.types import Limits, MemoryType, Scope
 from memorygraph.filtering import FilterFields, TagMode, filters_of
-from memorygraph.history import Change, Subscription, changes_of
+from memorygraph.history import ADDED, Change, Subscription, changes_of
 from memorygraph.hits import Hits, hit_of
 from memorygraph.home import Home
 from memorygraph.projections.window import Window
@@ -195,11 +195,19 @@ class MemoryReader:
     def history(self, id: str | MemoryNode) -> list[Change]:
         """Return every change that concerns a memory, oldest first, also after it was forgotten.
 
-        A link that went because the memory at its other end was forgotten is told as "unlinked".
+        A link that went because the memory at its other end was forgotten is told as "unlinked". Where the beginning
+        left the log, the last record before that was replaced by its hash stands in for it ("replaced").
         """
         node_id = checks.identifier("id", id_of(id))
-        changes = (change for record in self._engine.read(1, about=node_id) for change in changes_of(record))
-        return [told for change in changes if (told := change.told_of(node_id)) is not None]
+        history: list[Change] = []
+        lost: Change | None = None
+        for record in self._engine.read(1, about=node_id):
+            for change in changes_of(record):
+                if change.event is None and not history:
+                    lost = change
+                elif (told := change.told_of(node_id)) is not None:
+                    history.append(told)
+        return [lost, *history] if lost and history and history[0].kind != ADDED else history
 
     def log(self, first: int = 1, last: int | None = None) -> Iterator[Change]:
         """Give the changes at positions first..last (None: the newest), in order."""

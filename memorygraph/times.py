@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
 
 from memorygraph import checks
 from memorygraph.events.errors import TimeFormatError
 
 TimeLike = datetime | float | int | str
+Expiry = TimeLike | timedelta
 
 _YEARS_MAX_S = 253_402_300_799  # the end of the year 9999
 _YEARS_MIN_S = -62_135_596_800  # the start of the year 1
@@ -33,6 +35,17 @@ def to_us(given: TimeLike) -> int:
     aware = moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
     delta = aware - datetime(1970, 1, 1, tzinfo=UTC)
     return _in_range((delta.days * 86_400 + delta.seconds) * 1_000_000 + delta.microseconds, given)
+
+
+def expiry_us(given: Expiry | None) -> int | None:
+    """Return when a memory expires, as microseconds: a time, or a timedelta from now on; None for never.
+
+    Raises:
+        TimeFormatError: it is neither.
+    """
+    if isinstance(given, timedelta):
+        return _in_range(time.time_ns() // 1000 + given // timedelta(microseconds=1), given)
+    return None if given is None else to_us(given)
 
 
 def to_seconds(time_us: int) -> float:

@@ -13,6 +13,7 @@ from typing import Any, Final
 import msgspec
 import numpy as np
 
+from memorygraph.events.log import no_rest
 from memorygraph.projections.frame import ALIVE, Frame
 from memorygraph.projections.tables import CHUNK_BITS, CHUNK_ROWS, View
 
@@ -26,27 +27,33 @@ class DigestCache:
     def __init__(self) -> None:
         self._sums: dict[tuple[str, int], tuple[int, int]] = {}
 
-    def digest(self, frame: Frame) -> str:
-        """Return the digest of a Frame as 64 hexadecimal digits."""
-        total = _sum([("space", space) for space in frame.spaces])
-        total += self._table("node", frame.nodes, lambda rows: _node_rows(frame, rows))
-        total += self._table("edge", frame.edges, lambda rows: _edge_rows(frame, rows))
+    def digest(self, frame: Frame, rest: Callable[[], None] = no_rest) -> str:
+        """Return the digest of a Frame as 64 hexadecimal digits; ``rest`` is called after each row."""
+        total = _sum([("space", space) for space in frame.spaces], rest)
+        total += self._table("node", frame.nodes, lambda rows: _node_rows(frame, rows), rest)
+        total += self._table("edge", frame.edges, lambda rows: _edge_rows(frame, rows), rest)
         return f"{total % _MODULUS:064x}"
 
-    def _table(self, kind: str, view: View, canonical: Callable[[range], Iterable[Any]]) -> int:
+    def _table(
+        self, kind: str, view: View, canonical: Callable[[range], Iterable[Any]], rest: Callable[[], None]
+    ) -> int:
         total = 0
         for chunk, version in enumerate(view.versions[:-1]):
             cached = self._sums.get((kind, chunk))
             if cached is None or cached[0] != version:
                 first = chunk << CHUNK_BITS
                 rows = range(first, min(first + CHUNK_ROWS, view.count))
-                cached = self._sums[kind, chunk] = (version, _sum(canonical(rows)))
+                cached = self._sums[kind, chunk] = (version, _sum(canonical(rows), rest))
             total += cached[1]
         return total
 
 
-def _sum(rows: Iterable[Any]) -> int:
-    return sum(int.from_bytes(hashlib.sha256(_encode(row)).digest(), "big") for row in rows)
+def _sum(rows: Iterable[Any], rest: Callable[[], None]) -> int:
+    total = 0
+    for row in rows:
+        total += int.from_bytes(hashlib.sha256(_encode(row)).digest(), "big")
+        rest()
+    return total
 
 
 def _node_rows(frame: Frame, rows: range) -> Iterable[Any]:

@@ -29,6 +29,7 @@ ALIVE: Final = 1  # edge flags
 UNDIRECTED: Final = 2
 NO_ROW: Final = -1
 EDGE_ID_CHARS_MAX: Final = 20
+NEVER_US: Final = 1 << 63  # later than any time
 
 
 @lru_cache(maxsize=65_536)
@@ -45,6 +46,7 @@ class Extras(Struct, frozen=True, gc=False):
     speaker: str | None = None
     session: str | int | None = None
     source: str | None = None
+    expires_us: int | None = None
 
 
 class EdgeExtras(Struct, frozen=True, gc=False):
@@ -62,7 +64,8 @@ NO_EDGE_EXTRAS: Final = EdgeExtras()
 class NodeState(Struct, frozen=True, kw_only=True):
     """A node's values at one position, as plain data. Times are microseconds; ``version`` is its last content position.
 
-    ``vector`` is little-endian float32 bytes, empty when it has none, None when it was not asked for.
+    ``vector`` is little-endian float32 bytes, empty when it has none, None when it was not asked for. ``expires_us`` is
+    when it is to be forgotten, None for never.
     """
 
     id: str
@@ -88,6 +91,7 @@ class NodeState(Struct, frozen=True, kw_only=True):
     birth: int
     version: int
     vector: bytes | None
+    expires_us: int | None = None
 
 
 class EdgeState(Struct, frozen=True, kw_only=True):
@@ -111,7 +115,9 @@ class Frame:
         "adjacency",
         "edge_names",
         "edges",
+        "expires_us",
         "interner",
+        "is_stale",
         "labels",
         "language",
         "live_edges",
@@ -120,6 +126,7 @@ class Frame:
         "nodes",
         "partitions",
         "position",
+        "recorded",
         "spaces",
         "texts",
         "times_us",
@@ -145,6 +152,9 @@ class Frame:
         live_nodes: int,
         live_edges: int,
         adjacency: Adjacency,
+        expires_us: int = NEVER_US,
+        is_stale: bool = False,
+        recorded: Frame | None = None,
     ) -> None:
         self.position = position
         self.times_us = times_us
@@ -162,6 +172,9 @@ class Frame:
         self.live_nodes = live_nodes
         self.live_edges = live_edges
         self.adjacency = adjacency
+        self.expires_us = expires_us  # the earliest expiry of a live node
+        self.is_stale = is_stale  # whether its rows hold content that has left the log since
+        self.recorded = recorded or self  # what the log says, where this Frame hides a part of it
         self._cache: dict[str, Any] = {}
 
     @property
@@ -274,6 +287,7 @@ class Frame:
             birth=cell["birth"],
             version=cell["version"],
             vector=self.vector(row) if vector else None,
+            expires_us=extras.expires_us,
         )
 
     def edge(self, row: int) -> EdgeState:

@@ -3,13 +3,17 @@
 ``apply`` is a pure function of the state and the record: values are copied from events or made by double precision
 + - x /, in event order, so every machine comes to the same state. It trusts its events: rules were checked when
 the command was decided. What cannot be applied raises ``DamagedLog`` with the position.
+
+A record of which only the hash is kept (compaction, erasure, a partial export) is applied as None. From then on events
+may name nodes and edges that such records told of: those are passed over. The records that forget are always kept, so
+what is alive here was alive in the whole log, too, and what a compaction keeps comes to the same state.
 """
 
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Final
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, Final, TypeVar
 
 import numpy as np
 from msgspec import UNSET
@@ -18,6 +22,7 @@ from memorygraph.events import records as ev
 from memorygraph.events.errors import DamagedLog
 from memorygraph.events.types import CODE_MAX, EdgeType, Partition
 from memorygraph.projections.adjacency import Adjacency
+from memorygraph.projections.expiry import Expiries
 from memorygraph.projections.frame import (
     ALIVE,
     NO_EDGE_EXTRAS,
@@ -31,8 +36,10 @@ from memorygraph.projections.frame import (
     find_edge,
 )
 from memorygraph.projections.overlay import OverlayAdjacency, OverlayInterner, OverlayNames
+from memorygraph.projections.replaced import without_ends
 from memorygraph.projections.tables import Interner, Table
 
+T = TypeVar("T")
 _TIME_MAX: Final = 1 << 62  # microseconds; far beyond any calendar
 ACCESS_TIMES_MAX: Final = 128  # contract item 17: the last 128 accesses are kept
 
@@ -81,7 +88,7 @@ _PLAIN_FIELDS: Final = (
 _COUNT_MAX: Final = 1 << 32
 _DEFAULT_TYPE: Final = EdgeType.ASSOCIATION.code
 _SMALL: Final = 16  # edges of one event that are queued one by one
-_EXTRA_FIELDS: Final = ("tags", "metadata", "speaker", "session", "source")
+_EXTRA_FIELDS: Final = ("tags", "metadata", "speaker", "session", "source", "expires_us")
 
 
 class GraphState:
@@ -108,6 +115,10 @@ class GraphState:
         self._time_us = 0
         self._edge_ordinal = 0
         self._tried_out = 0
+        self.replaced = 0  # records of which only the hash is kept, up to here
+        self.replaced_told = 0  # those of them that the log itself told of, up to here
+        self.content_left = 0  # the same, when content left the log last
+        self._expiries = Expiries()
         self._handlers: dict[type[ev.Event], Callable[[Any, int], None]] = {
             ev.MemoryCreated: self._memory_created,
             ev.SpaceDeclared: self._space_declared,
@@ -120,10 +131,12 @@ class GraphState:
             ev.EdgeRevised: self._edge_revised,
             ev.EdgesStrengthened: self._edges_strengthened,
             ev.EdgesRemoved: self._edges_removed,
+            ev.AccessesFolded: self._accesses_folded,
+            ev.RecordsReplaced: self._records_replaced,
         }
 
-    def apply(self, position: int, time_us: int, events: Sequence[ev.Event]) -> None:
-        """Apply the events of the record at ``position``, which must be the next one.
+    def apply(self, position: int, time_us: int, events: Sequence[ev.Event] | None) -> None:
+        """Apply the events of the record at ``position``, which must be the next one; None: only its hash is kept.
 
         Raises:
             DamagedLog: the record is out of order, or an event does not fit the state before it.
@@ -137,8 +150,10 @@ class GraphState:
         self._time_us = time_us
         self._edge_ordinal = 0
         handlers = self._handlers
+        if events is None:
+            self.replaced += 1
         try:
-            for birth, event in enumerate(events, position << ORDINAL_BITS):
+            for birth, event in enumerate(events or (), position << ORDINAL_BITS):
                 handlers[type(event)](event, birth)
             self.times_us.append(max(time_us, self.times_us[-1] if self.times_us else time_us))
         except DamagedLog as error:
@@ -168,6 +183,8 @@ class GraphState:
             live_nodes=self._live_nodes,
             live_edges=self._live_edges,
             adjacency=self.adjacency,
+            expires_us=self._expiries.earliest_us(self._expiry_of),
+            is_stale=self.replaced < self.content_left,
         )
 
     @classmethod
@@ -223,6 +240,9 @@ class GraphState:
         occurred = created if event.occurred_us is None else event.occurred_us
         accessed = max(event.access_times_us) if event.access_times_us else created
         has_extras = event.tags or event.metadata or event.speaker or event.source or event.session is not None
+        if event.expires_us is not None:
+            has_extras = True
+            self._expiries.add(event.expires_us, row)
         values = (
             event.importance,
             event.emotional_valence,
@@ -241,9 +261,7 @@ class GraphState:
             self._partition(event.partition),
             self._new_vector(row, event.vector) if event.vector else NO_ROW,
             self.texts.append(row, event.content, event.speaker) if event.content else NO_ROW,
-            self._new_labels(Extras(event.tags, event.metadata, event.speaker, event.session, event.source))
-            if has_extras
-            else NO_ROW,
+            self._new_labels(_extras_of(event)) if has_extras else NO_ROW,
             event.access_times_us[-ACCESS_TIMES_MAX:] or None,
         )
         if row == self.nodes.count:
@@ -255,6 +273,8 @@ class GraphState:
 
     def _node_revised(self, event: ev.NodeRevised, birth: int) -> None:
         row = self._row(event.id)
+        if row is None:
+            return
         for name in _PLAIN_FIELDS:
             value = getattr(event, name)
             if value is not UNSET:
@@ -265,6 +285,10 @@ class GraphState:
         if changed:
             after = Extras(**{name: changed.get(name, getattr(before, name)) for name in _EXTRA_FIELDS})
             self.nodes.set("label_row", row, NO_ROW if after == NO_EXTRAS else self._new_labels(after))
+        if after.expires_us is not None and after.expires_us != before.expires_us:
+            if abs(after.expires_us) >= _TIME_MAX:
+                raise DamagedLog(f"the node {event.id!r} has a time that no release writes", id=event.id)
+            self._expiries.add(after.expires_us, row)
         if event.content is not UNSET or after.speaker != before.speaker:
             self._retext(row, event.content, after.speaker)
         if event.occurred_us is not UNSET:
@@ -275,7 +299,7 @@ class GraphState:
         self.nodes.set("version", row, birth >> ORDINAL_BITS)
 
     def _nodes_forgotten(self, event: ev.NodesForgotten, _: int) -> None:
-        rows = [self._row(node_id) for node_id in dict.fromkeys(event.ids)]
+        rows = [row for node_id in dict.fromkeys(event.ids) if (row := self._row(node_id)) is not None]
         edges = self.edges.publish()
         for edge in self.adjacency.incident(edges, np.array(rows, dtype=np.int32)).tolist():
             self._kill_edge(edge)
@@ -284,14 +308,12 @@ class GraphState:
         self._live_nodes -= len(rows)
 
     def _nodes_reinforced(self, event: ev.NodesReinforced, _: int) -> None:
-        for node_id, delta in zip(event.ids, event.deltas, strict=True):
-            row = self._row(node_id)
+        for row, delta in self._with_rows(event.ids, event.deltas):
             before = self.nodes.value("importance", row)
             self.nodes.set("importance", row, min(1.0, max(0.0, before + delta * (1.0 - before))))
 
     def _accesses_recorded(self, event: ev.AccessesRecorded, _: int) -> None:
-        for node_id, time_us in zip(event.ids, event.times_us, strict=True):
-            row = self._row(node_id)
+        for row, time_us in self._with_rows(event.ids, event.times_us):
             times = (*(self.nodes.value("access_times_us", row) or ()), time_us)[-ACCESS_TIMES_MAX:]
             self.nodes.set("access_times_us", row, times)
             self.nodes.set("access_count", row, self.nodes.value("access_count", row) + 1)
@@ -301,10 +323,16 @@ class GraphState:
         count = len(event.sources)
         if len(event.targets) != count:
             raise DamagedLog("an event has edges with one end")
+        first = (birth >> ORDINAL_BITS << ORDINAL_BITS) + self._edge_ordinal
+        births: Sequence[int] = range(first, first + count)
+        self._edge_ordinal += count
+        if self.replaced:
+            gone = {end for end in {*event.sources, *event.targets} if self._row(end) is None}
+            event, births = without_ends(event, births, gone)
+            count = len(births)
         sources, targets = self.interner.ends_of(event.sources, event.targets)
         if count and min(sources.min(), targets.min()) < 0:
             raise DamagedLog("an event links a node that is not in the graph")
-        first = (birth >> ORDINAL_BITS << ORDINAL_BITS) + self._edge_ordinal
         start = self.edges.count
         types = event.types or [_DEFAULT_TYPE] * count
         if count and (max(types) > CODE_MAX or min(types) < 0):
@@ -315,7 +343,7 @@ class GraphState:
             event.weights or [1.0] * count,
             types,
             [ALIVE | UNDIRECTED if both else ALIVE for both in event.undirected] or np.full(count, ALIVE, np.uint8),
-            range(first, first + count),
+            births,
             _edge_extras_of(event),
         )
         if count < _SMALL:
@@ -326,11 +354,13 @@ class GraphState:
         for offset, name in enumerate(event.ids):
             if name:
                 self.edge_names[name] = start + offset
-        self._edge_ordinal += count
         self._live_edges += count
 
     def _edge_revised(self, event: ev.EdgeRevised, _: int) -> None:
-        [row] = self._edge_rows([event.id])
+        rows = self._edge_rows([event.id])
+        if not rows:
+            return
+        [row] = rows
         if event.edge_type is not UNSET:
             self.edges.set("edge_type", row, event.edge_type)
         if event.weight is not UNSET:
@@ -353,25 +383,53 @@ class GraphState:
         for row in self._edge_rows(dict.fromkeys(event.ids)):
             self._kill_edge(row)
 
-    def _row(self, node_id: str) -> int:
+    def _accesses_folded(self, event: ev.AccessesFolded, _: int) -> None:
+        values = zip(event.access_counts, event.accessed_us, event.access_times_us, strict=True)
+        for row, (count, accessed_us, times_us) in self._with_rows(event.ids, list(values)):
+            if not (0 <= count < _COUNT_MAX and max(map(abs, (accessed_us, *times_us))) < _TIME_MAX):
+                raise DamagedLog("accesses were folded to a count or time that no release writes", count=count)
+            self.nodes.set("access_count", row, count)
+            self.nodes.set("accessed_us", row, accessed_us)
+            self.nodes.set("access_times_us", row, times_us[-ACCESS_TIMES_MAX:] or None)
+
+    def _records_replaced(self, event: ev.RecordsReplaced, _: int) -> None:
+        self.replaced_told = event.replaced
+        if event.memories:
+            self.content_left = event.replaced
+
+    def _row(self, node_id: str) -> int | None:
+        """Return the row of a live node; None if it is one that replaced records told of."""
         row = self.interner.rows.get(node_id)
-        if row is None or not self.nodes.value("alive", row):
-            raise DamagedLog(f"an event names the node {node_id!r}, which is not in the graph", id=node_id)
-        return row
+        if row is not None and self.nodes.value("alive", row):
+            return row
+        if self.replaced:
+            return None
+        raise DamagedLog(f"an event names the node {node_id!r}, which is not in the graph", id=node_id)
+
+    def _with_rows(self, node_ids: Sequence[str], values: Sequence[T]) -> Iterator[tuple[int, T]]:
+        """Give the row of each live node with its value."""
+        for node_id, value in zip(node_ids, values, strict=True):
+            row = self._row(node_id)
+            if row is not None:
+                yield row, value
 
     def _edge_rows(self, names: Iterable[str]) -> list[int]:
         edges = self.edges.publish()
         rows = []
         for name in names:
             row = find_edge(edges, self.edge_names, name)
-            if row is None:
+            if row is not None:
+                rows.append(row)
+            elif not self.replaced:
                 raise DamagedLog(f"an event names the edge {name!r}, which is not in the graph", id=name)
-            rows.append(row)
         return rows
 
     def _kill_edge(self, row: int) -> None:
         self.edges.set("flags", row, self.edges.value("flags", row) & ~ALIVE)
         self._live_edges -= 1
+
+    def _expiry_of(self, row: int) -> int | None:
+        return self._labels(row).expires_us if self.nodes.value("alive", row) else None
 
     def _partition(self, partition: Partition) -> int:
         code = self._partition_codes.get(partition)
@@ -409,9 +467,14 @@ def fits_columns(event: ev.NodeAdded) -> bool:
     codes = event.memory_type | event.consolidation_state | event.decay_function
     if not (0 <= codes <= CODE_MAX and 0 <= event.access_count < _COUNT_MAX):
         return False
-    if event.recorded_us is None and event.occurred_us is None and not event.access_times_us:
+    if event.recorded_us is event.occurred_us is event.expires_us is None and not event.access_times_us:
         return True
-    return max(map(abs, (event.recorded_us or 0, event.occurred_us or 0, *event.access_times_us))) < _TIME_MAX
+    times_us = (event.recorded_us or 0, event.occurred_us or 0, event.expires_us or 0, *event.access_times_us)
+    return max(map(abs, times_us)) < _TIME_MAX
+
+
+def _extras_of(event: ev.NodeAdded) -> Extras:
+    return Extras(event.tags, event.metadata, event.speaker, event.session, event.source, event.expires_us)
 
 
 def _edge_extras_of(event: ev.EdgesAdded) -> Sequence[EdgeExtras | None]:

@@ -96,6 +96,18 @@ class View:
             start = index << CHUNK_BITS
             yield from _array(self.chunks[name][index])[max(first - start, 0) : self.count - start].tolist()
 
+    def with_cells(self, name: str, cells: Iterable[tuple[int, Any]]) -> View:
+        """Return this view with other values in some rows (row, value) of a column; the other columns are shared."""
+        chunks = list(self.chunks[name])
+        copied: set[int] = set()
+        for row, value in cells:
+            index = row >> CHUNK_BITS
+            if index not in copied:
+                chunks[index] = _array(chunks[index]).copy()
+                copied.add(index)
+            _array(chunks[index])[row & CHUNK_MASK] = value
+        return View(self.count, self.chunks | {name: tuple(chunks)}, self.versions)
+
     def _join(self, name: str) -> NDArray[Any]:
         chunks = self.chunks[name]
         if len(chunks) == 1 and chunks[0] is not None:

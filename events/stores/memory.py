@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from bisect import bisect_right
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from threading import Lock
 
 from memorygraph.events.errors import ClosedError
@@ -23,7 +23,7 @@ from memorygraph.events.frames import (
     whole_frame,
     with_hashes,
 )
-from memorygraph.events.log import Head, LogEntry, VerifyReport
+from memorygraph.events.log import Head, LogEntry, VerifyReport, no_rest
 from memorygraph.events.stores.base import BaseLog
 from memorygraph.events.stores.verifying import Verifier
 
@@ -86,17 +86,19 @@ class MemoryLog(BaseLog):
         self._require_open()
         return self._frames_of(max(first, 1), self._head.position)
 
-    def replace_by_hash(self, positions: Collection[int]) -> int:
+    def replace_by_hash(self, positions: Collection[int], rest: Callable[[], None] = no_rest) -> int:
         """Replace the records at ``positions`` by their SHA-256 and return how many were still there."""
         wanted, replaced = self._in_the_log(positions), 0
-        with self._mutex:
-            for at, frame in enumerate(self._frames):
+        for at in range(len(self._frames)):
+            with self._mutex:
+                frame = self._frames[at]
                 header = frame_header(frame)
                 entries = [entry for entry in frame_entries(frame, header) if entry.position in wanted]
                 if entries:
                     replaced += sum(entry.data is not None for entry in entries)
                     self._frames[at] = with_hashes(frame, header, wanted)
                     self._size_bytes += len(self._frames[at]) - len(frame)
+            rest()
         return replaced
 
     def verify(self) -> VerifyReport:

@@ -6,7 +6,7 @@ and their chain, so nothing else in the store has to change.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import suppress
 
 from memorygraph.events.errors import DamagedLog
@@ -23,7 +23,9 @@ from memorygraph.events.stores.segment_file import (
 _BUFFER_BYTES = 1 << 20
 
 
-def rewrite_segment(directory: StoreDirectory, first: int, last: int, positions: Collection[int]) -> int:
+def rewrite_segment(
+    directory: StoreDirectory, first: int, last: int, positions: Collection[int], rest: Callable[[], None]
+) -> int:
     """Replace the records at ``positions`` of the sealed segment first..last by their hashes; give how many were there.
 
     The caller holds the store's rewrite lock: of two that rewrite one segment, the later would undo the other's work.
@@ -35,13 +37,13 @@ def rewrite_segment(directory: StoreDirectory, first: int, last: int, positions:
     file = directory.open_segment(first, write=False)
     present = sum(
         entry.data is not None
-        for header, frame in _frames(file, last)
+        for header, frame in _frames(file, last, rest)
         if not positions_of(header).isdisjoint(positions)
         for entry in frame_entries(frame, header)
         if entry.position in positions
     )
     if present:
-        _swap(directory, file, last, positions)
+        _swap(directory, file, last, positions, rest)
     return present
 
 
@@ -50,12 +52,14 @@ def positions_of(header: FrameHeader) -> frozenset[int]:
     return frozenset(range(header.first, header.last + 1))
 
 
-def _swap(directory: StoreDirectory, file: SegmentFile, last: int, positions: Collection[int]) -> None:
+def _swap(
+    directory: StoreDirectory, file: SegmentFile, last: int, positions: Collection[int], rest: Callable[[], None]
+) -> None:
     disk, temporary = directory.disk, f"{file.path}.tmp"
     try:
         new = OpenFile(disk, disk.create(temporary))
         offset, parts = 0, [encode_header(file.header)]
-        for header, frame in _frames(file, last):
+        for header, frame in _frames(file, last, rest):
             touched = not positions_of(header).isdisjoint(positions)
             parts.append(with_hashes(frame, header, positions) if touched else bytes(frame))
             if sum(map(len, parts)) >= _BUFFER_BYTES:
@@ -77,11 +81,12 @@ def _write(file: OpenFile, parts: list[bytes], offset: int) -> int:
     return len(data)
 
 
-def _frames(file: SegmentFile, last: int) -> Iterator[tuple[FrameHeader, memoryview]]:
+def _frames(file: SegmentFile, last: int, rest: Callable[[], None]) -> Iterator[tuple[FrameHeader, memoryview]]:
     """Give all frames of a segment that ends at position ``last``."""
     offset, position = SEGMENT_HEADER_BYTES, file.header.first
     for header, frame, start in file.frames(offset, position):
         yield header, frame
+        rest()
         offset, position = start + len(frame), header.last + 1
         if position > last:
             return

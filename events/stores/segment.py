@@ -22,7 +22,7 @@ from __future__ import annotations
 import os
 import weakref
 from bisect import bisect_right
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import suppress
 from itertools import pairwise
 from threading import Lock
@@ -38,7 +38,7 @@ from memorygraph.events.frames import (
     require_frame,
     require_next,
 )
-from memorygraph.events.log import Head, LogEntry, VerifyReport
+from memorygraph.events.log import Head, LogEntry, VerifyReport, no_rest
 from memorygraph.events.ports import Clock, SystemClock
 from memorygraph.events.stores.base import BaseLog
 from memorygraph.events.stores.directory import StoreDirectory, named
@@ -173,7 +173,7 @@ class SegmentLog(BaseLog):
         tail = self._open_tail()
         return (bytes(frame) for _, frame in self._frames(tail, max(first, 1), tail.head.position))
 
-    def replace_by_hash(self, positions: Collection[int]) -> int:
+    def replace_by_hash(self, positions: Collection[int], rest: Callable[[], None] = no_rest) -> int:
         """Replace the records at ``positions`` by their SHA-256 and return how many were still there.
 
         Records of the last segment are sealed first: the next segment is started.
@@ -186,7 +186,7 @@ class SegmentLog(BaseLog):
             for first, following in pairwise(self._open_tail().firsts):
                 inside = {position for position in wanted if first <= position < following}
                 if inside:
-                    replaced += rewrite_segment(self._directory, first, following - 1, inside)
+                    replaced += rewrite_segment(self._directory, first, following - 1, inside, rest)
         return replaced
 
     def verify(self) -> VerifyReport:

@@ -1,10 +1,11 @@
 """What several commands share: their options, the store they mean, and text from standard input."""
 
+import re
 import sys
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Final, NoReturn
 
 import typer
 
@@ -12,7 +13,7 @@ from memorygraph import AgentMemory
 from memorygraph.cli.output import complain
 from memorygraph.events.errors import InputError, StoreNotFound
 from memorygraph.events.types import LIMITS
-from memorygraph.times import to_us
+from memorygraph.times import Expiry, to_us
 
 DEFAULT_STORE: Final = Path("agent.memory")
 
@@ -133,6 +134,36 @@ def moment(text: str) -> int | datetime:
     if text.isascii() and text.isdigit():
         return int(text)
     return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=to_us(text))
+
+
+def duration(text: str) -> timedelta:
+    """Read a length of time: a number and a unit, such as 90m, 12h, 30d or 2w.
+
+    Raises:
+        InputError: it is none.
+    """
+    found = _DURATION.fullmatch(text.strip())
+    try:
+        return timedelta(**{_UNITS[found[2]]: float(found[1])}) if found else _no_duration(text)
+    except OverflowError:
+        return _no_duration(text)
+
+
+def expiry(text: str) -> Expiry:
+    """Read when something expires: a length of time from now on, or a time.
+
+    Raises:
+        TimeFormatError: it is neither.
+    """
+    return duration(text) if _DURATION.fullmatch(text.strip()) else text
+
+
+def _no_duration(text: str) -> NoReturn:
+    raise InputError(f"{text!r} is not a length of time; give a number and s, m, h, d or w, such as 30d", given=text)
+
+
+_UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+_DURATION: Final = re.compile(r"(\d+(?:\.\d+)?)\s*([smhdw])")
 
 
 def _standard_input() -> str:

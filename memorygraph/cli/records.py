@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from msgspec import structs
 
 from memorygraph import AgentMemory
 from memorygraph.cli import views
@@ -148,6 +149,43 @@ def export_file(
         print_json({"file": str(file), "position": position})
     else:
         say(f"exported up to position {position} to {file} ({views.size(file.stat().st_size)})")
+
+
+def backup(
+    context: typer.Context,
+    folder: Annotated[Path, typer.Argument(help="The folder of the backup.", metavar="DIR")],
+    store: StoreOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Copy the log to a folder while others write, and read the copy back.
+
+    Once more adds what is new since.
+    """
+    with open_to_read(context, store) as memory:
+        report = memory.backup(folder)
+    if as_json:
+        print_json(structs.asdict(report))
+        return
+    added = f"{report.records_added:,} records, {views.size(report.bytes_added)}" if report.records_added else "nothing"
+    say(f"added {added}; {folder} is at position {report.position}")
+    say(f"chain  {report.chain}\ndigest {report.digest}")
+
+
+def restore(
+    folder: Annotated[Path, typer.Argument(help="A folder that backup made.", metavar="DIR")],
+    to: Annotated[Path, typer.Option("--to", help="Where to make the store; nothing may be there.", metavar="STORE")],
+    as_json: JsonOption = False,
+) -> None:
+    """Make a store from a backup, and check chain and digest.
+
+    Nothing is overwritten.
+    """
+    report = AgentMemory.restore(folder, to)
+    if as_json:
+        print_json({"store": str(to), **structs.asdict(report)})
+        return
+    say(f"restored {to} at position {report.position}; chain and digest are those of the backup")
+    say(f"chain  {report.chain}\ndigest {report.digest}")
 
 
 def import_file(

@@ -19,12 +19,14 @@ from memorygraph.core.edge import MemoryEdge
 from memorygraph.core.node import MemoryNode
 from memorygraph.events.log import VerifyReport
 from memorygraph.events.records import (
+    AccessesFolded,
     EdgesAdded,
     Event,
     MemoryCreated,
     NodeAdded,
     NodeRevised,
     NodesForgotten,
+    RecordsReplaced,
     SpaceDeclared,
 )
 from memorygraph.events.types import EdgeType
@@ -178,7 +180,8 @@ def history_view(node_id: str, changes: Sequence[Change]) -> RenderableType:
     table = _table("history", "position", "when (UTC)", "what", "agent", "")
     for change in changes:
         what = _what(change, node_id).removeprefix(f"{node_id}  ").replace(node_id, "this")
-        table.add_row(str(change.position), when(change.time), change.kind, plain(change.principal), _one_line(what))
+        recorded = when(None if change.event is None else change.time)
+        table.add_row(str(change.position), recorded, change.kind, plain(change.principal), _one_line(what))
     return table
 
 
@@ -196,6 +199,7 @@ def _fields(node: MemoryNode) -> dict[str, Any]:
         "type": node.memory_type.value,
         "happened": when(node.occurred_at),
         "recorded": when(node.created_at),
+        "expires": when(node.expires_at),
         "speaker": plain(node.speaker or ""),
         "session": "" if node.session is None else plain(str(node.session)),
         "source": plain(node.source or ""),
@@ -243,7 +247,8 @@ def change_line(change: Change, width: int | None = None) -> str:
     For a terminal ``width`` columns wide it is cut there, and the agent's column, empty as a rule, makes room for text.
     """
     agent = plain(change.principal) or "-"
-    head = f"{change.position:>6}  {when(change.time, '%Y-%m-%d %H:%M:%S')}  {change.kind:<9}"
+    recorded = when(None if change.event is None else change.time, "%Y-%m-%d %H:%M:%S")
+    head = f"{change.position:>6}  {recorded:<19}  {change.kind:<9}"
     if width is None:
         return f"{head}  {agent:<8}  {_what(change)}"
     return cut(f"{head}  {agent}  {_what(change)}", width)
@@ -252,6 +257,8 @@ def change_line(change: Change, width: int | None = None) -> str:
 def _what(change: Change, about: str = "") -> str:
     event = change.event
     match event:
+        case None:
+            return "(replaced; only its hash is kept)"
         case NodeAdded():
             return f"{event.id}  {plain(event.content)}"
         case NodeRevised():
@@ -265,6 +272,11 @@ def _what(change: Change, about: str = "") -> str:
         case SpaceDeclared():
             made_by = f"{plain(event.name)} {plain(event.version)}".rstrip()
             return f"vectors of {event.dim} dimensions, made by {made_by}"
+        case AccessesFolded():
+            return _folded(event, about)
+        case RecordsReplaced():
+            why = f" ({plain(event.reason)})" if event.reason else ""
+            return f"of {event.records:,} records up to position {event.up_to} only the hash is kept{why}"
         case _:
             return _several(change.ids) or plain(" ".join(str(value) for value in _set_fields(event).values()))
 
@@ -283,6 +295,13 @@ def _linked(event: EdgesAdded, about: str) -> str:
     kind = EdgeType.from_code(event.types[first]).value if event.types else EdgeType.ASSOCIATION.value
     more = len(shown) - 1
     return " → ".join(ends[first]) + f"  {kind}" + (f", and {more} more" if more else "")
+
+
+def _folded(event: AccessesFolded, about: str) -> str:
+    if about in event.ids:
+        row = event.ids.index(about)
+        return f"recalled {event.access_counts[row]:,} times, last {when(event.accessed_us[row] / 1e6)}"
+    return f"{sum(event.access_counts):,} recalls of {_several(event.ids)}"
 
 
 def _several(ids: Sequence[str]) -> str:

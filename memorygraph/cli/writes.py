@@ -1,11 +1,13 @@
 """The commands that change a memory; ``ingest`` and ``remember`` make the store if there is none."""
 
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from msgspec import structs
 
+from memorygraph.actors.compaction import RetentionPolicy
 from memorygraph.cli.options import (
     AgentOption,
     JsonOption,
@@ -13,6 +15,8 @@ from memorygraph.cli.options import (
     StoreOption,
     TagsOption,
     TypeOption,
+    duration,
+    expiry,
     given_ids,
     given_text,
     open_to_add,
@@ -20,6 +24,7 @@ from memorygraph.cli.options import (
     store_path,
 )
 from memorygraph.cli.output import print_json, progress_bar, say
+from memorygraph.cli.views import size
 from memorygraph.events.types import EdgeType
 from memorygraph.ingest import harvest_path, sync
 
@@ -33,6 +38,15 @@ ReasonOption = Annotated[str, typer.Option(help="Why, for the record.", metavar=
 WhenOption = Annotated[
     str | None,
     typer.Option("--when", help="When it happened: a date or time, UTC.", metavar="TIME", show_default=False),
+]
+ExpiresOption = Annotated[
+    str | None,
+    typer.Option(
+        "--expires",
+        help="Forget it then: a time, UTC, or so long from now, such as 30d.",
+        metavar="TIME|DURATION",
+        show_default=False,
+    ),
 ]
 
 
@@ -73,6 +87,7 @@ def remember(
     session: SessionOption = None,
     source: SourceOption = None,
     when: WhenOption = None,
+    expires: ExpiresOption = None,
     quiet: QuietOption = False,
     agent: AgentOption = "",
     store: StoreOption = None,
@@ -82,7 +97,8 @@ def remember(
 
     Prints its id and position; with --quiet, the id alone.
     """
-    fields = _given(importance=importance, tags=tags, memory_type=memory_type, occurred_at=when)
+    expires_at = None if expires is None else expiry(expires)
+    fields = _given(importance=importance, tags=tags, memory_type=memory_type, occurred_at=when, expires_at=expires_at)
     content = given_text(text)
     with open_to_add(context, store, agent) as memory:
         node = memory.remember(content, **fields, speaker=speaker, session=session, source=source)
@@ -152,13 +168,14 @@ def revise(
     session: SessionOption = None,
     source: SourceOption = None,
     when: WhenOption = None,
+    expires: ExpiresOption = None,
     agent: AgentOption = "",
     store: StoreOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Correct a memory; its history keeps what it said before.
 
-    What is not given stays as it is.
+    What is not given stays as it is; --expires never takes an expiry away.
     """
     fields = _given(
         content=None if text is None else given_text(text),
@@ -169,7 +186,10 @@ def revise(
         session=session,
         source=source,
         occurred_at=when,
+        expires_at=expiry(expires) if expires not in (None, "never") else None,
     )
+    if expires == "never":
+        fields["expires_at"] = None
     if not fields:
         raise typer.BadParameter("nothing to revise: give a new TEXT or an option such as --importance")
     with open_to_change(context, store, agent) as memory:
@@ -200,6 +220,48 @@ def forget(
         print_json({"forgotten": forgotten, "position": position})
     else:
         say(f"forgot {', '.join(forgotten)} at position {position}")
+
+
+def compact(
+    context: typer.Context,
+    keep_accesses: Annotated[
+        str, typer.Option(help="Fold who was recalled when, if older than this; ever: keep all.", metavar="DURATION")
+    ] = "30d",
+    keep_access_positions: Annotated[
+        int | None,
+        typer.Option(help="Fold it also beyond so many records.", min=0, metavar="RECORDS", show_default=False),
+    ] = None,
+    keep_forgotten: Annotated[
+        str, typer.Option(help="Let go of what was forgotten longer ago than this.", metavar="DURATION")
+    ] = "ever",
+    agent: AgentOption = "",
+    store: StoreOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Make the log smaller: what is not kept leaves it, but for its hash.
+
+    The present stays as it is and the chain still verifies; views of the past from before show less.
+    """
+    policy = RetentionPolicy(
+        keep_accesses=_kept(keep_accesses),
+        keep_access_positions=keep_access_positions,
+        keep_forgotten=_kept(keep_forgotten),
+    )
+    with open_to_change(context, store, agent) as memory:
+        report = memory.compact(policy)
+    if as_json:
+        print_json(structs.asdict(report))
+        return
+    say(
+        f"replaced {report.replaced:,} records by their hashes: {size(report.bytes_before)} before, "
+        f"{size(report.bytes_after)} now"
+    )
+    if report.replaced:
+        say(f"recalls of {report.folded:,} memories folded, {report.memories:,} forgotten memories let go")
+
+
+def _kept(text: str) -> timedelta | None:
+    return None if text == "ever" else duration(text)
 
 
 def _given(**fields: object) -> dict[str, Any]:

@@ -27,11 +27,15 @@ from memorygraph.home import Home
 from memorygraph.plain import plain_copy
 from memorygraph.projections.frame import NodeState
 from memorygraph.projections.retention import retention, stability_s
-from memorygraph.times import TimeLike, to_seconds, to_us
+from memorygraph.times import Expiry, TimeLike, expiry_us, to_seconds, to_us
 
 _IDS = RandomIds()
 _OCCURRED_GIVEN = -1  # as the birth of a built node: its event time was given
 EDITS_MAX = 6
+
+
+def _seconds_or_none(time_us: int | None) -> float | None:
+    return None if time_us is None else to_seconds(time_us)
 
 
 class TemporalInfo(NamedTuple):
@@ -61,6 +65,7 @@ class MemoryNode:
         node_id: a chosen id; else one is made.
         occurred_at: when it happened (default: when it is recorded).
         speaker, session, source: who said it, in which conversation, where it was taken from.
+        expires_at: from when on it is forgotten: a time, or a ``timedelta`` from now (default: never).
 
     Raises:
         InputError: a value that cannot be used; the message says which and why.
@@ -87,6 +92,7 @@ class MemoryNode:
         speaker: str | None = None,
         session: str | int | None = None,
         source: str | None = None,
+        expires_at: Expiry | None = None,
         limits: Limits = LIMITS,
     ) -> None:
         now_us = time.time_ns() // 1000
@@ -116,6 +122,7 @@ class MemoryNode:
             birth=0 if occurred_at is None else _OCCURRED_GIVEN,
             version=0,
             vector=checks.vector(embedding),
+            expires_us=expiry_us(expires_at),
         )
 
     @classmethod
@@ -161,6 +168,10 @@ class MemoryNode:
     session: Field[str | int | None] = Field("The conversation it belongs to.")
     source: Field[str | None] = Field("Where it was taken from.")
     occurred_at: Field[float] = Field("When it happened, Unix seconds.", to_seconds, "occurred_us")
+
+    expires_at: Field[float | None] = Field(
+        "From when on it is forgotten, Unix seconds; None: never.", _seconds_or_none, "expires_us"
+    )
 
     @property
     def created_at(self) -> float:
@@ -254,6 +265,7 @@ class MemoryNode:
             "source": state.source,
             "created_at": to_seconds(state.created_us),
             "occurred_at": to_seconds(state.occurred_us),
+            "expires_at": _seconds_or_none(state.expires_us),
             "access_count": state.access_count,
             "version": state.version,
         }
@@ -339,6 +351,7 @@ class MemoryNode:
             session=state.session,
             source=state.source,
             vector=b"" if embedding is None else embedding.tobytes(),
+            expires_us=state.expires_us,
         )
 
 
@@ -385,5 +398,6 @@ _FIELDS: dict[str, tuple[str, Any]] = {
     "session": ("session", lambda value, _: checks.session(value)),
     "source": ("source", lambda value, _: checks.optional_text("source", value)),
     "embedding": ("vector", lambda value, _: checks.vector(value)),
+    "expires_at": ("expires_us", lambda value, _: expiry_us(value)),
 }
 _ASSIGNABLE = frozenset(_FIELDS)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from enum import Enum
 
 from memorygraph.events.errors import (
+    BackupMismatch,
     BatchTooLarge,
     ClosedError,
     CommandExpired,
@@ -61,6 +62,7 @@ class ImportanceLevel(float, Enum):
 
 __all__ = [
     "LIMITS",
+    "BackupMismatch",
     "BatchTooLarge",
     "ClosedError",
     "CommandExpired",

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from memorygraph.actors import commands as cmd
 from memorygraph.actors import decide
-from memorygraph.actors.decide import Proposal, Proposer, propose, touched_by
+from memorygraph.actors.decide import Proposal, Proposer, propose
 from memorygraph.actors.local import LocalEngine
+from memorygraph.actors.touches import touched_by
 from memorygraph.events import records as ev
 from memorygraph.events.errors import BatchTooLarge, ConflictError, DamagedLog, EdgeNotFoundError, InputError
 from memorygraph.events.stores.memory import MemoryLog
@@ -145,7 +146,8 @@ def test_what_a_decision_rests_on(operation, reads) -> None:
         (revising("a"), ["\0version a"]),
         (cmd.ForgetNodes(ids=["a", "b"]), ["a", "b"]),
         (cmd.ReinforceNodes(ids=["a"], delta=0.1), []),
-        (cmd.RecordAccesses(ids=["a"], times_us=[1]), []),
+        (cmd.RecordAccesses(ids=["a"], times_us=[1]), ["\0accesses"]),
+        (cmd.FoldAccesses(ids=["a", "gone"]), ["\0accesses"]),
         (linking("a", "c", ids=["new"]), ["new"]),
         (linking("a", "c"), []),
         (cmd.ReviseEdge(change=ev.EdgeRevised(id="e")), []),

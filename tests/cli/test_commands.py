@@ -339,3 +339,49 @@ def test_memory_types_are_those_of_the_package(shell: Shell) -> None:
     for kind in MemoryType:
         shell.run("remember", f"a memory that is {kind.value}", "--type", kind.value)
     assert set(shell.json("stats")["type_distribution"]) == {kind.value for kind in MemoryType}
+
+
+def test_a_memory_expires_when_it_is_told_to(shell: Shell) -> None:
+    kept = shell.json("remember", "Until further notice", "--expires", "2w")["id"]
+    dated = shell.json("remember", "Until the new year of 2100", "--expires", "2100-01-01")["id"]
+    fields = shell.json("show", kept)
+    assert fields["expires_at"] == pytest.approx(fields["created_at"] + 14 * 86400, abs=60)
+    assert "2100-01-01" in shell.run("show", dated)
+    shell.run("revise", kept, "--expires", "never")
+    assert shell.json("show", kept)["expires_at"] is None
+    assert "expired" in shell.run("remember", "too late", "--expires", "2020-01-01", code=1)
+    assert "cannot be read as a time" in shell.run("remember", "when?", "--expires", "sometime", code=1)
+
+
+def test_compact_lets_go_of_what_was_forgotten(shell: Shell) -> None:
+    kept = shell.json("remember", "Known for good")["id"]
+    gone = shell.json("remember", "Not to be kept")["id"]
+    shell.run("forget", gone)
+    assert "replaced 0 records" in shell.run("compact")
+    report = shell.json("compact", "--keep-forgotten", "0d", "--agent", "janitor")
+    assert (report["replaced"], report["memories"]) == (1, 1)
+    assert "(replaced; only its hash is kept)" in shell.run("log")
+    assert "of 1 records up to position 3 only the hash is kept (" in shell.run("log", "--agent", "janitor")
+    assert shell.json("verify")["whole"]
+    assert shell.json("replay")["same"]
+    assert "was forgotten at position 4" in shell.run("show", gone)
+    assert shell.json("show", kept)["content"] == "Known for good"
+    assert "not a length of time" in shell.run("compact", "--keep-forgotten", "soon", code=1)
+    shell.run("compact", "--keep-accesses", "ever", "--keep-access-positions", "10")
+
+
+@pytest.mark.usefixtures("boats")
+def test_backup_and_restore(shell: Shell, tmp_path: Path) -> None:
+    folder, to = str(tmp_path / "backup"), str(tmp_path / "again")
+    first = shell.json("backup", folder)
+    assert first["records_added"] == first["position"]
+    assert "added nothing" in shell.run("backup", folder)
+    shell.run("remember", "One more")
+    said = shell.run("backup", folder)
+    assert "added 1 records" in said
+    replayed = shell.json("replay")["digest"]
+    assert f"digest {replayed}" in said
+    assert f"digest {replayed}" in shell.run("restore", folder, "--to", to)
+    assert Shell(Path(to)).json("replay")["digest"] == replayed
+    assert "something already" in shell.run("restore", folder, "--to", to, code=1)
+    assert shell.json("restore", folder, "--to", f"{to}-2")["digest"] == replayed

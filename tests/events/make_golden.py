@@ -44,9 +44,12 @@ EVENTS: dict[str, Event] = {
         space=1,
         vector=VECTOR,
         partition=Partition(2, "room"),
+        expires_us=TIME_US + 5,
     ),
     "node-added-plain": records.NodeAdded(id="0123456789abcde", content="plain"),
-    "node-revised": records.NodeRevised(id="0123456789abcde", content="", tags=(), occurred_us=None, vector=VECTOR),
+    "node-revised": records.NodeRevised(
+        id="0123456789abcde", content="", tags=(), occurred_us=None, vector=VECTOR, expires_us=None
+    ),
     "nodes-forgotten": records.NodesForgotten(ids=("a", "b"), reason="decayed"),
     "nodes-reinforced": records.NodesReinforced(ids=("a", "b"), deltas=(0.05, 0.1)),
     "accesses-recorded": records.AccessesRecorded(ids=("a", "b"), times_us=(TIME_US, TIME_US + 1)),
@@ -62,6 +65,10 @@ EVENTS: dict[str, Event] = {
     ),
     "edge-revised": records.EdgeRevised(id="3.0", weight=0.5, metadata={}),
     "edges-strengthened": records.EdgesStrengthened(ids=("3.0", "3.1"), delta=0.1, decay=0.01),
+    "accesses-folded": records.AccessesFolded(
+        ids=("a", "b"), access_counts=(300, 0), accessed_us=(TIME_US, 5), access_times_us=((TIME_US - 1, TIME_US), ())
+    ),
+    "records-replaced": records.RecordsReplaced(up_to=7, records=3, replaced=4, reason="retention", memories=2),
     "edges-removed": records.EdgesRemoved(ids=("3.0",), reason="unlinked"),
 }
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from random import Random
 from typing import Any
@@ -15,7 +15,7 @@ from msgspec import UNSET
 
 from memorygraph.events import records as ev
 from memorygraph.events.types import Partition
-from memorygraph.projections.frame import ALIVE, NO_ROW, ORDINAL_BITS, EdgeState, Frame, NodeState, single
+from memorygraph.projections.frame import ALIVE, NEVER_US, NO_ROW, ORDINAL_BITS, EdgeState, Frame, NodeState, single
 from memorygraph.projections.graph import GraphState
 
 DIM = 3
@@ -30,6 +30,7 @@ PLAIN = (
     "speaker",
     "session",
     "source",
+    "expires_us",
 )
 SINGLES = ("emotional_valence", "confidence", "decay_rate")
 
@@ -141,6 +142,17 @@ class Model:
                 access_times_us=(*before.access_times_us, time_us)[-128:],
             )
 
+    def _AccessesFolded(self, event: ev.AccessesFolded) -> None:  # noqa: N802
+        for node_id, count, accessed_us, times_us in zip(
+            event.ids, event.access_counts, event.accessed_us, event.access_times_us, strict=True
+        ):
+            self.nodes[node_id] = msgspec.structs.replace(
+                self.nodes[node_id], access_count=count, accessed_us=accessed_us, access_times_us=times_us
+            )
+
+    def _RecordsReplaced(self, _: ev.RecordsReplaced) -> None:  # noqa: N802
+        pass
+
     def _EdgesAdded(self, event: ev.EdgesAdded) -> None:  # noqa: N802
         for place, (source, target) in enumerate(zip(event.sources, event.targets, strict=True)):
             name = event.ids[place] if event.ids else ""
@@ -216,7 +228,7 @@ class Writer:
 
     def _event(self) -> ev.Event | None:
         kinds = [self._add, self._add, self._link, self._link, self._revise, self._forget, self._reinforce]
-        kinds += [self._access, self._revise_edge, self._strengthen, self._remove]
+        kinds += [self._access, self._access, self._fold, self._revise_edge, self._strengthen, self._remove]
         return self.random.choice(kinds)()
 
     def _some(self, names: list[str]) -> tuple[str, ...]:
@@ -244,6 +256,7 @@ class Writer:
             "source": choice((None, "file")),
             "occurred_us": choice((None, -5, 77)),
             "vector": choice((b"", self._vector())),
+            "expires_us": choice((None, 50, 10**6)),
         }
         return {name: values[name] for name in self.random.sample(sorted(values), self.random.randint(0, len(values)))}
 
@@ -279,6 +292,18 @@ class Writer:
         ids = self._some(nodes) * self.random.randint(1, 2)
         return ev.AccessesRecorded(ids=ids, times_us=tuple(self.random.randrange(10**6) for _ in ids))
 
+    def _fold(self) -> ev.Event | None:
+        nodes = list(self.model.nodes)
+        if not nodes:
+            return None
+        states = [self.model.nodes[node_id] for node_id in self._some(nodes)]
+        return ev.AccessesFolded(
+            ids=tuple(state.id for state in states),
+            access_counts=tuple(state.access_count for state in states),
+            accessed_us=tuple(state.accessed_us for state in states),
+            access_times_us=tuple(state.access_times_us for state in states),
+        )
+
     def _link(self) -> ev.Event | None:
         nodes = list(self.model.nodes)
         if not nodes:
@@ -306,18 +331,27 @@ class Writer:
         choice = self.random.choice
         values = {"edge_type": 9, "weight": 0.6, "confidence": choice((1.0, 0.7)), "metadata": choice(({}, {"m": [1]}))}
         fields = {name: value for name, value in values.items() if choice((False, True))}
-        return ev.EdgeRevised(id=choice(edges), **fields)
+        name = choice(edges)
+        return ev.EdgeRevised(id=name, nodes=self._ends([name]), **fields)
 
     def _strengthen(self) -> ev.Event | None:
         edges = list(self.model.edges)
         if not edges:
             return None
         delta, decay = self.random.choice(((0.1, 0.0), (0.3, 0.05), (0.0, 3.0)))
-        return ev.EdgesStrengthened(ids=self._some(edges) * 2, delta=delta, decay=decay)
+        ids = self._some(edges)
+        return ev.EdgesStrengthened(ids=ids * 2, delta=delta, decay=decay, nodes=self._ends(ids))
 
     def _remove(self) -> ev.Event | None:
         edges = list(self.model.edges)
-        return ev.EdgesRemoved(ids=self._some(edges)) if edges else None
+        if not edges:
+            return None
+        ids = self._some(edges)
+        return ev.EdgesRemoved(ids=ids, nodes=self._ends(ids))
+
+    def _ends(self, names: Iterable[str]) -> tuple[str, ...]:
+        edges = [self.model.edges[name] for name in names]
+        return tuple(dict.fromkeys(end for edge in edges for end in (edge.source_id, edge.target_id)))
 
 
 def contents(frame: Frame) -> tuple[dict[str, NodeState], dict[str, EdgeState]]:
@@ -338,6 +372,8 @@ def check_whole(frame: Frame) -> None:
     edges = live_edges(frame)
     assert frame.live_nodes == len(alive)
     assert frame.live_edges == len(edges)
+    expiries = [time_us for row in alive if (time_us := frame.node(row).expires_us) is not None]
+    assert frame.expires_us == min(expiries, default=NEVER_US)
     assert len(frame.times_us) >= frame.position
     assert list(frame.times_us) == sorted(frame.times_us)
     _check_nodes(frame, alive)

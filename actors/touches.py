@@ -1,0 +1,39 @@
+"""What proposals rest on and what events change: ids, and a few things that have names of their own.
+
+An id stands for whether there is such a node or edge.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from memorygraph.events import records as ev
+
+# No id starts with NUL.
+SPACE: Final = "\0space"  # the memory's vector space
+ACCESSES: Final = "\0accesses"  # what is known of accesses
+
+
+def touched_by(events: Sequence[ev.Event]) -> list[str]:
+    """Return what events change for those who rely on it: ids that come or go, and versions that are replaced."""
+    touched: list[str] = []
+    for event in events:
+        if isinstance(event, ev.NodeAdded):
+            touched.append(event.id)
+        elif isinstance(event, ev.NodeRevised):
+            touched.append(version_of(event.id))
+        elif isinstance(event, ev.NodesForgotten | ev.EdgesRemoved):
+            touched += event.ids
+        elif isinstance(event, ev.EdgesAdded):
+            touched += filter(None, event.ids)
+        elif isinstance(event, ev.AccessesRecorded | ev.AccessesFolded):
+            touched.append(ACCESSES)
+        elif isinstance(event, ev.SpaceDeclared):
+            touched.append(SPACE)
+    return touched
+
+
+def version_of(node_id: str) -> str:
+    """The resource "this node's version": who only needs the node to exist does not mind a revision."""
+    return f"\0version {node_id}"

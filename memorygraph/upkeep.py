@@ -1,0 +1,69 @@
+"""``Upkeep``: what keeps a memory's store small and safe."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+from memorygraph import backup, checks
+from memorygraph.actors.compaction import CompactionReport, RetentionPolicy
+from memorygraph.actors.engine import Engine
+from memorygraph.backup import BackupReport, RestoreReport
+from memorygraph.events.errors import InputError
+from memorygraph.home import Home
+
+_DEFAULT = RetentionPolicy()
+
+
+class Upkeep:
+    """The part of ``AgentMemory`` that looks after its store."""
+
+    _engine: Engine
+    _home: Home
+
+    def compact(self, policy: RetentionPolicy = _DEFAULT) -> CompactionReport:
+        """Make the log smaller: replace the records that a policy does not keep by their hashes.
+
+        The present does not change, and the chain still verifies. The past does: a view from before shows lower counts
+        of recalls, and lacks memories whose content left; it says so in its ``notes``. Others may read and write
+        meanwhile.
+
+        Raises:
+            InputError: the policy cannot be used.
+            StoreError: it could not be written. What was replaced until then stays so; call it again to go on.
+        """
+        return self._engine.compact(_checked(policy), self._home.principal)
+
+    def backup(self, path: str | Path) -> BackupReport:
+        """Make a backup in a folder, or bring the one that is there up to date; others may read and write meanwhile.
+
+        It ends at the position that the memory has now, and is read back. What a compaction let go later stays in it.
+
+        Raises:
+            ForeignStore: the folder holds something else.
+            BackupMismatch: it is a backup of another history of this memory; it stays as it is.
+            StoreError: it could not be made; what was there stays as it was.
+        """
+        return backup.back_up(self._engine, path)
+
+    @staticmethod
+    def restore(path: str | Path, to: str | Path) -> RestoreReport:
+        """Make a store out of a backup and check its chain and digest; nothing is ever overwritten.
+
+        Raises:
+            ForeignStore: there is something at ``to``.
+            DamagedLog: the backup is damaged; nothing was made.
+        """
+        return backup.restore(path, to)
+
+
+def _checked(policy: RetentionPolicy) -> RetentionPolicy:
+    if not isinstance(policy, RetentionPolicy):
+        raise InputError(f"policy must be a RetentionPolicy(...), not {checks.shown(policy)}")
+    for name in ("keep_accesses", "keep_forgotten"):
+        length = getattr(policy, name)
+        if length is not None and (not isinstance(length, timedelta) or length < timedelta(0)):
+            raise InputError(f"{name} must be a timedelta or None, not {checks.shown(length)}")
+    if policy.keep_access_positions is not None:
+        checks.count("keep_access_positions", policy.keep_access_positions, 0, 2**62)
+    return policy
