@@ -43,13 +43,15 @@ class AddNodes(Operation, frozen=True, kw_only=True):
     """Add nodes; those without an id get one.
 
     ``derived`` are vectors made from the contents by the embedder of ``space`` ('' for none), one per node or none at
-    all: they are not part of what the caller said, so they do not enter the body hash.
+    all: they are not part of what the caller said, so they do not enter the body hash. ``supersedes`` are the ids of
+    the nodes whose place each takes, one list per node or none at all.
     """
 
     nodes: list[NodeAdded]
     derived: list[bytes] = []
     space: SpaceDeclared | None = None
     associate: Associate | None = None
+    supersedes: list[list[str]] = []
 
 
 class ReviseNodes(Operation, frozen=True, kw_only=True):
@@ -245,6 +247,12 @@ class Reason(Query, frozen=True, kw_only=True):
     seed_k: int = 3
     filters: Filters = OPEN
     window: Window | None = None
+
+
+class Superseded(Query, frozen=True, kw_only=True):
+    """Which of some nodes are not current, each with the one that is -> ``dict[str, str]`` (ids)."""
+
+    ids: list[str]
 
 
 class Similar(Query, frozen=True, kw_only=True):

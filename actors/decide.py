@@ -18,6 +18,7 @@ import numpy as np
 from msgspec import UNSET, Struct
 
 from memorygraph.actors import commands as cmd
+from memorygraph.actors.association import similarity_links, superseding_links
 from memorygraph.actors.touches import ACCESSES, SPACE, version_of
 from memorygraph.events import records as ev
 from memorygraph.events.errors import (
@@ -31,12 +32,12 @@ from memorygraph.events.errors import (
     NodeNotFoundError,
 )
 from memorygraph.events.ports import IdSource
-from memorygraph.events.types import CODE_MAX, LIMITS, ConsolidationState, DecayFunction, EdgeType
+from memorygraph.events.types import CODE_MAX, LIMITS, ConsolidationState, DecayFunction
 from memorygraph.projections.expiry import expired_rows
 from memorygraph.projections.frame import ORDINAL_BITS, ORDINAL_MASK, Frame, parse_edge_id
 from memorygraph.projections.graph import GraphState, fits_columns
 from memorygraph.projections.retention import retention_now
-from memorygraph.projections.similarity import Norms, nearest_each
+from memorygraph.projections.similarity import Norms
 
 IMPORTANT: Final = 0.9  # contract item 27: memories this important are never forgotten for having faded
 
@@ -141,6 +142,7 @@ class Proposer:
             self._require_later(event.id, event.expires_us)
             added.append(event)
         self.events += added
+        self._supersede(added, operation.supersedes)
         if operation.associate is not None:
             self._associate(added, operation.associate)
 
@@ -396,32 +398,24 @@ class Proposer:
             )
         return current.space
 
+    def _supersede(self, added: list[ev.NodeAdded], supersedes: list[list[str]]) -> None:
+        """Link each new node to those whose place it takes."""
+        pairs = [(node.id, old) for node, olds in zip(added, supersedes, strict=False) for old in dict.fromkeys(olds)]
+        made = {node.id for node in added} if pairs else set()
+        for new, old in pairs:
+            if new == old:
+                raise InputError(f"the node {new!r} cannot supersede itself", id=new)
+            if old not in made:
+                self._existing(old)
+        if pairs:
+            self.events.append(self._named(superseding_links(pairs)))
+
     def _associate(self, added: list[ev.NodeAdded], policy: cmd.Associate) -> None:
         """Link each new node to the nearest older ones and to earlier ones of its batch."""
-        with_vector = [node for node in added if node.vector]
-        if not with_vector:
-            return
-        queries = np.stack([np.frombuffer(node.vector, dtype="<f4") for node in with_vector])
-        older = nearest_each(self._frame, self._norms, queries, policy.k, policy.threshold)
-        ids = self._frame.interner.ids
-        sources, targets, weights = [], [], []
-        for place, node in enumerate(with_vector):
-            found = [(ids[row], cosine) for row, cosine in older[place]]
-            found += _earlier(with_vector, queries, place, policy.threshold)
-            found.sort(key=lambda pair: -pair[1])
-            for target, cosine in found[: policy.k]:
-                sources.append(node.id)
-                targets.append(target)
-                weights.append(_single(cosine))
-        if sources:
-            self.reads += targets
-            links = ev.EdgesAdded(
-                sources=sources,
-                targets=targets,
-                weights=weights,
-                types=[EdgeType.SIMILARITY.code] * len(sources),
-                undirected=[True] * len(sources),
-            )
+        vectors = [(node.id, node.vector) for node in added if node.vector]
+        links = similarity_links(self._frame, self._norms, vectors, policy)
+        if links is not None:
+            self.reads += links.targets
             self.events.append(self._named(links))
 
 
@@ -474,17 +468,3 @@ def _same_space(one: ev.SpaceDeclared, other: ev.SpaceDeclared) -> bool:
 def _title(space: ev.SpaceDeclared) -> str:
     version = f" {space.version}" if space.version else ""
     return f"{space.name}{version} ({space.dim} dimensions)"
-
-
-def _earlier(nodes: list[ev.NodeAdded], queries: Any, place: int, threshold: float) -> list[tuple[str, float]]:
-    """Cosines of one new node with those before it in its batch."""
-    if not place:
-        return []
-    query = queries[place]
-    lengths = np.linalg.norm(queries[:place], axis=1) * np.linalg.norm(query)
-    cosine = queries[:place] @ query / np.where(lengths > 0, lengths, 1)
-    return [(nodes[other].id, float(cosine[other])) for other in np.flatnonzero(cosine >= threshold).tolist()]
-
-
-def _single(value: float) -> float:
-    return float(np.float32(min(1.0, max(0.0, value))))

@@ -16,8 +16,9 @@ from memorygraph.events.errors import NodeNotFoundError
 from memorygraph.events.log import no_rest
 from memorygraph.events.records import Event
 from memorygraph.events.types import ConsolidationState
+from memorygraph.projections.contradictions import StatementIndex, settled, superseded
 from memorygraph.projections.digest import DigestCache
-from memorygraph.projections.filters import visible_nodes
+from memorygraph.projections.filters import Filters, visible_nodes
 from memorygraph.projections.frame import ALIVE, EdgeState, Frame, NodeState
 from memorygraph.projections.graph import GraphState
 from memorygraph.projections.recall import Hit, RecallIndex
@@ -33,6 +34,7 @@ class Shard:
         self._state = GraphState()
         self._index: RecallIndex | None = None
         self._making_index = threading.Lock()
+        self._said = StatementIndex()
         self._digests = DigestCache()
         self._digesting = threading.Lock()
         self.frame = self._state.publish()
@@ -113,7 +115,7 @@ class Shard:
         return [frame.edge(row) for row in rows[query.offset : stop].tolist()]
 
     def _recall(self, frame: Frame, query: cmd.Recall) -> list[Hit]:
-        return self.index(frame).recall(
+        hits = self.index(frame).recall(
             frame,
             query.text,
             _vector(query.vector),
@@ -122,6 +124,7 @@ class Shard:
             filters=query.filters,
             window=query.window,
         )
+        return self._settled(frame, hits, query.k, query.filters)
 
     def _reason(self, frame: Frame, query: cmd.Reason) -> list[Hit]:
         index = self.index(frame)
@@ -139,7 +142,21 @@ class Shard:
             if row is None:
                 raise NodeNotFoundError(f"there is no node {query.node_id!r} in this memory", id=query.node_id)
             seeds = [Hit(frame.node(row, vector=False), 1.0)]
-        return index.reason(frame, seeds, k=query.k, hops=query.hops, filters=query.filters)
+        hits = index.reason(frame, seeds, k=query.k, hops=query.hops, filters=query.filters)
+        return self._settled(frame, hits, query.k, query.filters)
+
+    def _settled(self, frame: Frame, hits: list[Hit], k: int, filters: Filters) -> list[Hit]:
+        """Put what is current before what it supersedes."""
+        labels = self.index(frame).labels
+        visible = visible_nodes(frame, Filters(scope=filters.scope), labels)
+        passing = visible_nodes(frame, filters, labels)
+        return settled(frame, self._said, hits, k=k, visible=visible, passing=passing)
+
+    def _superseded(self, frame: Frame, query: cmd.Superseded) -> dict[str, str]:
+        rows = [row for row in frame.rows(query.ids) if row is not None]
+        name = frame.interner.ids
+        found = superseded(frame, self._said, rows, frame.live_rows())
+        return {name[row]: name[current] for row, current in found.items()}
 
     def _similar(self, frame: Frame, query: cmd.Similar) -> list[tuple[str, float]]:
         vector = _vector(query.vector)
@@ -186,7 +203,7 @@ class Shard:
             "ids": state.interner.size_bytes() + state.edges.size_bytes(["birth"]),
             "adjacency": state.edges.size_bytes(edge_columns) + state.adjacency.size_bytes(),
             "text": _text_bytes(frame) + state.texts.size_bytes(),
-            "index": self._index.size_bytes() if self._index else 0,
+            "index": self._said.size_bytes() + (self._index.size_bytes() if self._index else 0),
         }
 
     def _digest(self, frame: Frame, query: cmd.Digest) -> str:
@@ -205,6 +222,7 @@ _ANSWERS: Final[dict[type[cmd.Query], Callable[[Shard, Frame, Any], Any]]] = {
     cmd.AllEdges: Shard._all_edges,
     cmd.Recall: Shard._recall,
     cmd.Reason: Shard._reason,
+    cmd.Superseded: Shard._superseded,
     cmd.Similar: Shard._similar,
     cmd.Describe: Shard._describe,
     cmd.Summary: Shard._summary,

@@ -9,6 +9,7 @@
 
 from memorygraph.actors.compaction import CompactionReport, RetentionPolicy
 from memorygraph.agent import AgentMemory
+from memorygraph.context import Context, estimate_tokens
 from memorygraph.core.edge import MemoryEdge
 from memorygraph.core.graph import MemoryGraph
 from memorygraph.core.node import MemoryNode
@@ -32,6 +33,7 @@ __all__ = [
     "Change",
     "CompactionReport",
     "ConsolidationState",
+    "Context",
     "DecayFunction",
     "EdgeType",
     "Embedder",
@@ -49,4 +51,5 @@ __all__ = [
     "RetentionPolicy",
     "Subscription",
     "Why",
+    "estimate_tokens",
 ]

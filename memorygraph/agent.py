@@ -25,8 +25,8 @@ from memorygraph.actors.local import LocalEngine
 from memorygraph.core.edge import MemoryEdge
 from memorygraph.core.graph import MemoryGraph
 from memorygraph.core.node import MemoryNode, revision
-from memorygraph.drafts import change_of, chunks_of, draft_of, id_of, size_bytes, turn_of
-from memorygraph.embeddings import Embedder, HashingEmbedder, embed_batch, space_of
+from memorygraph.drafts import Draft, change_of, chunks_of, draft_of, id_of, size_bytes, turn_of
+from memorygraph.embeddings import Embedder, HashingEmbedder, embed_batch, fitting_embedder, space_of
 from memorygraph.events.errors import CommandIdReused, DamagedLog, EmbedderMismatch, InputError
 from memorygraph.events.log import EventLog
 from memorygraph.events.records import NodeAdded, NodeRevised, NodesForgotten, SpaceDeclared
@@ -115,7 +115,7 @@ class AgentMemory(Upkeep, MemoryReader):
     def _settle(self, engine: Engine, embedder: Embedder | None, embedding_dim: int, principal: str) -> None:
         recorded: SpaceDeclared | None = engine.ask(Describe()).value.space
         self._engine = engine
-        self.embedder = _fitting_embedder(recorded, embedder, embedding_dim)
+        self.embedder = fitting_embedder(recorded, embedder, embedding_dim)
         space = None if self.embedder is None else space_of(self.embedder)
         self._home = Home(engine, principal=principal, limits=self._limits, space=space)
         self.graph = MemoryGraph(embedding_dim if self.embedder is None else self.embedder.dim, home=self._home)
@@ -137,6 +137,7 @@ class AgentMemory(Upkeep, MemoryReader):
         source: str | None = None,
         node_id: str | None = None,
         expires_at: Expiry | None = None,
+        supersedes: str | MemoryNode | Iterable[str | MemoryNode] | None = None,
         command_id: str | None = None,
     ) -> MemoryNode:
         """Remember a text and return it as a node; similar memories are linked to it.
@@ -147,13 +148,16 @@ class AgentMemory(Upkeep, MemoryReader):
             embedding: its vector, shape (dim,); default: what the embedder makes of the text.
             occurred_at: when it happened (default: now): datetime, Unix seconds, or text.
             speaker, session, source: who said it, in which conversation, where it was taken from.
+            supersedes: the memory, or memories, whose place it takes: they stay, an edge CONTRADICTS leads to them, and
+                recall puts this one before them.
             node_id: a chosen id. command_id: sending the same command again gives the first result.
             expires_at: from when on it is forgotten: a time as above, or a ``timedelta`` from now (with a command_id
                 give a time: from a later now it would be another command).
 
         Raises:
             InputError: a value that cannot be used; the message says which and why.
-            NodeNotFoundError: the command was sent before, and what it remembered is forgotten meanwhile.
+            NodeNotFoundError: what it supersedes is not there; or the command was sent before, and what it remembered
+                is forgotten meanwhile.
             StoreError: it could not be written; nothing was.
         """
         item = {
@@ -171,6 +175,7 @@ class AgentMemory(Upkeep, MemoryReader):
             "source": source,
             "node_id": node_id,
             "expires_at": expires_at,
+            "supersedes": supersedes,
         }
         return self.get(
             self._add([draft_of(item, self._decay_rate, self._limits)], self._auto_associate, command_id)[0]
@@ -422,7 +427,7 @@ class AgentMemory(Upkeep, MemoryReader):
         associate = self._auto_associate if associate is None else associate
         ids: list[str] = []
         drafts = (draft_of(item, self._decay_rate, self._limits) for item in checks.several("items", items))
-        for number, chunk in enumerate(chunks_of(drafts, self._with_vector_bytes)):
+        for number, chunk in enumerate(chunks_of(drafts, lambda draft: self._with_vector_bytes(draft.event))):
             ids += self._add(chunk, associate, f"{command_id}/{number}")
             if progress is not None:
                 progress(len(ids))
@@ -432,11 +437,16 @@ class AgentMemory(Upkeep, MemoryReader):
         """How many bytes an event takes in the log, with the vector that the embedder makes for it."""
         return size_bytes(event) + (0 if event.vector or self.embedder is None else 4 * self.embedder.dim)
 
-    def _add(self, drafts: list[NodeAdded], associate: bool, command_id: str | None) -> list[str]:
+    def _add(self, drafts: list[Draft], associate: bool, command_id: str | None) -> list[str]:
         """Add nodes and return their ids."""
-        derived = self._derived([draft.content if not draft.vector else "" for draft in drafts])
-        policy = self._policy if associate and self._policy.k else None
-        operation = AddNodes(nodes=drafts, derived=derived, space=self._home.space, associate=policy)
+        nodes = [draft.event for draft in drafts]
+        operation = AddNodes(
+            nodes=nodes,
+            derived=self._derived([node.content if not node.vector else "" for node in nodes]),
+            space=self._home.space,
+            associate=self._policy if associate and self._policy.k else None,
+            supersedes=[draft.supersedes for draft in drafts] if any(draft.supersedes for draft in drafts) else [],
+        )
         receipt = self._home.execute(operation, command_id=command_id)
         return [event.id for event in receipt.events if isinstance(event, NodeAdded)]
 
@@ -470,25 +480,3 @@ class AgentMemory(Upkeep, MemoryReader):
 
 def _forgotten(receipt: Receipt) -> list[str]:
     return [node_id for event in receipt.events if isinstance(event, NodesForgotten) for node_id in event.ids]
-
-
-def _fitting_embedder(recorded: SpaceDeclared | None, given: Embedder | None, dim: int) -> Embedder | None:
-    """Return the embedder to use with a memory whose vectors are of ``recorded`` (None: it has none yet).
-
-    Raises:
-        EmbedderMismatch: one was given that makes other vectors.
-    """
-    if recorded is None:
-        return given if given is not None else HashingEmbedder(dim)
-    if given is None:
-        made = HashingEmbedder(recorded.dim)
-        return made if (recorded.name, recorded.version) == (made.name, made.version) else None
-    mine = space_of(given)
-    if (mine.name, mine.version, mine.dim) != (recorded.name, recorded.version, recorded.dim):
-        raise EmbedderMismatch(
-            f"this memory holds vectors of {recorded.name!r} {recorded.version} ({recorded.dim} dimensions), not of "
-            f"{mine.name!r} {mine.version} ({mine.dim}); open it with that embedder, or start a new memory",
-            expected=recorded.name,
-            found=mine.name,
-        )
-    return given

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, Final, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 
 import msgspec
 from msgspec import Struct
@@ -35,12 +35,20 @@ _REMEMBER_FIELDS: Final = frozenset(
         "source",
         "node_id",
         "expires_at",
+        "supersedes",
     }
 )
 
 
-def draft_of(item: str | Mapping[str, Any], decay_rate: float, limits: Limits) -> NodeAdded:
-    """Check what ``remember`` was given and return it as an event (without an id, unless one was chosen).
+class Draft(NamedTuple):
+    """A memory to add: its event (without an id, unless one was chosen) and the ids of those whose place it takes."""
+
+    event: NodeAdded
+    supersedes: list[str]
+
+
+def draft_of(item: str | Mapping[str, Any], decay_rate: float, limits: Limits) -> Draft:
+    """Check what ``remember`` was given and return it as a draft.
 
     Raises:
         InputError: an unknown field, or a value that cannot be used.
@@ -55,7 +63,7 @@ def draft_of(item: str | Mapping[str, Any], decay_rate: float, limits: Limits) -
         raise InputError(f"a memory {problem}; fields are {', '.join(sorted(_REMEMBER_FIELDS))}")
     get = item.get
     occurred_at, node_id = get("occurred_at"), get("node_id")
-    return NodeAdded(
+    event = NodeAdded(
         id="" if node_id is None else checks.identifier("node_id", node_id),
         content=checks.content(item["content"], limits),
         memory_type=MemoryType.of(get("memory_type", MemoryType.EPISODIC)).code,
@@ -74,6 +82,14 @@ def draft_of(item: str | Mapping[str, Any], decay_rate: float, limits: Limits) -
         vector=checks.vector(get("embedding")),
         expires_us=expiry_us(get("expires_at")),
     )
+    return Draft(event, _superseded(get("supersedes")))
+
+
+def _superseded(given: Any) -> list[str]:
+    if given is None:
+        return []
+    several = [given] if isinstance(given, str | MemoryNode) else checks.several("supersedes", given)
+    return [checks.identifier("supersedes", id_of(node)) for node in several]
 
 
 def turn_of(message: Mapping[str, Any], session: str | int | None) -> dict[str, Any]:

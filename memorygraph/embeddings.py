@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from memorygraph import checks
-from memorygraph.events.errors import EmbeddingDimensionError, InputError
+from memorygraph.events.errors import EmbedderMismatch, EmbeddingDimensionError, InputError
 from memorygraph.events.records import SpaceDeclared
 from memorygraph.projections.stopwords import ENGLISH
 
@@ -152,6 +152,28 @@ def space_of(embedder: Embedder) -> SpaceDeclared:
         dim=checks.count("an embedder's dim", embedder.dim, 1, 65_536),
         normalised=bool(getattr(embedder, "normalised", False)),
     )
+
+
+def fitting_embedder(recorded: SpaceDeclared | None, given: Embedder | None, dim: int) -> Embedder | None:
+    """Return the embedder to use with a memory whose vectors are of ``recorded`` (None: it has none yet).
+
+    Raises:
+        EmbedderMismatch: one was given that makes other vectors.
+    """
+    if recorded is None:
+        return given if given is not None else HashingEmbedder(dim)
+    if given is None:
+        made = HashingEmbedder(recorded.dim)
+        return made if (recorded.name, recorded.version) == (made.name, made.version) else None
+    mine = space_of(given)
+    if (mine.name, mine.version, mine.dim) != (recorded.name, recorded.version, recorded.dim):
+        raise EmbedderMismatch(
+            f"this memory holds vectors of {recorded.name!r} {recorded.version} ({recorded.dim} dimensions), not of "
+            f"{mine.name!r} {mine.version} ({mine.dim}); open it with that embedder, or start a new memory",
+            expected=recorded.name,
+            found=mine.name,
+        )
+    return given
 
 
 def cosine(one: Any, other: Any) -> float:

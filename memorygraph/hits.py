@@ -18,7 +18,8 @@ class Why(Struct, frozen=True):
 
     ``lexical``, ``dense`` and ``walk`` are 0..1, None where that leg had no say. ``terms`` are the question's words
     found in the memory. ``path`` are node ids from a seed to this memory. ``window`` are the question's date words, if
-    the memory lies in the time they mean.
+    the memory lies in the time they mean. ``superseded_by`` is the id of the memory that is current where this one is
+    not ('' for a current one); ``supersedes`` is that of the memory which this one was put before.
     """
 
     lexical: float | None
@@ -27,6 +28,8 @@ class Why(Struct, frozen=True):
     terms: tuple[str, ...]
     path: tuple[str, ...]
     window: str = ""
+    superseded_by: str = ""
+    supersedes: str = ""
 
     def __str__(self) -> str:
         parts = []
@@ -41,6 +44,10 @@ class Why(Struct, frozen=True):
         if self.walk is not None:
             steps = len(self.path) - 1
             parts.append(f"reached in {steps} step{'s' if steps != 1 else ''} from {self.path[0]}")
+        if self.supersedes:
+            parts.append(f"current, where {self.supersedes} is not")
+        if self.superseded_by:
+            parts.append(f"superseded by {self.superseded_by}")
         return "; ".join(parts) or "no match"
 
 
@@ -59,6 +66,11 @@ class MemoryHit(Struct, frozen=True):
     session: str | int | None
     source: str | None
     why: Why
+
+    @property
+    def superseded_by(self) -> str | None:
+        """The id of the memory that says now what this one said before; None for a current one."""
+        return self.why.superseded_by or None
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as plain data for JSON."""
@@ -81,6 +93,8 @@ class MemoryHit(Struct, frozen=True):
                 "terms": list(self.why.terms),
                 "path": list(self.why.path),
                 "window": self.why.window,
+                "superseded_by": self.why.superseded_by,
+                "supersedes": self.why.supersedes,
             },
         }
 
@@ -108,5 +122,14 @@ def hit_of(found: Hit) -> MemoryHit:
         node.speaker,
         node.session,
         node.source,
-        Why(found.lexical, found.dense, found.walk, found.terms, found.path, found.window),
+        Why(
+            found.lexical,
+            found.dense,
+            found.walk,
+            found.terms,
+            found.path,
+            found.window,
+            found.superseded_by,
+            found.supersedes,
+        ),
     )

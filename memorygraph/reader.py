@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
-from typing import Any, Self, Unpack
+from typing import Any, Final, Self, Unpack
 
 from memorygraph import checks
-from memorygraph.actors.commands import Describe, Digest, FindNodes, PositionAt, Reason, Recall
+from memorygraph.actors.commands import Describe, Digest, FindNodes, PositionAt, Reason, Recall, Superseded
 from memorygraph.actors.engine import Engine
 from memorygraph.actors.local import rebuilt_digest
+from memorygraph.context import Context, TokenCounter, assemble, estimate_tokens, hit_entry, pinned_entry
 from memorygraph.core.edge import MemoryEdge
 from memorygraph.core.graph import MemoryGraph
 from memorygraph.core.node import MemoryNode
@@ -27,6 +28,9 @@ from memorygraph.home import Home
 from memorygraph.projections.window import Window
 from memorygraph.stats import MemoryStats, stats_of
 from memorygraph.times import TimeLike, to_seconds, to_us
+
+_CONTEXT_K_MIN: Final = 20
+_CONTEXT_TOKENS_EACH: Final = 10  # no line is shorter, so more hits would not fit
 
 
 class MemoryReader:
@@ -146,6 +150,57 @@ class MemoryReader:
             window=self._window(text, asked_at),
         )
         return self._hits(asked, reinforce)
+
+    def context(
+        self,
+        query: str,
+        max_tokens: int = 1000,
+        *,
+        pinned: str | Iterable[str | MemoryNode] = (),
+        counter: TokenCounter = estimate_tokens,
+        reinforce: bool = True,
+        as_of: int | datetime | None = None,
+        asked_at: TimeLike | None = None,
+        **filters: Unpack[FilterFields],
+    ) -> Context:
+        """Return what the memory has to say to a question, as a block for a model's prompt.
+
+        Pinned memories come first, then what ``recall`` finds, by session and time; each on a line with its id and
+        date. No text comes twice, a superseded memory gives way to the current one (or is marked), and the block is
+        never over the budget: what ranks lower is left out. The same memory and question give the same block.
+
+        Args:
+            query: the question, or what is talked about.
+            max_tokens: the budget.
+            pinned: memories that always come: their ids, or, as one text, the tag that they have.
+            counter: gives the tokens of a text as the model counts them; default: an estimate.
+            reinforce: note that the memories in the block were recalled.
+            as_of, asked_at, filters: as in ``recall``; filters do not hide what is pinned.
+
+        Raises:
+            InputError: a value that cannot be used.
+            NodeNotFoundError: a pinned id is not there.
+        """
+        if as_of is not None:
+            past = self.at(as_of)
+            return past.context(query, max_tokens, pinned=pinned, counter=counter, asked_at=asked_at, **filters)
+        filters_of(filters, self._limits)  # a name that is none raises here, and not as a TypeError of recall
+        budget = checks.count("max_tokens", max_tokens, 1, 2**31)
+        if not callable(counter):
+            raise InputError(f"counter must be a function from text to a number of tokens, not {checks.shown(counter)}")
+        if isinstance(pinned, str):
+            nodes = self.find(tags=[pinned])
+        else:
+            nodes = [self.get(node) for node in checks.several("pinned", pinned)]
+        k = min(self._limits.k_max, max(_CONTEXT_K_MIN, budget // _CONTEXT_TOKENS_EACH))
+        found = self.recall(query, k, reinforce=False, asked_at=asked_at, **filters)
+        marks: dict[str, str] = self._engine.ask(Superseded(ids=[node.id for node in nodes])).value
+        entries = [pinned_entry(node, marks.get(node.id)) for node in nodes]
+        entries += [hit_entry(hit) for hit in found if hit.score > 0]
+        block = assemble(entries, found.position, budget, counter)
+        if reinforce:
+            self._engine.accessed(list(block.ids), self._home.clock.now_us())
+        return block
 
     def get(self, id: str | MemoryNode) -> MemoryNode:
         """Return a memory as a view at the newest position.

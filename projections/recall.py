@@ -35,7 +35,8 @@ class Hit(Struct, frozen=True):
 
     ``lexical``, ``dense`` and ``walk`` are 0..1, None where that leg had no say; ``terms`` are the question's words
     found in the text; ``path`` are node ids from a seed to this memory. ``window`` are the question's date words, if it
-    happened in the time they mean.
+    happened in the time they mean. ``superseded_by`` is the id of the memory that is current where this one is not;
+    ``supersedes``, the other way round, that of the one which this hit was put before.
     """
 
     node: NodeState
@@ -46,6 +47,8 @@ class Hit(Struct, frozen=True):
     terms: tuple[str, ...] = ()
     path: tuple[str, ...] = ()
     window: str = ""
+    superseded_by: str = ""
+    supersedes: str = ""
 
 
 class _Ranked(Struct, frozen=True):

@@ -81,7 +81,13 @@ _COMMANDS: Final[dict[str, dict[str, Callable[..., None]]]] = {
         "revise": writes.revise,
         "forget": writes.forget,
     },
-    "Ask": {"recall": reads.recall, "reason": reads.reason, "show": reads.show, "stats": reads.stats},
+    "Ask": {
+        "recall": reads.recall,
+        "reason": reads.reason,
+        "context": reads.context,
+        "show": reads.show,
+        "stats": reads.stats,
+    },
     "The log": {
         "log": records.log,
         "verify": records.verify,

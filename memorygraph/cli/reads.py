@@ -14,7 +14,7 @@ from memorygraph.cli.options import (
     moment,
     open_to_read,
 )
-from memorygraph.cli.output import print_json, print_view, say
+from memorygraph.cli.output import complain, print_json, print_view, say
 from memorygraph.events.types import LIMITS
 from memorygraph.history import Change
 from memorygraph.hits import Hits
@@ -71,6 +71,36 @@ def reason(
         hits = asked.reason(cue, hops=hops, k=k, reinforce=False, **filters)
         missing = "" if hits else _why_none(asked, filters)
     _print_hits(hits, missing, as_json=as_json)
+
+
+@filtered
+def context(
+    context: typer.Context,
+    query: Annotated[str, typer.Argument(help="The question, or what is talked about.")],
+    filters: dict[str, Any],
+    max_tokens: Annotated[int, typer.Option(help="The budget, by an estimate.", min=1)] = 1000,
+    pinned: Annotated[
+        list[str] | None, typer.Option("--pin", help="Id of a memory that comes first; again for more.", metavar="ID")
+    ] = None,
+    pinned_tag: Annotated[
+        str | None, typer.Option("--pin-tag", help="All memories with this tag come first.", metavar="TAG")
+    ] = None,
+    at: AtOption = None,
+    store: StoreOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Print what the memory has to say to a question, as a block for a model's prompt."""
+    if pinned and pinned_tag:
+        raise typer.BadParameter("give --pin or --pin-tag, not both")
+    with open_to_read(context, store) as memory:
+        asked = memory if at is None else memory.at(moment(at))
+        block = asked.context(query, max_tokens, pinned=pinned_tag or pinned or (), reinforce=False, **filters)
+    if as_json:
+        print_json(block.to_dict())
+    elif block.text:
+        say(views.printable_lines(block.text))
+    else:
+        complain("nothing matches" if not block.left_out else "nothing fits in the budget")
 
 
 def show(

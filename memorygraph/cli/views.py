@@ -140,7 +140,7 @@ def node_views(
     node: MemoryNode, edges: Sequence[tuple[MemoryEdge, MemoryNode]], changes: Sequence[Change]
 ) -> Iterable[RenderableType]:
     """Give the views of one memory: its text, its fields, its links with the other end's first words, its history."""
-    yield Text(node.content.strip() if node.content.isprintable() else _printable_lines(node.content))
+    yield Text(node.content.strip() if node.content.isprintable() else printable_lines(node.content))
     yield ""
     yield _pairs({name: value for name, value in _fields(node).items() if value not in ("", None)})
     yield ""
@@ -189,7 +189,8 @@ def _one_line(content: str) -> Text:
     return Text(plain(content[:_OPENING_SHOWN]), no_wrap=True, overflow="ellipsis")
 
 
-def _printable_lines(content: str) -> str:
+def printable_lines(content: str) -> str:
+    """Return a text with its lines, and without what a terminal would take for a command."""
     return "\n".join(plain(line) if not line.isprintable() else line for line in content.strip().splitlines())
 
 

@@ -35,6 +35,10 @@ SessionOption = Annotated[
 ]
 SourceOption = Annotated[str | None, typer.Option(help="Where it comes from.", metavar="TEXT", show_default=False)]
 ReasonOption = Annotated[str, typer.Option(help="Why, for the record.", metavar="TEXT", show_default=False)]
+SupersedesOption = Annotated[
+    list[str] | None,
+    typer.Option(help="Id of a memory whose place it takes; again for more.", metavar="ID", show_default=False),
+]
 WhenOption = Annotated[
     str | None,
     typer.Option("--when", help="When it happened: a date or time, UTC.", metavar="TIME", show_default=False),
@@ -88,6 +92,7 @@ def remember(
     source: SourceOption = None,
     when: WhenOption = None,
     expires: ExpiresOption = None,
+    supersedes: SupersedesOption = None,
     quiet: QuietOption = False,
     agent: AgentOption = "",
     store: StoreOption = None,
@@ -101,7 +106,9 @@ def remember(
     fields = _given(importance=importance, tags=tags, memory_type=memory_type, occurred_at=when, expires_at=expires_at)
     content = given_text(text)
     with open_to_add(context, store, agent) as memory:
-        node = memory.remember(content, **fields, speaker=speaker, session=session, source=source)
+        node = memory.remember(
+            content, **fields, speaker=speaker, session=session, source=source, supersedes=supersedes
+        )
     if as_json:
         print_json({"id": node.id, "position": node.position})
     elif quiet:

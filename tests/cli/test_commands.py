@@ -106,6 +106,24 @@ def test_date_words_count_from_when_the_question_is_asked(shell: Shell, boats: d
     assert "happened last week" in shell.run("recall", *words)
 
 
+def test_context_prints_a_block(shell: Shell, boats: dict[str, str]) -> None:
+    block = shell.json("context", "canoe", "--pin", boats["key"])
+    assert block["ids"] == [boats["key"], boats["canoe"]]
+    assert shell.run("context", "canoe", "--pin", boats["key"]) == block["text"] + "\n"
+    assert shell.json("context", "canoe", "--pin-tag", "price")["ids"] == [boats["canoe"]]
+    assert shell.json("context", "hall canoe", "--speaker", "Ada")["ids"] == [boats["canoe"]]
+    assert shell.json("context", "canoe", "--max-tokens", "5")["ids"] == []
+    assert shell.run("context", "canoe", "--max-tokens", "5") == ""
+    assert shell.run("context", "zzzqqq") == ""
+
+
+def test_a_memory_takes_the_place_of_another(shell: Shell, boats: dict[str, str]) -> None:
+    made = shell.json("remember", "Boats are free today", "--supersedes", boats["canoe"])["id"]
+    hits = shell.json("recall", "what does a canoe cost", "-k", "2")["hits"]
+    assert [hit["node_id"] for hit in hits] == [made, boats["canoe"]]
+    assert f"superseded by {made}" in shell.run("recall", "what does a canoe cost")
+
+
 def test_recall_without_hits_says_why(shell: Shell, boats: dict[str, str]) -> None:
     assert shell.run("recall", "hall", "--speaker", "Nobody") == "nothing passes the filters\n"
     assert shell.run("recall", "zzzqqq") == "nothing matches\n"

@@ -1,0 +1,71 @@
+"""Links that new memories come with: to similar ones, and to those whose place they take. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from memorygraph.actors.commands import Associate
+from memorygraph.events.records import EdgesAdded
+from memorygraph.events.types import EdgeType
+from memorygraph.projections.contradictions import SUPERSEDES
+from memorygraph.projections.frame import Frame
+from memorygraph.projections.similarity import Norms, nearest_each
+
+
+def similarity_links(
+    frame: Frame, norms: Norms, added: Sequence[tuple[str, bytes]], policy: Associate
+) -> EdgesAdded | None:
+    """Link each new node (id, vector) to the nearest nodes of the Frame and to earlier ones of its batch.
+
+    Weight is the cosine; up to ``policy.k`` links each, from ``policy.threshold`` on. None if there are none.
+    """
+    if not added:
+        return None
+    queries = np.stack([np.frombuffer(vector, dtype="<f4") for _, vector in added])
+    older = nearest_each(frame, norms, queries, policy.k, policy.threshold)
+    ids = frame.interner.ids
+    sources, targets, weights = [], [], []
+    for place, (node_id, _) in enumerate(added):
+        found = [(ids[row], cosine) for row, cosine in older[place]]
+        found += [(added[other][0], cosine) for other, cosine in _earlier(queries, place, policy.threshold)]
+        found.sort(key=lambda pair: -pair[1])
+        for target, cosine in found[: policy.k]:
+            sources.append(node_id)
+            targets.append(target)
+            weights.append(_single(cosine))
+    if not sources:
+        return None
+    return EdgesAdded(
+        sources=sources,
+        targets=targets,
+        weights=weights,
+        types=[EdgeType.SIMILARITY.code] * len(sources),
+        undirected=[True] * len(sources),
+    )
+
+
+def superseding_links(pairs: Sequence[tuple[str, str]]) -> EdgesAdded:
+    """Link new nodes to the old ones whose place they take, pair by pair."""
+    return EdgesAdded(
+        sources=[new for new, _ in pairs],
+        targets=[old for _, old in pairs],
+        types=[EdgeType.CONTRADICTS.code] * len(pairs),
+        metadata=[{SUPERSEDES: True}] * len(pairs),
+    )
+
+
+def _earlier(queries: Any, place: int, threshold: float) -> list[tuple[int, float]]:
+    """Cosines of one new node with those before it in its batch."""
+    if not place:
+        return []
+    query = queries[place]
+    lengths = np.linalg.norm(queries[:place], axis=1) * np.linalg.norm(query)
+    cosine = queries[:place] @ query / np.where(lengths > 0, lengths, 1)
+    return [(other, float(cosine[other])) for other in np.flatnonzero(cosine >= threshold).tolist()]
+
+
+def _single(value: float) -> float:
+    return float(np.float32(min(1.0, max(0.0, value))))

@@ -1,0 +1,203 @@
+"""``memory.context``: what a memory has to say to a question, as a block for a model's prompt, within a budget."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Iterable
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from msgspec import Struct
+
+from memorygraph import checks
+from memorygraph.events.errors import InputError
+from memorygraph.hits import MemoryHit
+from memorygraph.times import to_text
+
+if TYPE_CHECKING:
+    from memorygraph.core.node import MemoryNode
+
+TokenCounter = Callable[[str], int]
+TITLE: Final = "Memories (dates are UTC)"
+PINNED_TITLE: Final = "Pinned"
+NO_SESSION: Final = "Other memories"
+SHARE_MAX: Final = 4
+"""One memory takes at most this part (1 / SHARE_MAX) of the budget; the rest of its text is cut off."""
+_CUT: Final = " …"
+_WORD_MAX: Final = 30
+
+
+class Context(Struct, frozen=True):
+    """A block of text for a prompt; ``str(context)`` is the text.
+
+    ``tokens`` is what the counter says of it, at most the budget. ``ids`` are the memories in it, in order;
+    ``left_out`` those that matched or were pinned, and did not fit.
+    """
+
+    text: str
+    tokens: int
+    ids: tuple[str, ...]
+    left_out: tuple[str, ...]
+    position: int
+
+    def __str__(self) -> str:
+        return self.text
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as plain data for JSON."""
+        return {
+            "text": self.text,
+            "tokens": self.tokens,
+            "ids": list(self.ids),
+            "left_out": list(self.left_out),
+            "position": self.position,
+        }
+
+
+def estimate_tokens(text: str) -> int:
+    """Estimate how many tokens a language model makes of a text, without a tokenizer.
+
+    A word counts one per 6 letters begun, a number one per 3 digits, any other sign one, and so does each letter of a
+    script without an alphabet. For English this comes out somewhat above what byte-pair tokenizers give. For an exact
+    figure, give ``context`` the model's own counter.
+    """
+    return sum(-(-len(piece) // _PIECE_LENGTHS[kind]) for kind, piece in _pieces(text))
+
+
+class _Entry(NamedTuple):
+    """A memory that may be shown."""
+
+    id: str
+    content: str
+    occurred_us: int
+    session: str | int | None
+    speaker: str | None
+    superseded_by: str | None
+    is_pinned: bool
+
+
+def pinned_entry(node: MemoryNode, superseded_by: str | None) -> _Entry:
+    """Return a pinned memory as an entry."""
+    return _Entry(
+        node.id, node.content, round(node.occurred_at * 1e6), node.session, node.speaker, superseded_by, is_pinned=True
+    )
+
+
+def hit_entry(hit: MemoryHit) -> _Entry:
+    """Return a found memory as an entry."""
+    return _Entry(
+        hit.node_id,
+        hit.content,
+        round(hit.occurred_at * 1e6),
+        hit.session,
+        hit.speaker,
+        hit.superseded_by,
+        is_pinned=False,
+    )
+
+
+def assemble(entries: Iterable[_Entry], position: int, max_tokens: int, counter: TokenCounter) -> Context:
+    """Put entries, the most wanted first, into a block of at most ``max_tokens``.
+
+    A text that was taken already is left out, and so is a superseded memory if the current one is shown.
+
+    Raises:
+        InputError: the counter does not give a whole number.
+    """
+    taken: dict[str, _Entry] = {}
+    left_out: list[str] = []
+    headings: set[str] = set()
+    spent = _counted(counter, TITLE)
+    for whole in _without_doubles(entries):
+        if whole.superseded_by in taken and not whole.is_pinned:
+            continue
+        entry = _cut_to(whole, max_tokens // SHARE_MAX, counter)
+        heading = _heading(entry)
+        cost = _counted(counter, f"{_line(entry)}\n")
+        cost += 0 if heading in headings else _counted(counter, f"\n{heading}\n")
+        if spent + cost <= max_tokens:
+            taken[entry.id] = entry
+            headings.add(heading)
+            spent += cost
+        else:
+            left_out.append(entry.id)
+    text = _rendered(taken.values())
+    while taken and _counted(counter, text) > max_tokens:  # a counter need not add up
+        left_out.append(taken.popitem()[0])
+        text = _rendered(taken.values())
+    ids = tuple(entry.id for group in _groups(taken.values()) for entry in group)
+    return Context(text, _counted(counter, text), ids, tuple(left_out), position)
+
+
+def _without_doubles(entries: Iterable[_Entry]) -> list[_Entry]:
+    texts: set[str] = set()
+    wanted: dict[str, _Entry] = {}
+    for entry in entries:
+        text = checks.one_line(entry.content).casefold()
+        if entry.id not in wanted and text not in texts:
+            texts.add(text)
+            wanted[entry.id] = entry
+    return list(wanted.values())
+
+
+def _rendered(taken: Collection[_Entry]) -> str:
+    if not taken:
+        return ""
+    parts = [TITLE]
+    for group in _groups(taken):
+        parts += ["", _heading(group[0]), *map(_line, group)]
+    return "\n".join(parts)
+
+
+def _groups(taken: Collection[_Entry]) -> list[list[_Entry]]:
+    """The pinned ones in their order; then the sessions by time, and in each its memories by time."""
+    pinned = [entry for entry in taken if entry.is_pinned]
+    by_session: dict[Any, list[_Entry]] = {}
+    for entry in sorted((entry for entry in taken if not entry.is_pinned), key=lambda one: (one.occurred_us, one.id)):
+        by_session.setdefault(entry.session, []).append(entry)
+    others = by_session.pop(None, [])
+    return [group for group in (pinned, *by_session.values(), others) if group]
+
+
+def _heading(entry: _Entry) -> str:
+    if entry.is_pinned:
+        return f"## {PINNED_TITLE}"
+    return f"## {NO_SESSION}" if entry.session is None else f"## Session {checks.one_line(entry.session)}"
+
+
+def _line(entry: _Entry) -> str:
+    """One memory on one line: no text can look like a heading or like another memory."""
+    content = checks.one_line(entry.content)
+    is_named = not entry.speaker or content.casefold().startswith(f"{entry.speaker.casefold()}:")
+    said = content if is_named else f"{entry.speaker}: {content}"
+    mark = f" (superseded by [{entry.superseded_by}])" if entry.superseded_by else ""
+    return f"- [{entry.id}] {to_text(entry.occurred_us)[:16].replace('T', ' ')} {said}{mark}"
+
+
+def _cut_to(entry: _Entry, limit: int, counter: TokenCounter) -> _Entry:
+    """Shorten an entry, at a word where there is one, if its line is beyond the limit."""
+    content = checks.one_line(entry.content)
+    if _counted(counter, _line(entry)) <= limit:
+        return entry
+    low, high = 1, len(content) - 1
+    while low < high:  # as many characters as fit, at least one
+        middle = (low + high + 1) // 2
+        fits = _counted(counter, _line(entry._replace(content=content[:middle] + _CUT))) <= limit
+        low, high = (middle, high) if fits else (low, middle - 1)
+    kept = content[:low]
+    space = kept.rfind(" ", -_WORD_MAX)
+    return entry._replace(content=(kept if space < 1 else kept[:space]) + _CUT)
+
+
+def _counted(counter: TokenCounter, text: str) -> int:
+    count = counter(text)
+    if isinstance(count, bool) or not isinstance(count, int) or count < 0:
+        raise InputError(f"the token counter must give a whole number, not {checks.shown(count)}")
+    return count
+
+
+def _pieces(text: str) -> Iterable[tuple[str, str]]:
+    return ((match.lastgroup or "sign", match[0]) for match in _PIECE.finditer(text))
+
+
+_PIECE: Final = re.compile(r"(?P<word>[^\W\d_\u2e80-\U0010ffff]+)|(?P<digits>\d+)|(?P<sign>\S)|(?P<line>\n+)")
+_PIECE_LENGTHS: Final = {"word": 6, "digits": 3, "sign": 1, "line": 1_000}

@@ -1,0 +1,183 @@
+"""Which memories are superseded, and by which: by an edge that says so, or by a later statement with another value.
+
+An edge CONTRADICTS marked ``supersedes`` goes from the new memory to the old one. Unmarked, the later of its ends is
+the current one. Else the rules of ``statements.py`` compare what two memories say of one subject in one respect. Later
+means event time, then recording. Nothing is deleted and no score is lost: a search puts the current memory before the
+superseded one and says so.
+
+The index follows text rows, which are never overwritten; what a Frame does not see cannot supersede anything in it.
+"""
+
+from __future__ import annotations
+
+import threading
+from array import array
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+import numpy as np
+from msgspec.structs import replace
+from numpy.typing import NDArray
+
+from memorygraph.events.types import EdgeType
+from memorygraph.projections.frame import ALIVE, NO_EDGE_EXTRAS, NO_ROW, Frame
+from memorygraph.projections.recall import Hit
+from memorygraph.projections.similarity import births
+from memorygraph.projections.statements import Statement, conflict, plain_claims, statements_of
+
+SUPERSEDES: Final = "supersedes"
+"""Key in the metadata of an edge CONTRADICTS whose source takes the place of its target."""
+_CHAIN_MAX: Final = 32
+
+
+class StatementIndex:
+    """The statements of text rows, by subject and relation; grows with the rows and serves every Frame."""
+
+    def __init__(self) -> None:
+        self._rows: dict[str, array[int]] = {}
+        self._count = 0
+        self._growing = threading.Lock()
+
+    def catch_up(self, frame: Frame) -> None:
+        """Read the text rows that the Frame has and the index does not."""
+        texts = frame.texts
+        if self._count >= texts.count:
+            return
+        with self._growing:
+            for row in range(self._count, texts.count):
+                for statement in _statements(frame, row):
+                    rows = self._rows.setdefault(statement.key, array("i"))
+                    if not rows or rows[-1] != row:
+                        rows.append(row)
+                self._count = row + 1
+
+    def size_bytes(self) -> int:
+        """Return about how many bytes the index takes."""
+        return sum(96 + len(key) + len(rows) * 4 for key, rows in self._rows.copy().items())
+
+    def superseding(self, frame: Frame, row: int, visible: NDArray[np.bool_]) -> int | None:
+        """Return the visible node that says now what a node said before, otherwise; None if the node is current."""
+        text_row = frame.nodes.value("text_row", row)
+        if text_row == NO_ROW:
+            return None
+        text = frame.texts.value("content", text_row), frame.texts.value("speaker", text_row)
+        said = [*statements_of(*text), *(Statement(claim, frozenset()) for claim in plain_claims(*text))]
+        found = [self._newer(frame, row, statement, visible) for statement in said]
+        newer = [node for node in found if node is not None]
+        return max(newer, key=lambda node: when(frame, node)) if newer else None
+
+    def _newer(self, frame: Frame, row: int, said: Statement, visible: NDArray[np.bool_]) -> int | None:
+        """Return the node of the newest visible statement with this key, if it is later and in conflict."""
+        rows = self._rows.get(said.key)
+        if rows is None:
+            return None
+        texts = np.frombuffer(rows.tobytes(), dtype=np.int32)  # a copy: the writer may be appending
+        texts = texts[texts < frame.texts.count]
+        owners = frame.texts.take("node", texts)
+        current = visible[owners] & (frame.nodes.column("text_row")[owners] == texts)
+        if not current.any():
+            return None
+        texts, owners = texts[current], owners[current]
+        order = np.lexsort((births(frame, owners), frame.nodes.column("occurred_us")[owners]))
+        newest = int(owners[order[-1]])
+        if newest == row or when(frame, newest) <= when(frame, row):
+            return None
+        others = _statements(frame, int(texts[order[-1]]))
+        return newest if any(other.key == said.key and conflict(said, other) for other in others) else None
+
+
+def settled(
+    frame: Frame,
+    index: StatementIndex,
+    hits: list[Hit],
+    *,
+    k: int,
+    visible: NDArray[np.bool_],
+    passing: NDArray[np.bool_],
+) -> list[Hit]:
+    """Return hits, at most k, with each superseded one marked and right behind the one that is current.
+
+    A current memory that is moved up, or was not among the hits, gets the score of the one it is put before. Hits
+    without a score keep their places.
+
+    Args:
+        hits: best first.
+        visible: which nodes may supersede, shape (node rows,).
+        passing: which nodes may be among the hits, shape (node rows,).
+    """
+    rows = [row for row in frame.rows(hit.node.id for hit in hits) if row is not None]
+    newer = superseded(frame, index, rows, visible)
+    if not newer:
+        return hits
+    name = frame.interner.ids
+    hit_of = dict(zip(rows, hits, strict=True))
+    ordered: dict[int, Hit] = {}
+    for row, hit in hit_of.items():
+        current = newer.get(row)
+        if current is not None and hit.score > 0 and current not in ordered and passing[current]:
+            first = hit_of.get(current) or Hit(frame.node(current, vector=False), hit.score)
+            ordered[current] = replace(first, score=max(first.score, hit.score), supersedes=hit.node.id)
+        if row not in ordered:
+            ordered[row] = hit
+        if current is not None:
+            ordered[row] = replace(ordered[row], superseded_by=name[current])
+    return list(ordered.values())[:k]
+
+
+def superseded(frame: Frame, index: StatementIndex, rows: Sequence[int], visible: NDArray[np.bool_]) -> dict[int, int]:
+    """Return which of some nodes are superseded, each with the node that is current (the end of the chain).
+
+    Args:
+        rows: node rows.
+        visible: which nodes may be looked at, shape (node rows,).
+    """
+    index.catch_up(frame)
+    found: dict[int, int] = {}
+    open_rows = list(dict.fromkeys(rows))
+    for _ in range(_CHAIN_MAX):
+        by_edge = _by_edges(frame, open_rows, visible)
+        newer = {row: by_edge.get(row, index.superseding(frame, row, visible)) for row in open_rows}
+        found |= {row: other for row, other in newer.items() if other is not None}
+        open_rows = [row for row in dict.fromkeys(found.values()) if row not in newer and row not in found]
+        if not open_rows:
+            break
+    return {row: end for row in rows if (end := _end_of(row, found)) != row}
+
+
+def when(frame: Frame, row: int) -> tuple[int, int]:
+    """Return what tells the later of two memories: event time, then birth."""
+    return frame.nodes.value("occurred_us", row), frame.nodes.value("birth", row)
+
+
+def _by_edges(frame: Frame, rows: Iterable[int], visible: NDArray[np.bool_]) -> dict[int, int]:
+    """Return the nodes that an edge CONTRADICTS supersedes, each with the latest node that does so."""
+    wanted = set(rows)
+    edges = frame.edges
+    found: dict[int, int] = {}
+    incident = frame.adjacency.incident(edges, np.array(sorted(wanted), dtype=np.int32))
+    contradicting = (
+        incident[edges.take("edge_type", incident) == EdgeType.CONTRADICTS.code] if len(incident) else incident
+    )
+    for edge in contradicting.tolist():
+        source, target = edges.value("source", edge), edges.value("target", edge)
+        if not (edges.value("flags", edge) & ALIVE and visible[source] and visible[target]):
+            continue
+        extras = edges.value("extras", edge) or NO_EDGE_EXTRAS
+        if not extras.metadata.get(SUPERSEDES) and when(frame, source) < when(frame, target):
+            source, target = target, source
+        if target in wanted and (target not in found or when(frame, source) > when(frame, found[target])):
+            found[target] = source
+    return found
+
+
+def _end_of(row: int, newer: dict[int, int]) -> int:
+    """Follow a chain to its end; a circle ends where it would close."""
+    passed = {row}
+    while (after := newer.get(row)) is not None and after not in passed:
+        passed.add(after)
+        row = after
+    return row
+
+
+def _statements(frame: Frame, text_row: int) -> list[Statement]:
+    return statements_of(frame.texts.value("content", text_row), frame.texts.value("speaker", text_row))
