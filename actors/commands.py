@@ -92,10 +92,14 @@ class ReinforceNodes(Operation, frozen=True, kw_only=True):
 
 
 class RecordAccesses(Operation, frozen=True, kw_only=True):
-    """Record that nodes were recalled, each at its time; nodes that are gone meanwhile are passed over."""
+    """Record that nodes were recalled, each at its time; nodes that are gone meanwhile are passed over.
+
+    ``shown`` are nodes that were given in answer without being reinforced; they are recorded also when they are gone.
+    """
 
     ids: list[str]
     times_us: list[int]
+    shown: list[str] = []
 
 
 class FoldAccesses(Operation, frozen=True, kw_only=True):

@@ -218,8 +218,10 @@ class _Judge:
         match event:
             case ev.NodeAdded() | ev.NodeRevised():
                 return over(event.id)
-            case ev.NodesReinforced() | ev.AccessesRecorded() | ev.AccessesFolded():
+            case ev.NodesReinforced() | ev.AccessesFolded():
                 return all(map(over, event.ids))
+            case ev.AccessesRecorded():
+                return all(map(over, event.ids + event.shown))
             case ev.EdgesAdded():  # an edge goes with either end
                 return all(over(one) or over(other) for one, other in zip(event.sources, event.targets, strict=True))
             case ev.EdgeRevised():

@@ -49,7 +49,7 @@ class Compactor:
         self._ids = ids
         self._current = current
 
-    def compact(self, policy: RetentionPolicy, principal: str) -> CompactionReport:
+    def compact(self, policy: RetentionPolicy, principal: str, provenance: dict[str, str]) -> CompactionReport:
         """Replace what the policy does not keep.
 
         Raises:
@@ -62,7 +62,7 @@ class Compactor:
             return CompactionReport(bytes_before=bytes_before, bytes_after=bytes_before)
         frame = self._current()
         for chunk in chunks(found.fold, lambda node_id: _fold_bytes(frame, node_id), FOLD_BYTES):
-            self._execute(FoldAccesses(ids=chunk), principal)
+            self._execute(FoldAccesses(ids=chunk), principal, provenance)
         told = RecordsReplaced(
             up_to=max(found.positions),
             records=len(found.positions),
@@ -70,7 +70,7 @@ class Compactor:
             reason=str(policy),
             memories=found.memories,
         )
-        position = self._execute(TellReplaced(told=told), principal)
+        position = self._execute(TellReplaced(told=told), principal, provenance)
         self._require_same_state(found.positions)
         replaced = self._log.replace_by_hash(found.positions, Pace())
         return CompactionReport(
@@ -93,8 +93,14 @@ class Compactor:
             yield entry.position, entry.data or b""
             rest()
 
-    def _execute(self, operation: FoldAccesses | TellReplaced, principal: str) -> int:
-        command = Command(id=self._ids.command_id(), operations=(operation,), principal=principal, id_chosen=False)
+    def _execute(self, operation: FoldAccesses | TellReplaced, principal: str, provenance: dict[str, str]) -> int:
+        command = Command(
+            id=self._ids.command_id(),
+            operations=(operation,),
+            principal=principal,
+            provenance=provenance,
+            id_chosen=False,
+        )
         return self._engine.execute(command).position
 
     def _require_same_state(self, positions: frozenset[int]) -> None:

@@ -82,8 +82,13 @@ class Engine(ABC):
         """Return a read-only engine that answers as of a position."""
 
     @abstractmethod
-    def accessed(self, ids: list[str], time_us: int) -> None:
-        """Note that nodes were recalled; recorded within 200 ms or 1,000 recalls, best effort until ``flush``."""
+    def accessed(
+        self, ids: list[str], time_us: int, *, principal: str = "", provenance: dict[str, str] | None = None
+    ) -> None:
+        """Note that nodes were recalled, by whom and from where.
+
+        Recorded within 200 ms or 1,000 recalls, one record for each principal; best effort until ``flush``.
+        """
 
     @abstractmethod
     def read(self, first: int, last: int | None = None, *, about: str | None = None) -> Iterator[Committed]:
@@ -113,7 +118,9 @@ class Engine(ABC):
         """Return the bytes that the log takes in its store."""
 
     @abstractmethod
-    def compact(self, policy: RetentionPolicy, principal: str = "") -> CompactionReport:
+    def compact(
+        self, policy: RetentionPolicy, principal: str = "", provenance: dict[str, str] | None = None
+    ) -> CompactionReport:
         """Replace the records that a policy does not keep by their hashes, beside readers and writers.
 
         Raises:

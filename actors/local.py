@@ -16,19 +16,10 @@ from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from memorygraph.actors.accesses import Accesses
+from memorygraph.actors.accesses import Accesses, Batch, Recalled
 from memorygraph.actors.background import BACKGROUND
 from memorygraph.actors.command_table import Seen
-from memorygraph.actors.commands import (
-    Answer,
-    Command,
-    Digest,
-    ForgetExpired,
-    PositionAt,
-    Query,
-    Receipt,
-    RecordAccesses,
-)
+from memorygraph.actors.commands import Answer, Command, Digest, ForgetExpired, PositionAt, Query, Receipt
 from memorygraph.actors.compaction import CompactionReport, RetentionPolicy
 from memorygraph.actors.compactor import Compactor
 from memorygraph.actors.decide import Proposal, propose
@@ -91,7 +82,7 @@ class LocalEngine(Engine):
 
     Args:
         log: where the records are; the engine closes it.
-        name: of the memory, recorded when the log is new; so is ``language``.
+        name: of the memory, recorded when the log is new, as are ``language``, ``principal`` and ``provenance``.
         progress: called with (records replayed, records in all) while the log is read.
     """
 
@@ -104,6 +95,8 @@ class LocalEngine(Engine):
         clock: Clock | None = None,
         ids: IdSource | None = None,
         progress: Progress | None = None,
+        principal: str = "",
+        provenance: dict[str, str] | None = None,
     ) -> None:
         self._log = log
         self._clock = clock or SystemClock()
@@ -124,7 +117,7 @@ class LocalEngine(Engine):
         self.memory_id = log.memory_id.hex()
         self.location = log.location
         if log.head.position == 0 and not log.read_only:
-            self._create(MemoryCreated(name=name, language=language))
+            self._create(MemoryCreated(name=name, language=language), principal, provenance or {})
         self._replay(progress)
         _engines.add(self)
 
@@ -193,11 +186,13 @@ class LocalEngine(Engine):
                 self._past.popitem(last=False)
         return view
 
-    def accessed(self, ids: list[str], time_us: int) -> None:
+    def accessed(
+        self, ids: list[str], time_us: int, *, principal: str = "", provenance: dict[str, str] | None = None
+    ) -> None:
         """Note a recall; written with others a little later, by ``flush`` or on close. Never fails."""
         if self.read_only or not ids:
             return
-        count, is_due = self._accesses.note(ids, time_us)
+        count, is_due = self._accesses.note(Recalled(ids, time_us, principal, provenance or {}))
         if count >= ACCESS_RECALLS_MAX:
             self._flush_quietly()
         elif not is_due:
@@ -235,13 +230,15 @@ class LocalEngine(Engine):
         """Return the bytes that the log takes in its store."""
         return self._log.size_bytes()
 
-    def compact(self, policy: RetentionPolicy, principal: str = "") -> CompactionReport:
+    def compact(
+        self, policy: RetentionPolicy, principal: str = "", provenance: dict[str, str] | None = None
+    ) -> CompactionReport:
         """Replace the records that a policy does not keep by their hashes, beside readers and writers."""
         self._require_writable()
         with self._compacting:
             self.flush()
             report = Compactor(self, self._log, self._clock, self._ids, current=self._current).compact(
-                policy, principal
+                policy, principal, provenance or {}
             )
         self._past.clear()  # they show what is replaced now
         return report
@@ -412,10 +409,9 @@ class LocalEngine(Engine):
         self._shard.publish()
         self._half_done = False
 
-    def _create(self, event: MemoryCreated) -> None:
-        record = Record(
-            self._ids.command_id(), bytes(16), "", {}, self._clock.now_us(), 0, None, "", (pack_event(event),)
-        )
+    def _create(self, event: MemoryCreated, principal: str, provenance: dict[str, str]) -> None:
+        name, now_us = self._ids.command_id(), self._clock.now_us()
+        record = Record(name, bytes(16), principal, provenance, now_us, 0, None, "", (pack_event(event),))
         with self._log.lock() as head:
             if head.position == 0:  # else another process was first
                 self._log.append([encode_record(record)], record.time_us)
@@ -441,16 +437,24 @@ class LocalEngine(Engine):
         events = tuple(unpack_event(packed, position) for packed in record.events)
         return Receipt(position, record.time_us, events, replayed=True)
 
-    def _record(self, operation: RecordAccesses) -> None:
-        self.execute(Command(id=self._ids.command_id(), operations=(operation,), id_chosen=False))
+    def _record(self, batch: Batch) -> None:
+        self.execute(
+            Command(
+                id=self._ids.command_id(),
+                operations=(batch.operation,),
+                principal=batch.principal,
+                provenance=batch.provenance,
+                id_chosen=False,
+            )
+        )
 
     def _flush_quietly(self) -> None:
         """Flush where no caller could use an error: reinforcement is dropped and counted, recall goes on."""
-        for operation in self._accesses.take():
+        for batch in self._accesses.take():
             try:
-                self._record(operation)
+                self._record(batch)
             except MemoryGraphError:
-                self.accesses_dropped += len(operation.ids)
+                self.accesses_dropped += len(batch.operation.ids)
 
     def _after_fork(self) -> None:
         """In the child, no thread of the parent is there to release a lock or to finish what it was applying."""

@@ -54,7 +54,9 @@ class PinnedEngine(Engine):
             )
         return self._live.at(position)
 
-    def accessed(self, ids: list[str], time_us: int) -> None:
+    def accessed(
+        self, ids: list[str], time_us: int, *, principal: str = "", provenance: dict[str, str] | None = None
+    ) -> None:
         """Looking at the past leaves no trace."""
 
     def read(self, first: int, last: int | None = None, *, about: str | None = None) -> Iterator[Committed]:
@@ -84,9 +86,11 @@ class PinnedEngine(Engine):
         """Return the bytes of the whole log."""
         return self._live.log_size_bytes()
 
-    def compact(self, policy: RetentionPolicy, principal: str = "") -> CompactionReport:
+    def compact(
+        self, policy: RetentionPolicy, principal: str = "", provenance: dict[str, str] | None = None
+    ) -> CompactionReport:
         """Refuse: the past does not change."""
-        del policy, principal
+        del policy, principal, provenance
         raise StoreReadOnly("compact the memory itself; a view of the past has no log of its own")
 
     def flush(self) -> None:

@@ -117,10 +117,14 @@ class NodesReinforced(Event, frozen=True, kw_only=True):
 
 
 class AccessesRecorded(Event, frozen=True, kw_only=True):
-    """Memories were recalled: one id and one time (microseconds) per access."""
+    """Memories were recalled: one id and one time (microseconds) per access.
+
+    ``shown`` were given in answer to an audited recall, too, without being reinforced.
+    """
 
     ids: tuple[str, ...]
     times_us: tuple[int, ...]
+    shown: tuple[str, ...] = ()
 
 
 class EdgesAdded(Event, frozen=True, kw_only=True):

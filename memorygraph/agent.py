@@ -22,6 +22,7 @@ from memorygraph.actors.commands import (
 )
 from memorygraph.actors.engine import Engine
 from memorygraph.actors.local import LocalEngine
+from memorygraph.author import Author
 from memorygraph.core.edge import MemoryEdge
 from memorygraph.core.graph import MemoryGraph
 from memorygraph.core.node import MemoryNode, revision
@@ -35,7 +36,7 @@ from memorygraph.events.types import LIMITS, EdgeType, Limits, MemoryType
 from memorygraph.home import Home
 from memorygraph.links import batches_of, edge_columns, edges_in
 from memorygraph.projections.text import analyzer_for
-from memorygraph.reader import MemoryReader
+from memorygraph.reader import BEST_EFFORT, MemoryReader, recording
 from memorygraph.times import Expiry, TimeLike
 from memorygraph.upkeep import Upkeep
 
@@ -56,7 +57,9 @@ class AgentMemory(Upkeep, MemoryReader):
         decay_rate: base stability of new memories in hours (168: a week).
         language: ISO 639-1 code for stemming and stop words, recorded when the memory is made.
         read_only: open an existing store without writing to it; it follows what others write.
-        principal: who writes, recorded with every change.
+        principal: who writes, recorded with every change; nobody in particular by default.
+        provenance: what to record of the origin beside version, host and process; an empty text leaves one out.
+        record: how recalls are recorded, "best_effort" or "audited" (see ``recall``).
         limits: sizes above which input is refused.
         progress: called with (records read, records in all) while a large store is opened.
 
@@ -79,6 +82,8 @@ class AgentMemory(Upkeep, MemoryReader):
         language: str = "en",
         read_only: bool = False,
         principal: str = "",
+        provenance: Mapping[str, str] | None = None,
+        record: str = BEST_EFFORT,
         limits: Limits = LIMITS,
         progress: Callable[[int, int], None] | None = None,
     ) -> None:
@@ -94,7 +99,8 @@ class AgentMemory(Upkeep, MemoryReader):
         # What cannot be used is refused before anything is made.
         analyzer_for(checks.identifier("language", language))
         space_of(HashingEmbedder(embedding_dim) if embedder is None else embedder)
-        checks.note("principal", principal)
+        author = Author(principal, provenance)
+        self._record = recording(record)
         checks.note("name", name)
         if path is None and read_only:
             raise InputError("read_only=True needs the path of a store; a memory in this process begins empty")
@@ -106,18 +112,27 @@ class AgentMemory(Upkeep, MemoryReader):
             folder = portable.folder_of(type(self), self.path, read_only=read_only)
             log = SegmentLog.open(folder, create=not read_only, read_only=read_only)
         try:
-            engine = LocalEngine(log, name=name, language=language, progress=progress)
-            self._settle(engine, embedder, embedding_dim, principal)
+            engine = LocalEngine(
+                log,
+                name=name,
+                language=language,
+                progress=progress,
+                principal=principal,
+                provenance=author.provenance(),
+            )
+            self._settle(engine, embedder, embedding_dim, author)
         except BaseException:
             log.close()
             raise
 
-    def _settle(self, engine: Engine, embedder: Embedder | None, embedding_dim: int, principal: str) -> None:
+    def _settle(
+        self, engine: Engine, embedder: Embedder | None, embedding_dim: int, author: Author | None = None
+    ) -> None:
         recorded: SpaceDeclared | None = engine.ask(Describe()).value.space
         self._engine = engine
         self.embedder = fitting_embedder(recorded, embedder, embedding_dim)
         space = None if self.embedder is None else space_of(self.embedder)
-        self._home = Home(engine, principal=principal, limits=self._limits, space=space)
+        self._home = self._live = Home(engine, author=author, limits=self._limits, space=space)
         self.graph = MemoryGraph(embedding_dim if self.embedder is None else self.embedder.dim, home=self._home)
 
     def remember(

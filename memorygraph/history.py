@@ -42,7 +42,7 @@ class Change(Struct, frozen=True):
 
     A record of which only the hash is kept is one change of the kind "replaced", without an event. ``time`` is Unix
     seconds. ``kind`` is one of ``KINDS``, such as "added", "revised" or "forgotten". ``ids`` are the
-    nodes concerned; the edges, where it is about some, are in ``event``.
+    nodes concerned; the edges, where it is about some, are in ``event``. ``provenance`` says where it came from.
     """
 
     position: int
@@ -53,6 +53,7 @@ class Change(Struct, frozen=True):
     kind: str
     ids: tuple[str, ...]
     event: ev.Event | None
+    provenance: dict[str, str] = {}
 
     def told_of(self, node_id: str) -> Change | None:
         """Return the change as one memory's history tells it; None if it does not concern that memory."""
@@ -78,6 +79,7 @@ class Change(Struct, frozen=True):
             "time": self.time,
             "when": to_text(round(self.time * 1e6)),
             "principal": self.principal,
+            "provenance": dict(self.provenance),
             "command_id": self.command_id,
             "kind": self.kind,
             "ids": list(self.ids),
@@ -99,6 +101,7 @@ def changes_of(committed: Committed) -> list[Change]:
             _KINDS[type(event)],
             _ids(event),
             event,
+            committed.provenance,
         )
         for index, event in enumerate(committed.events)
     ]
@@ -157,8 +160,10 @@ def _ids(event: ev.Event) -> tuple[str, ...]:
     """Return the nodes that an event concerns."""
     if isinstance(event, ev.NodeAdded | ev.NodeRevised):
         return (event.id,)
-    if isinstance(event, ev.NodesForgotten | ev.NodesReinforced | ev.AccessesRecorded | ev.AccessesFolded):
+    if isinstance(event, ev.NodesForgotten | ev.NodesReinforced | ev.AccessesFolded):
         return event.ids
+    if isinstance(event, ev.AccessesRecorded):
+        return event.ids + event.shown
     if isinstance(event, ev.EdgesAdded):
         return tuple(dict.fromkeys(event.sources + event.targets))
     if isinstance(event, ev.EdgeRevised | ev.EdgesStrengthened | ev.EdgesRemoved):

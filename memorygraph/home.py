@@ -1,4 +1,4 @@
-"""What a facade shares with the nodes and edges it hands out: the engine, the writer's name, and how to write."""
+"""What a facade shares with the nodes and edges it hands out: the engine, the author, and how to write."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 from memorygraph import checks
 from memorygraph.actors.commands import Command, GetEdges, GetNodes, Receipt
 from memorygraph.actors.engine import Engine
+from memorygraph.author import Author
 from memorygraph.events.errors import EdgeNotFoundError, NodeNotFoundError
 from memorygraph.events.ports import Clock, IdSource, RandomIds, SystemClock
 from memorygraph.events.records import SpaceDeclared
@@ -21,14 +22,14 @@ class Home:
         self,
         engine: Engine,
         *,
-        principal: str = "",
+        author: Author | None = None,
         limits: Limits = LIMITS,
         space: SpaceDeclared | None = None,
         clock: Clock | None = None,
         ids: IdSource | None = None,
     ) -> None:
         self.engine = engine
-        self.principal = principal
+        self.author = author or Author()
         self.limits = limits
         self.space = space  # of the embedder in use; vectors given by hand are taken to be of it
         self.clock = clock or SystemClock()
@@ -41,9 +42,19 @@ class Home:
             id_chosen: False: the id was drawn by us for this very command, in part by number.
         """
         name = self.ids.command_id() if command_id is None else checks.identifier("command_id", command_id)
-        id_chosen = id_chosen and command_id is not None
-        command = Command(id=name, operations=operations, principal=self.principal, id_chosen=id_chosen)
+        command = Command(
+            id=name,
+            operations=operations,
+            principal=self.author.principal,
+            provenance=self.author.provenance(),
+            id_chosen=id_chosen and command_id is not None,
+        )
         return self.engine.execute(command)
+
+    def accessed(self, ids: list[str]) -> None:
+        """Note that nodes were recalled now; recorded soon, best effort."""
+        author = self.author
+        self.engine.accessed(ids, self.clock.now_us(), principal=author.principal, provenance=author.provenance())
 
     def node(self, node_id: str) -> tuple[NodeState, int]:
         """Return a node's values and the position they are true at.

@@ -21,6 +21,7 @@ from msgspec.structs import replace
 from memorygraph import checks
 from memorygraph.actors.commands import AddEdges, AddNodes, AllEdges, Describe, FindNodes
 from memorygraph.actors.engine import Engine
+from memorygraph.author import Author, place
 from memorygraph.drafts import chunks_of, size_bytes
 from memorygraph.events.disk import OsDisk
 from memorygraph.events.errors import DamagedLog, ForeignStore, ImportFormatError, InputError, StoreError
@@ -104,9 +105,10 @@ def load(cls: type[M], path: str | Path, embedder: Embedder | None) -> M:
         ImportFormatError: the file is not one that ``save`` wrote.
     """
     document = read_json(path)
-    memory = cls(embedder=embedder, name=document.name, language=document.language)
+    said = {"via": "load", "source": place(path)}
+    memory = cls(embedder=embedder, name=document.name, language=document.language, provenance=said)
     document.restore(memory)
-    memory._settle(memory._engine, embedder, memory.graph.embedding_dim, "")
+    memory._settle(memory._engine, embedder, memory.graph.embedding_dim, Author())
     return memory
 
 
@@ -136,7 +138,8 @@ def _begin(cls: type[AgentMemory], folder: str, document: Document) -> None:
         tempfile.TemporaryDirectory(prefix=f"{Path(folder).name}.", dir=parent) as made,
     ):
         store = Path(made) / "store"
-        with cls(store, name=document.name, language=document.language) as memory:
+        said = {"via": "load", "source": place(folder.removesuffix(".log"))}
+        with cls(store, name=document.name, language=document.language, provenance=said) as memory:
             document.restore(memory)
         try:
             store.rename(folder)

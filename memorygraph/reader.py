@@ -7,10 +7,21 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any, Final, Self, Unpack
 
-from memorygraph import checks
-from memorygraph.actors.commands import Describe, Digest, FindNodes, PositionAt, Reason, Recall, Superseded
+from memorygraph import audit, checks
+from memorygraph.actors.commands import (
+    Describe,
+    Digest,
+    FindNodes,
+    PositionAt,
+    Reason,
+    Recall,
+    RecordAccesses,
+    Superseded,
+)
 from memorygraph.actors.engine import Engine
 from memorygraph.actors.local import rebuilt_digest
+from memorygraph.audit import AuditEntry
+from memorygraph.author import Author
 from memorygraph.context import Context, TokenCounter, assemble, estimate_tokens, hit_entry, pinned_entry
 from memorygraph.core.edge import MemoryEdge
 from memorygraph.core.graph import MemoryGraph
@@ -31,6 +42,19 @@ from memorygraph.times import TimeLike, to_seconds, to_us
 
 _CONTEXT_K_MIN: Final = 20
 _CONTEXT_TOKENS_EACH: Final = 10  # no line is shorter, so more hits would not fit
+AUDITED: Final = "audited"
+BEST_EFFORT: Final = "best_effort"
+
+
+def recording(given: str) -> str:
+    """Return how recalls are to be recorded.
+
+    Raises:
+        InputError: it is none of the two ways.
+    """
+    if given not in (AUDITED, BEST_EFFORT):
+        raise InputError(f"record must be {BEST_EFFORT!r} or {AUDITED!r}, not {checks.shown(given)}")
+    return given
 
 
 class MemoryReader:
@@ -41,7 +65,9 @@ class MemoryReader:
     path: str | None
     _engine: Engine
     _home: Home
+    _live: Home  # where audited recalls are recorded: the memory itself, also for a view of its past
     _limits: Limits
+    _record: str
 
     def recall(
         self,
@@ -62,6 +88,7 @@ class MemoryReader:
         until: TimeLike | None = None,
         as_of: int | datetime | None = None,
         asked_at: TimeLike | None = None,
+        record: str | None = None,
     ) -> Hits:
         """Return the k memories that answer a question best; unmatched ones come last with score 0.
 
@@ -78,16 +105,19 @@ class MemoryReader:
             since, until: only what happened in this time, both ends included.
             as_of: ask the memory as it was at a position or an aware datetime, by recording time.
             asked_at: when the question was asked, which date words count from (default: now).
+            record: "audited" returns only when it is durable who was given what; "best_effort" records a little later
+                what was reinforced. None: as the memory is set.
 
         Raises:
             InputError: a value that cannot be used.
+            StoreError: an audited recall could not be recorded; it gives nothing.
         """
         if as_of is not None:
             asked = self.at(as_of)
             return asked.recall(
                 query, k, memory_type, tags, threshold, reinforce,
                 tag_mode=tag_mode, session=session, speaker=speaker, source=source, metadata=metadata, scope=scope,
-                since=since, until=until, asked_at=asked_at,
+                since=since, until=until, asked_at=asked_at, record=record,
             )  # fmt: skip
         given: FilterFields = {
             "memory_type": memory_type,
@@ -112,6 +142,7 @@ class MemoryReader:
                 window=self._window(text, asked_at),
             ),
             reinforce,
+            record,
         )
 
     def reason(
@@ -124,6 +155,7 @@ class MemoryReader:
         reinforce: bool = True,
         as_of: int | datetime | None = None,
         asked_at: TimeLike | None = None,
+        record: str | None = None,
         **filters: Unpack[FilterFields],
     ) -> Hits:
         """Return what a cue leads to: the best recalled memories, and what their links lead to within ``hops``.
@@ -132,11 +164,12 @@ class MemoryReader:
             cue: a text, a vector, a node, or a node's id.
             hops: how far activation spreads, 0..8.
             seed_k: how many recalled memories it starts from.
-            as_of, asked_at: as in ``recall``.
+            as_of, asked_at, record: as in ``recall``.
             filters: as in ``recall``; no step goes through a memory that does not pass them.
         """
         if as_of is not None:
-            return self.at(as_of).reason(cue, hops, k, seed_k, reinforce=reinforce, asked_at=asked_at, **filters)
+            past = self.at(as_of)
+            return past.reason(cue, hops, k, seed_k, reinforce=reinforce, asked_at=asked_at, record=record, **filters)
         seed = self._seed(cue)
         text, vector = (None, b"") if seed is not None else self._question(cue)
         asked = Reason(
@@ -149,7 +182,7 @@ class MemoryReader:
             filters=filters_of(filters, self._limits),
             window=self._window(text, asked_at),
         )
-        return self._hits(asked, reinforce)
+        return self._hits(asked, reinforce, record)
 
     def context(
         self,
@@ -161,6 +194,7 @@ class MemoryReader:
         reinforce: bool = True,
         as_of: int | datetime | None = None,
         asked_at: TimeLike | None = None,
+        record: str | None = None,
         **filters: Unpack[FilterFields],
     ) -> Context:
         """Return what the memory has to say to a question, as a block for a model's prompt.
@@ -175,7 +209,7 @@ class MemoryReader:
             pinned: memories that always come: their ids, or, as one text, the tag that they have.
             counter: gives the tokens of a text as the model counts them; default: an estimate.
             reinforce: note that the memories in the block were recalled.
-            as_of, asked_at, filters: as in ``recall``; filters do not hide what is pinned.
+            as_of, asked_at, record, filters: as in ``recall``; filters do not hide what is pinned.
 
         Raises:
             InputError: a value that cannot be used.
@@ -183,7 +217,9 @@ class MemoryReader:
         """
         if as_of is not None:
             past = self.at(as_of)
-            return past.context(query, max_tokens, pinned=pinned, counter=counter, asked_at=asked_at, **filters)
+            return past.context(
+                query, max_tokens, pinned=pinned, counter=counter, asked_at=asked_at, record=record, **filters
+            )
         filters_of(filters, self._limits)  # a name that is none raises here, and not as a TypeError of recall
         budget = checks.count("max_tokens", max_tokens, 1, 2**31)
         if not callable(counter):
@@ -193,13 +229,13 @@ class MemoryReader:
         else:
             nodes = [self.get(node) for node in checks.several("pinned", pinned)]
         k = min(self._limits.k_max, max(_CONTEXT_K_MIN, budget // _CONTEXT_TOKENS_EACH))
-        found = self.recall(query, k, reinforce=False, asked_at=asked_at, **filters)
+        way = self._way(record)
+        found = self.recall(query, k, reinforce=False, asked_at=asked_at, record=BEST_EFFORT, **filters)
         marks: dict[str, str] = self._engine.ask(Superseded(ids=[node.id for node in nodes])).value
         entries = [pinned_entry(node, marks.get(node.id)) for node in nodes]
         entries += [hit_entry(hit) for hit in found if hit.score > 0]
         block = assemble(entries, found.position, budget, counter)
-        if reinforce:
-            self._engine.accessed(list(block.ids), self._home.clock.now_us())
+        self._note(way, list(block.ids), list(block.ids) if reinforce else [])
         return block
 
     def get(self, id: str | MemoryNode) -> MemoryNode:
@@ -240,12 +276,28 @@ class MemoryReader:
             position: int = self._engine.ask(PositionAt(time_us=to_us(when))).value
         else:
             position = checks.count("position", when, 0, 2**62)
-        past = object.__new__(type(self))
-        past.__dict__.update(self.__dict__, _exports_json=False)
-        past._engine = self._engine.at(position)
-        past._home = Home(past._engine, principal=self._home.principal, limits=self._limits, space=self._home.space)
-        past.graph = MemoryGraph(self.graph.embedding_dim, home=past._home)
-        return past
+        return self._seen_through(self._engine.at(position), self._home.author)
+
+    def acting_as(self, principal: str | None = None, provenance: Mapping[str, str] | None = None) -> Self:
+        """Return this memory as somebody else uses it: the same store, and what is done is recorded under that name.
+
+        Args:
+            principal: who; None: as before.
+            provenance: what to say of the origin, on top of what this memory says.
+        """
+        twin = self._seen_through(self._engine, self._home.author.but(principal, provenance))
+        twin._live = twin._home
+        return twin
+
+    def _seen_through(self, engine: Engine, author: Author) -> Self:
+        """Return a copy of this facade over another engine or for another author."""
+        copy = object.__new__(type(self))
+        copy.__dict__.update(self.__dict__, _exports_json=False)
+        copy._engine = engine
+        home = self._home
+        copy._home = Home(engine, author=author, limits=self._limits, space=home.space, clock=home.clock, ids=home.ids)
+        copy.graph = MemoryGraph(self.graph.embedding_dim, home=copy._home)
+        return copy
 
     def history(self, id: str | MemoryNode) -> list[Change]:
         """Return every change that concerns a memory, oldest first, also after it was forgotten.
@@ -269,6 +321,50 @@ class MemoryReader:
         end = None if last is None else checks.count("last", last, 0, 2**62)
         for record in self._engine.read(checks.count("first", first, 1, 2**62), end):
             yield from changes_of(record)
+
+    def audit(
+        self,
+        *,
+        who: str | Iterable[str] | None = None,
+        id: str | Iterable[str] | None = None,
+        action: str | Iterable[str] | None = None,
+        since: TimeLike | None = None,
+        until: TimeLike | None = None,
+        session: str | int | None = None,
+        where: Mapping[str, str] | None = None,
+        first: int = 1,
+        last: int | None = None,
+    ) -> Iterator[AuditEntry]:
+        """Give who wrote, changed, recalled and forgot what, when and from where, oldest first.
+
+        A record of which only its hash is kept may have been anything: it is told whatever is asked for, as an entry of
+        the action "replaced", unless ``action`` leaves that out.
+
+        Args:
+            who: principals ('' for what was done without a name). id: of memories. One or several.
+            action: one or several of "wrote", "changed", "recalled", "forgot", "linked", "unlinked", "created",
+                "space", "folded" (recalls, to counts), "compacted", "nothing" (of a command), "replaced".
+            since, until: by recording time.
+            session: of the memories concerned.
+            where: what the provenance must say, such as {"host": "web-1"}.
+            first, last: positions.
+
+        Raises:
+            InputError: a filter that cannot be used.
+        """
+        asked = audit.wanted(
+            who=who,
+            id=id,
+            action=action,
+            since=since,
+            until=until,
+            session=session,
+            where=where,
+            first=first,
+            last=last,
+        )
+        start = 1 if asked.session is not None else asked.first
+        return audit.audit(self._engine.read(start, asked.last, about=asked.only_id), asked)
 
     def subscribe(self, from_position: int = 1) -> Subscription:
         """Return an iterator over changes from a position on: what is there, then what comes, from any process."""
@@ -354,10 +450,25 @@ class MemoryReader:
             return cue.id
         return cue if isinstance(cue, str) and cue in self else None
 
-    def _hits(self, asked: Recall | Reason, reinforce: bool) -> Hits:
+    def _hits(self, asked: Recall | Reason, reinforce: bool, record: str | None) -> Hits:
+        way = self._way(record)
         answer = self._engine.ask(asked)
         hits = Hits((hit_of(found) for found in answer.value), answer.position)
-        if reinforce:
-            matched = [hit.node_id for hit in hits if hit.score > 0]
-            self._engine.accessed(matched, self._home.clock.now_us())
+        matched = [hit.node_id for hit in hits if reinforce and hit.score > 0]
+        self._note(way, [hit.node_id for hit in hits], matched)
         return hits
+
+    def _way(self, record: str | None) -> str:
+        """Return how a recall is to be recorded."""
+        return recording(self._record if record is None else record)
+
+    def _note(self, way: str, given: list[str], matched: list[str]) -> None:
+        """Record what was given in answer, in one of the two ways; ``matched`` of it is reinforced."""
+        if way == BEST_EFFORT:
+            self._home.accessed(matched)
+        elif given:
+            # What is seen of the past is recorded in the present, and reinforces nothing.
+            reinforced = dict.fromkeys(matched, self._live.clock.now_us()) if self._live is self._home else {}
+            shown = [node_id for node_id in given if node_id not in reinforced]
+            operation = RecordAccesses(ids=[*reinforced], times_us=[*reinforced.values()], shown=shown)
+            self._live.execute(operation)

@@ -32,7 +32,8 @@ class Upkeep:
             InputError: the policy cannot be used.
             StoreError: it could not be written. What was replaced until then stays so; call it again to go on.
         """
-        return self._engine.compact(_checked(policy), self._home.principal)
+        author = self._home.author
+        return self._engine.compact(_checked(policy), author.principal, author.provenance())
 
     def backup(self, path: str | Path) -> BackupReport:
         """Make a backup in a folder, or bring the one that is there up to date; others may read and write meanwhile.

@@ -16,6 +16,7 @@ from memorygraph.events.types import LIMITS
 from memorygraph.times import Expiry, to_us
 
 DEFAULT_STORE: Final = Path("agent.memory")
+FROM_HERE: Final = {"via": "cli"}
 
 _STORE_HELP: Final = "Folder of the memory (default: $MEMORYGRAPH_STORE, else ./agent.memory)."
 StoreOption = Annotated[Path | None, typer.Option("--store", help=_STORE_HELP)]
@@ -49,7 +50,7 @@ def store_path(context: typer.Context, store: Path | None) -> Path:
 
 def open_to_add(context: typer.Context, store: Path | None, agent: str) -> AgentMemory:
     """Open the store for writing, making it if there is none."""
-    return noted(AgentMemory(path=store_path(context, store), principal=agent))
+    return noted(AgentMemory(path=store_path(context, store), principal=agent, provenance=FROM_HERE))
 
 
 def open_to_change(context: typer.Context, store: Path | None, agent: str) -> AgentMemory:
@@ -61,7 +62,7 @@ def open_to_change(context: typer.Context, store: Path | None, agent: str) -> Ag
     path = store_path(context, store)
     if not path.exists():
         raise _not_found(path)
-    return noted(AgentMemory(path=path, principal=agent))
+    return noted(AgentMemory(path=path, principal=agent, provenance=FROM_HERE))
 
 
 def open_to_read(context: typer.Context, store: Path | None) -> AgentMemory:

@@ -12,7 +12,7 @@ from typing import Annotated, Final, ParamSpec
 
 import typer
 
-from memorygraph.cli import reads, records, writes
+from memorygraph.cli import audits, reads, records, writes
 from memorygraph.cli.options import ProgramStoreOption
 from memorygraph.cli.output import abandon_output, complain, say
 from memorygraph.events.errors import MemoryGraphError
@@ -90,6 +90,7 @@ _COMMANDS: Final[dict[str, dict[str, Callable[..., None]]]] = {
     },
     "The log": {
         "log": records.log,
+        "audit": audits.audit,
         "verify": records.verify,
         "replay": records.replay,
         "compact": writes.compact,

@@ -179,7 +179,7 @@ def history_view(node_id: str, changes: Sequence[Change]) -> RenderableType:
     """Return the changes of one memory as a table."""
     table = _table("history", "position", "when (UTC)", "what", "agent", "")
     for change in changes:
-        what = _what(change, node_id).removeprefix(f"{node_id}  ").replace(node_id, "this")
+        what = what_of(change.event, change.ids, node_id).removeprefix(f"{node_id}  ").replace(node_id, "this")
         recorded = when(None if change.event is None else change.time)
         table.add_row(str(change.position), recorded, change.kind, plain(change.principal), _one_line(what))
     return table
@@ -251,12 +251,12 @@ def change_line(change: Change, width: int | None = None) -> str:
     recorded = when(None if change.event is None else change.time, "%Y-%m-%d %H:%M:%S")
     head = f"{change.position:>6}  {recorded:<19}  {change.kind:<9}"
     if width is None:
-        return f"{head}  {agent:<8}  {_what(change)}"
-    return cut(f"{head}  {agent}  {_what(change)}", width)
+        return f"{head}  {agent:<8}  {what_of(change.event, change.ids)}"
+    return cut(f"{head}  {agent}  {what_of(change.event, change.ids)}", width)
 
 
-def _what(change: Change, about: str = "") -> str:
-    event = change.event
+def what_of(event: Event | None, ids: Sequence[str], about: str = "") -> str:
+    """Return on one line what an event says, of the memories it concerns; ``about``: only one of them."""
     match event:
         case None:
             return "(replaced; only its hash is kept)"
@@ -279,7 +279,7 @@ def _what(change: Change, about: str = "") -> str:
             why = f" ({plain(event.reason)})" if event.reason else ""
             return f"of {event.records:,} records up to position {event.up_to} only the hash is kept{why}"
         case _:
-            return _several(change.ids) or plain(" ".join(str(value) for value in _set_fields(event).values()))
+            return _several(ids) or plain(" ".join(str(value) for value in _set_fields(event).values()))
 
 
 def _revised(event: NodeRevised) -> str:

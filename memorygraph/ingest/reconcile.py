@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from msgspec import Struct
 
+from memorygraph.author import place
 from memorygraph.events.ports import RandomIds
 from memorygraph.events.types import EdgeType
 from memorygraph.ingest.harvest import Harvest, Item, Progress
@@ -62,6 +63,7 @@ def sync(
     kept as they are. ``progress`` hears the stages "remember", "revise", "link", "unlink" and "forget", where there is
     work.
     """
+    memory = memory.acting_as(provenance={"via": "ingest", "source": place(origin)})
     known, doubles = _known(memory, [origin, *former_origins])
     new = [item for item in harvest.items if item.source not in known]
     kept = [item for item in harvest.items if item.source in known]

@@ -31,7 +31,7 @@ class SteppedClock:
 def clocked(clock, log=None):
     """An ``AgentMemory`` whose times come from ``clock``."""
     memory = AgentMemory()
-    memory._settle(LocalEngine(log or MemoryLog(), name="clocked", clock=clock), None, 256, "")
+    memory._settle(LocalEngine(log or MemoryLog(), name="clocked", clock=clock), None, 256)
     memory._home.clock = clock
     return memory
 

@@ -72,7 +72,7 @@ def test_a_full_disk(store):
     disk = SmallDisk()
     memory = AgentMemory()
     log = SegmentLog.open(store, disk=disk)
-    memory._settle(LocalEngine(log), None, 256, "")
+    memory._settle(LocalEngine(log), None, 256)
     disk.limit_bytes = 200_000
     kept = fill_up(memory)
     memory.recall("x" * 5000, k=1)  # what a recall reinforces is lost, the recall is not
