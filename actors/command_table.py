@@ -30,6 +30,8 @@ RECENT_MAX: Final = 16_384
 _HEADER: Final = struct.Struct("<8sqqqq")  # magic, first position, next position, newest time, horizon
 _MAGIC: Final = b"MGCMDS1\0"
 _ROW: Final = struct.Struct("<QQ8sq")  # key (hash, mark), body hash, record's time
+HEADER_BYTES: Final = _HEADER.size
+ROW_BYTES: Final = _ROW.size
 _COLUMNS: Final = np.dtype([("hash", "<u8"), ("mark", "<u8"), ("body", "V8"), ("time_us", "<i8")])
 _BODY_BYTES: Final = 8
 _DATE_BITS: Final = 48
@@ -114,8 +116,13 @@ class CommandTable:
             return False
         return date_ms <= self._horizon_ms or 1000 * date_ms < self._newest_us - KEPT_US
 
+    @property
+    def first_position(self) -> int:
+        """The position of the oldest row."""
+        return self._first
+
     def dump(self) -> bytes:
-        """Return the table as bytes: a header, then 32 bytes per row, in order of position."""
+        """Return the table as bytes: a header (``HEADER_BYTES``), then ``ROW_BYTES`` per row, in order of position."""
         with self._lock:
             header = _HEADER.pack(_MAGIC, self._first, self.next_position, self._newest_us, self._horizon_ms)
             return header + self._rows

@@ -49,6 +49,17 @@ def committed_of(entry: LogEntry) -> Committed:
     )
 
 
+class Saved(Struct, frozen=True):
+    """A snapshot: the position it holds, the bytes that were written, and those of all that it consists of.
+
+    ``written_bytes`` is 0 if it was there already.
+    """
+
+    position: int
+    written_bytes: int
+    size_bytes: int
+
+
 class Engine(ABC):
     """One memory at work; safe to use from several threads."""
 
@@ -130,6 +141,15 @@ class Engine(ABC):
     @abstractmethod
     def flush(self) -> None:
         """Make noted accesses durable."""
+
+    @abstractmethod
+    def snapshot(self) -> Saved:
+        """Write a snapshot of the newest position, from which opening and looking back can start.
+
+        Raises:
+            StoreReadOnly: the memory was opened read-only, or is a view of the past.
+            StoreError: it could not be written, or another process is writing one.
+        """
 
     @abstractmethod
     def close(self) -> None:

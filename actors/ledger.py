@@ -6,13 +6,17 @@ position r is accepted if none of its reads was touched after r.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Final, Self
 
-from memorygraph.actors.command_table import CommandTable, Seen
+from memorygraph.actors.command_table import HEADER_BYTES, ROW_BYTES, CommandTable, Seen
 from memorygraph.actors.decide import Proposal
+from memorygraph.projections.snapshot_format import Part
 
 RECENT_IDS_MAX: Final = 100_000
+PART_VERSION: Final = "commands 1"
+_BLOCK_ROWS: Final = 16_384
 
 
 class Ledger:
@@ -23,6 +27,11 @@ class Ledger:
         self._newest = 0  # the position of the last touch
         self._floor = 0  # touches at or before this position are no longer known
         self._commands = CommandTable()
+
+    @property
+    def position(self) -> int:
+        """The position of the last record that was noted."""
+        return self._commands.next_position - 1
 
     def find(self, command_id: str) -> Seen | None:
         """Return where a command was carried out, None if it is not known (any more)."""
@@ -61,6 +70,18 @@ class Ledger:
         """Return the command table as bytes: a function of the log up to its last position."""
         return self._commands.dump()
 
+    def part(self) -> Part:
+        """Return what a snapshot keeps: the dump, its rows in blocks of positions, which do not change once full."""
+        first, data = self._commands.first_position, memoryview(self.dump())
+        following = first + (len(data) - HEADER_BYTES) // ROW_BYTES
+        blobs: dict[str, Callable[[], bytes]] = {f"{0:020d}-{following:020d}": partial(bytes, data[:HEADER_BYTES])}
+        while first < following:
+            stop = min((first // _BLOCK_ROWS + 1) * _BLOCK_ROWS, following)
+            rows = data[len(data) - (following - first) * ROW_BYTES :][: (stop - first) * ROW_BYTES]
+            blobs[f"{first:020d}-{stop:020d}"] = partial(bytes, rows)
+            first = stop
+        return Part(PART_VERSION, following - 1, blobs)
+
     @classmethod
     def restore(cls, data: bytes) -> Self:
         """Return a ledger that goes on where ``dump`` was taken; no proposal is older.
@@ -70,7 +91,7 @@ class Ledger:
         """
         ledger = cls()
         ledger._commands = CommandTable.restore(data)
-        ledger._floor = ledger._newest = ledger._commands.next_position - 1
+        ledger._floor = ledger._newest = ledger.position
         return ledger
 
     def size_bytes(self) -> int:

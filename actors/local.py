@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 import threading
 import weakref
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Final
 
@@ -22,12 +22,17 @@ from memorygraph.actors.command_table import Seen
 from memorygraph.actors.commands import Answer, Command, Digest, ForgetExpired, PositionAt, Query, Receipt
 from memorygraph.actors.compaction import CompactionReport, RetentionPolicy
 from memorygraph.actors.compactor import Compactor
-from memorygraph.actors.decide import Proposal, propose
-from memorygraph.actors.engine import Committed, Engine, committed_of
+from memorygraph.actors.decide import propose
+from memorygraph.actors.engine import Committed, Engine, Saved, committed_of
 from memorygraph.actors.expiry import Expiry
 from memorygraph.actors.ledger import Ledger
+from memorygraph.actors.past import PAST_BYTES_MAX, PastViews
 from memorygraph.actors.pinned import PinnedEngine
+from memorygraph.actors.replay import bring_to
+from memorygraph.actors.saving import Saver, State
 from memorygraph.actors.shard import Shard
+from memorygraph.actors.snapshots import Snapshots
+from memorygraph.actors.ticket import Ticket
 from memorygraph.actors.touches import touched_by
 from memorygraph.events.errors import (
     BatchTooLarge,
@@ -55,26 +60,9 @@ from memorygraph.projections.frame import Frame
 RETRIES_MAX: Final = 5
 ACCESS_DELAY_S: Final = 0.2
 ACCESS_RECALLS_MAX: Final = 1000
-PAST_VIEWS_MAX: Final = 4
 GROUP_BYTES_MAX: Final = 12 << 20  # of one commit's records; leaves room in a 16 MiB frame for one more command
 
 Progress = Callable[[int, int], None]
-
-
-class _Ticket:
-    """A proposal waiting for its commit, and what became of it."""
-
-    def __init__(self, command: Command, body_hash: bytes, proposal: Proposal, time_us: int, data: bytes) -> None:
-        self.command = command
-        self.body_hash = body_hash
-        self.proposal = proposal
-        self.time_us = time_us
-        self.data = data
-        self.touched = touched_by(proposal.events)
-        self.done = False
-        self.position: int | None = None  # accepted, here
-        self.conflict: str | None = None
-        self.error: MemoryGraphError | None = None
 
 
 class LocalEngine(Engine):
@@ -84,6 +72,7 @@ class LocalEngine(Engine):
         log: where the records are; the engine closes it.
         name: of the memory, recorded when the log is new, as are ``language``, ``principal`` and ``provenance``.
         progress: called with (records replayed, records in all) while the log is read.
+        past_bytes_max: what views of the past may hold in memory, beside what they share with the newest state.
     """
 
     def __init__(
@@ -97,20 +86,22 @@ class LocalEngine(Engine):
         progress: Progress | None = None,
         principal: str = "",
         provenance: dict[str, str] | None = None,
+        past_bytes_max: int = PAST_BYTES_MAX,
     ) -> None:
         self._log = log
         self._clock = clock or SystemClock()
         self._ids = ids or RandomIds()
-        self._shard = Shard()
-        self._ledger = Ledger()
-        self._queue: deque[_Ticket] = deque()
+        self._shard, self._ledger = Shard(), Ledger()
+        self._queue: deque[Ticket] = deque()
         self._committing = threading.Lock()  # one leader; held over the log's lock and sync
         self._applying = threading.Lock()  # changes shard and ledger; never held over either, so readers may take it
         self._compacting = threading.Lock()
         self._half_done = False  # whether a record is being applied, or was when somebody interrupted it
         self._accesses = Accesses()
         self._expiry = Expiry(self._clock)
-        self._past: OrderedDict[int, PinnedEngine] = OrderedDict()
+        self._snapshots = Snapshots(log)
+        self._saver = Saver(self._snapshots, self._state)
+        self._past = PastViews(past_bytes_max)
         self._failure: MemoryGraphError | None = None  # a record that cannot be applied; nothing after it can be read
         self._closed = False
         self.accesses_dropped = 0
@@ -170,7 +161,7 @@ class LocalEngine(Engine):
         return Answer(frame.position, self._shard.ask(frame, query))
 
     def at(self, position: int) -> Engine:
-        """Return a read-only engine that answers as of a position; the last four are kept."""
+        """Return a read-only engine that answers as of a position; those asked for lately are kept."""
         frame = self._current()
         if not 0 <= position <= frame.position:
             raise InputError(
@@ -178,13 +169,13 @@ class LocalEngine(Engine):
             )
         if position == frame.position:
             return PinnedEngine(self, self._shard, self._expiry.hidden(frame))
-        view = self._past.get(position)
-        if view is None:
-            shard = _rebuilt(self, position)
-            view = self._past[position] = PinnedEngine(self, shard, shard.frame, shard.notes())
-            while len(self._past) > PAST_VIEWS_MAX:
-                self._past.popitem(last=False)
-        return view
+        shard = self._past.get(position)
+        if shard is None:
+            shard = self._snapshots.past(position)
+            bring_to(shard, self, position)
+            shard.settle(self._shard)
+            self._past.put(position, shard, frame)
+        return PinnedEngine(self, shard, shard.frame, shard.notes())
 
     def accessed(
         self, ids: list[str], time_us: int, *, principal: str = "", provenance: dict[str, str] | None = None
@@ -240,7 +231,8 @@ class LocalEngine(Engine):
             report = Compactor(self, self._log, self._clock, self._ids, current=self._current).compact(
                 policy, principal, provenance or {}
             )
-        self._past.clear()  # they show what is replaced now
+        self._past = PastViews(self._past.bytes_max)  # they show what is replaced now
+        self._snapshots.drop_stale(self._shard.frame)
         return report
 
     def flush(self) -> None:
@@ -254,11 +246,18 @@ class LocalEngine(Engine):
                 raise
             del waiting[0]
 
+    def snapshot(self) -> Saved:
+        """Write a snapshot of the newest position; it waits for one that is being written."""
+        self._require_writable()
+        return self._saver.save(self._current().position, self.location)
+
     def close(self) -> None:
         """Flush and release everything; safe to call twice."""
         if self._closed:
             return
         self._flush_quietly()
+        if not self.read_only:
+            self._saver.close(self._shard.frame.changes)
         with self._committing:
             self._closed = True
             self._log.close()
@@ -286,7 +285,7 @@ class LocalEngine(Engine):
         command = Command(id=self._ids.command_id(), operations=(ForgetExpired(),), id_chosen=False)
         return bool(self._execute(command).events)
 
-    def _propose(self, frame: Frame, command: Command) -> _Ticket:
+    def _propose(self, frame: Frame, command: Command) -> Ticket:
         now_us = self._clock.now_us()
         if self._ledger.is_expired(command.id, now_us):
             raise CommandExpired(
@@ -313,11 +312,11 @@ class LocalEngine(Engine):
                 f"the command takes {len(data)} bytes, more than {LIMITS.command_bytes_max}; split it",
                 size_bytes=len(data),
             )
-        return _Ticket(command, body_hash, proposal, now_us, data)
+        return Ticket(command, body_hash, proposal, now_us, data)
 
     def _commit_waiting(self) -> None:
         """Commit what is queued, in one frame as far as it fits; ``_committing`` is held."""
-        tickets: list[_Ticket] = []
+        tickets: list[Ticket] = []
         size = 0
         while self._queue and size <= GROUP_BYTES_MAX - LIMITS.command_bytes_max:
             tickets.append(self._queue.popleft())
@@ -331,7 +330,7 @@ class LocalEngine(Engine):
             for ticket in tickets:
                 ticket.done = True
 
-    def _commit(self, tickets: list[_Ticket]) -> None:
+    def _commit(self, tickets: list[Ticket]) -> None:
         self._check_open()
         with self._log.lock():
             with self._applying:
@@ -349,10 +348,17 @@ class LocalEngine(Engine):
                 ticket.position = position
             self._shard.publish()
             self._half_done = False
+        self._saver.committed(self._shard.frame.changes)
 
-    def _accepted(self, tickets: list[_Ticket]) -> list[_Ticket]:
+    def _state(self) -> State:
+        """Return the newest state, with what goes with it."""
+        with self._applying:
+            self._catch_up()
+            return self._shard, self._shard.frame, self._ledger.part()
+
+    def _accepted(self, tickets: list[Ticket]) -> list[Ticket]:
         """Resolve in order of arrival; what one ticket touches, the next ones of the group may have read."""
-        accepted: list[_Ticket] = []
+        accepted: list[Ticket] = []
         ids: set[str] = set()
         touched: set[str] = set()
         for ticket in tickets:
@@ -381,7 +387,6 @@ class LocalEngine(Engine):
 
     def _apply_new(self) -> None:
         if self._half_done:
-            self._shard, self._ledger = Shard(), Ledger()
             self._replay(None)
         first = self._shard.position + 1
         if self._log.head.position < first:
@@ -398,9 +403,11 @@ class LocalEngine(Engine):
         self._half_done = False
 
     def _replay(self, progress: Progress | None) -> None:
+        """Build the state from the newest snapshot that can be used, and from the records behind it."""
         self._half_done = True
+        self._shard, self._ledger = self._snapshots.load() or (Shard(), Ledger())
         total = self._log.head.position
-        for entry in self._log.read(1):
+        for entry in self._log.read(self._shard.position + 1):
             committed = committed_of(entry)
             self._shard.apply(committed.position, committed.time_us, committed.events)
             self._ledger.replayed(committed.position, committed.command_id, committed.body_hash, committed.time_us)
@@ -461,7 +468,9 @@ class LocalEngine(Engine):
         self._committing, self._applying, self._compacting = threading.Lock(), threading.Lock(), threading.Lock()
         self._queue.clear()
         self._accesses = Accesses()  # what was noted is the parent's to write
-        self._past.clear()
+        self._past = PastViews(self._past.bytes_max)
+        self._snapshots = Snapshots(self._log)
+        self._saver = Saver(self._snapshots, self._state)
         self._expiry.renew()
         self._half_done = True
 
@@ -475,19 +484,3 @@ def _renew_engines() -> None:
 
 
 os.register_at_fork(after_in_child=_renew_engines)
-
-
-def rebuilt_digest(engine: Engine) -> str:
-    """Rebuild the state from the first record, beside the live one, and return its digest."""
-    shard = _rebuilt(engine)
-    digest: str = shard.ask(shard.frame, Digest())
-    return digest
-
-
-def _rebuilt(engine: Engine, last: int | None = None) -> Shard:
-    """Return a shard that holds the records up to a position (None: all)."""
-    shard = Shard()
-    for committed in engine.read(1, last):
-        shard.apply(committed.position, committed.time_us, committed.events)
-    shard.publish()
-    return shard

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from memorygraph.actors.commands import Answer, Command, Query, Receipt
 from memorygraph.actors.compaction import CompactionReport, RetentionPolicy
-from memorygraph.actors.engine import Committed, Engine
+from memorygraph.actors.engine import Committed, Engine, Saved
 from memorygraph.actors.shard import Shard
 from memorygraph.events.errors import InputError, StoreReadOnly
 from memorygraph.events.log import Head, VerifyReport
@@ -95,6 +95,10 @@ class PinnedEngine(Engine):
 
     def flush(self) -> None:
         """Nothing is pending in a view."""
+
+    def snapshot(self) -> Saved:
+        """Refuse: snapshots are of the memory itself."""
+        raise StoreReadOnly(f"this is a view of position {self._frame.position}; take a snapshot of the memory itself")
 
     def close(self) -> None:
         """Nothing to release: the live engine owns the log."""

@@ -5,14 +5,15 @@ from __future__ import annotations
 import sys
 import threading
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, Final
 
 import numpy as np
 
 from memorygraph.actors import commands as cmd
 from memorygraph.actors.pace import Pace
-from memorygraph.events.errors import NodeNotFoundError
+from memorygraph.events.errors import DamagedSnapshot, NodeNotFoundError
 from memorygraph.events.log import no_rest
 from memorygraph.events.records import Event
 from memorygraph.events.types import ConsolidationState
@@ -22,6 +23,7 @@ from memorygraph.projections.filters import Filters, visible_nodes
 from memorygraph.projections.frame import ALIVE, EdgeState, Frame, NodeState
 from memorygraph.projections.graph import GraphState
 from memorygraph.projections.recall import Hit, RecallIndex
+from memorygraph.projections.sharing import sharing
 from memorygraph.projections.similarity import nearest
 
 _SETTLED: Final = (ConsolidationState.CONSOLIDATED.code, ConsolidationState.LONG_TERM.code)
@@ -30,9 +32,13 @@ _SETTLED: Final = (ConsolidationState.CONSOLIDATED.code, ConsolidationState.LONG
 class Shard:
     """State and indexes of one memory: one thread applies, any number asks at the Frames it published."""
 
-    def __init__(self) -> None:
-        self._state = GraphState()
+    def __init__(
+        self, state: GraphState | None = None, stored_index: Callable[[str], Mapping[str, bytes] | None] | None = None
+    ) -> None:
+        self._state = GraphState() if state is None else state
+        self._stored_index = stored_index  # gives what a snapshot kept of the index, if it is of that version
         self._index: RecallIndex | None = None
+        self._lender: Shard | None = None  # whose index serves this state too
         self._making_index = threading.Lock()
         self._said = StatementIndex()
         self._digests = DigestCache()
@@ -50,11 +56,11 @@ class Shard:
 
     def notes(self) -> tuple[str, ...]:
         """What there is to say of the state as one of the past: that records of it were replaced later."""
-        state = self._state
-        if state.replaced <= state.replaced_told:
+        replaced, told, _ = self.frame.replaced
+        if replaced <= told:
             return ()
         note = (
-            f"of {state.replaced} records up to position {state.position} only the hash is kept: memories that were "
+            f"of {replaced} records up to position {self.frame.position} only the hash is kept: memories that were "
             "forgotten later, and recalls, may be missing from this view"
         )
         return (note,)
@@ -64,8 +70,20 @@ class Shard:
         self.frame = self._state.publish()
         return self.frame
 
+    def settle(self, live: Shard) -> None:
+        """Become a view of the past: nothing is applied any more, and what a later state has too is shared with it."""
+        self.frame, is_index_shared = sharing(self.frame, live.frame)
+        self._state = GraphState()
+        self._lender = live if is_index_shared else None
+
+    def index_bytes(self) -> int:
+        """Return the bytes of an index of its own, if it has one."""
+        return 0 if self._index is None else self._index.size_bytes()
+
     def index(self, frame: Frame) -> RecallIndex:
         """Return the recall index, made in the memory's language when first needed."""
+        if self._lender is not None:
+            return self._lender.index(frame)
         index = self._index
         if (
             index is None or index.language != frame.language
@@ -73,7 +91,15 @@ class Shard:
             with self._making_index:
                 index = self._index
                 if index is None or index.language != frame.language:
-                    index = self._index = RecallIndex(frame.language)
+                    index = self._index = self._made_index(frame.language)
+        return index
+
+    def _made_index(self, language: str) -> RecallIndex:
+        index = RecallIndex(language)
+        if self._stored_index is not None:
+            with suppress(DamagedSnapshot, ValueError):  # then the texts are indexed anew
+                index.restore(self._stored_index(index.version) or {})
+            self._stored_index = None
         return index
 
     def ask(self, frame: Frame, query: cmd.Query) -> Any:
@@ -193,17 +219,16 @@ class Shard:
         )
 
     def _bytes_by_part(self, frame: Frame) -> dict[str, int]:
-        state = self._state
-        edge_columns = [name for name in state.edges.names if name != "birth"]
+        edge_columns = [name for name in frame.edges.chunks if name != "birth"]
         return {
-            "vectors": state.vectors.size_bytes() if state.vectors else 0,
-            "columns": state.nodes.size_bytes()
-            + state.labels.size_bytes()
-            + state.times_us.itemsize * len(state.times_us),
-            "ids": state.interner.size_bytes() + state.edges.size_bytes(["birth"]),
-            "adjacency": state.edges.size_bytes(edge_columns) + state.adjacency.size_bytes(),
-            "text": _text_bytes(frame) + state.texts.size_bytes(),
-            "index": self._said.size_bytes() + (self._index.size_bytes() if self._index else 0),
+            "vectors": frame.vectors.size_bytes() if frame.vectors else 0,
+            "columns": frame.nodes.size_bytes()
+            + frame.labels.size_bytes()
+            + frame.times_us.itemsize * len(frame.times_us),
+            "ids": frame.interner.size_bytes() + frame.edges.size_bytes(["birth"]),
+            "adjacency": frame.edges.size_bytes(edge_columns) + frame.adjacency.size_bytes(),
+            "text": _text_bytes(frame) + frame.texts.size_bytes(),
+            "index": self._said.size_bytes() + (self._lender or self).index_bytes(),
         }
 
     def _digest(self, frame: Frame, query: cmd.Digest) -> str:

@@ -59,6 +59,10 @@ class Disk(Protocol):
         """Take the lock of an open file together with others who share it, unless somebody has it alone; say which."""
         ...
 
+    def try_lock(self, fd: int) -> bool:
+        """Take the exclusive lock of an open file if nobody else has it, and say whether so."""
+        ...
+
     def unlock(self, fd: int) -> None:
         """Release the lock of an open file."""
         ...
@@ -139,6 +143,14 @@ class OsDisk:
         """Take the flock with others, unless somebody has it alone."""
         try:
             fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
+
+    def try_lock(self, fd: int) -> bool:
+        """Take the flock without waiting."""
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             return False
         return True

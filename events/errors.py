@@ -26,6 +26,7 @@
     │   ├── NewerFormat                    written by a newer release
     │   ├── DamagedLog                     bytes that fail their checksum or chain
     │   ├── BackupMismatch                 a backup that is of another history than the memory
+    │   ├── DamagedSnapshot                a snapshot that cannot be used; the log is read instead
     │   ├── DiskFull                       no space; nothing was acknowledged
     │   ├── LogFailed                      a write or sync failed; reopen from disk
     │   ├── StoreReadOnly                  a write to a memory opened read-only or to a past view
@@ -151,6 +152,10 @@ class DamagedLog(StoreError):
 
 class BackupMismatch(StoreError):
     """The backup holds another history than the memory, or more of it."""
+
+
+class DamagedSnapshot(StoreError):
+    """A snapshot fails its checks or is of another history; an older one or the log itself is read instead."""
 
 
 class DiskFull(StoreError):

@@ -13,6 +13,8 @@ from contextlib import AbstractContextManager
 
 from msgspec import Struct
 
+from memorygraph.events.snapshots import SnapshotFiles
+
 
 class Head(Struct, frozen=True):
     """Where a log ends: its last position (0 when empty), the chain up to it, and the writer's epoch."""
@@ -68,6 +70,7 @@ class EventLog(ABC):
     read_only: bool
     location: str
     notes: tuple[str, ...]
+    snapshots: SnapshotFiles
 
     @property
     @abstractmethod
@@ -131,6 +134,14 @@ class EventLog(ABC):
             DamagedLog: the bytes around a record fail their check; their file stays as it is.
             StoreReadOnly: the log was opened read-only, or is damaged.
             DiskFull, StoreError: some files may be rewritten, others not.
+        """
+
+    @abstractmethod
+    def chain_at(self, position: int) -> bytes | None:
+        """Return the chain up to a position; None if it is beyond the head, or inside a commit frame.
+
+        Raises:
+            DamagedLog: the frame behind it cannot be read.
         """
 
     @abstractmethod

@@ -19,7 +19,7 @@ from memorygraph.actors.commands import (
     Superseded,
 )
 from memorygraph.actors.engine import Engine
-from memorygraph.actors.local import rebuilt_digest
+from memorygraph.actors.replay import rebuilt_digest
 from memorygraph.audit import AuditEntry
 from memorygraph.author import Author
 from memorygraph.context import Context, TokenCounter, assemble, estimate_tokens, hit_entry, pinned_entry

@@ -36,7 +36,7 @@ def expired_rows(frame: Frame, now_us: int) -> list[int]:
     """Return the rows of the live nodes that are to be forgotten by now, in order."""
     if now_us < frame.expires_us:
         return []
-    return [row for row, time_us in _expiries(frame) if time_us <= now_us]
+    return [row for row, time_us in expiries(frame) if time_us <= now_us]
 
 
 def unexpired(frame: Frame, now_us: int) -> Frame:
@@ -45,10 +45,11 @@ def unexpired(frame: Frame, now_us: int) -> Frame:
     if not rows:
         return frame
     edges = frame.adjacency.incident(frame.edges, np.array(rows, dtype=np.int32)).tolist()
-    later = [time_us for _, time_us in _expiries(frame) if time_us > now_us]
+    later = [time_us for _, time_us in expiries(frame) if time_us > now_us]
     flags = frame.edges.value
     return Frame(
         position=frame.position,
+        changes=frame.changes,
         times_us=frame.times_us,
         name=frame.name,
         language=frame.language,
@@ -70,7 +71,7 @@ def unexpired(frame: Frame, now_us: int) -> Frame:
     )
 
 
-def _expiries(frame: Frame) -> Iterator[tuple[int, int]]:
+def expiries(frame: Frame) -> Iterator[tuple[int, int]]:
     """Give the row and the expiry of each live node that has one, in order of rows."""
     times_us = {
         label: extras.expires_us for label, extras in frame.labels.objects("extras") if extras.expires_us is not None

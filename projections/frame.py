@@ -113,6 +113,7 @@ class Frame:
     __slots__ = (
         "_cache",
         "adjacency",
+        "changes",
         "edge_names",
         "edges",
         "expires_us",
@@ -127,6 +128,7 @@ class Frame:
         "partitions",
         "position",
         "recorded",
+        "replaced",
         "spaces",
         "texts",
         "times_us",
@@ -137,6 +139,7 @@ class Frame:
         self,
         *,
         position: int,
+        changes: int,
         times_us: array[int],
         name: str,
         language: str,
@@ -155,8 +158,10 @@ class Frame:
         expires_us: int = NEVER_US,
         is_stale: bool = False,
         recorded: Frame | None = None,
+        replaced: tuple[int, int, int] = (0, 0, 0),
     ) -> None:
         self.position = position
+        self.changes = changes
         self.times_us = times_us
         self.name = name
         self.language = language
@@ -174,6 +179,7 @@ class Frame:
         self.adjacency = adjacency
         self.expires_us = expires_us  # the earliest expiry of a live node
         self.is_stale = is_stale  # whether its rows hold content that has left the log since
+        self.replaced = replaced  # of the records up to here: see GraphState
         self.recorded = recorded or self  # what the log says, where this Frame hides a part of it
         self._cache: dict[str, Any] = {}
 
@@ -226,6 +232,10 @@ class Frame:
         if self.vectors is None:
             return np.zeros(0, dtype=np.bool_)
         return self._current("vectors", self.vectors, "vector_row")
+
+    def masks(self) -> list[NDArray[np.bool_]]:
+        """Return what was computed of this Frame and is kept."""
+        return list(self._cache.values())
 
     def _current(self, key: str, rows: View, pointer: str) -> NDArray[np.bool_]:
         """Rows whose node is live and points back to them; computed once per Frame."""

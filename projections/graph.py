@@ -22,6 +22,7 @@ from memorygraph.events import records as ev
 from memorygraph.events.errors import DamagedLog
 from memorygraph.events.types import CODE_MAX, EdgeType, Partition
 from memorygraph.projections.adjacency import Adjacency
+from memorygraph.projections.columns import EDGE_COLUMNS, LABEL_COLUMNS, NODE_COLUMNS, TEXT_COLUMNS, vector_columns
 from memorygraph.projections.expiry import Expiries
 from memorygraph.projections.frame import (
     ALIVE,
@@ -43,38 +44,6 @@ T = TypeVar("T")
 _TIME_MAX: Final = 1 << 62  # microseconds; far beyond any calendar
 ACCESS_TIMES_MAX: Final = 128  # contract item 17: the last 128 accesses are kept
 
-_NODE_COLUMNS: Final[dict[str, Any]] = {
-    "importance": "f8",
-    "emotional_valence": "f4",
-    "confidence": "f4",
-    "decay_rate": "f4",
-    "created_us": "i8",
-    "occurred_us": "i8",
-    "accessed_us": "i8",
-    "birth": "i8",
-    "version": "i8",
-    "access_count": "u4",
-    "memory_type": "u1",
-    "consolidation_state": "u1",
-    "decay_function": "u1",
-    "alive": "?",
-    "partition": "i4",
-    "vector_row": "i4",
-    "text_row": "i4",
-    "label_row": "i4",
-    "access_times_us": "O",
-}
-_EDGE_COLUMNS: Final[dict[str, Any]] = {
-    "source": "i4",
-    "target": "i4",
-    "weight": "f4",
-    "edge_type": "u1",
-    "flags": "u1",
-    "birth": "i8",
-    "extras": "O",
-}
-_LABEL_COLUMNS: Final[dict[str, Any]] = {"extras": "O"}
-_TEXT_COLUMNS: Final[dict[str, Any]] = {"node": "i4", "content": "O", "speaker": "O"}
 # NodeRevised fields that are columns of the same name.
 _PLAIN_FIELDS: Final = (
     "memory_type",
@@ -100,18 +69,19 @@ class GraphState:
         self.language = "en"
         self.times_us: array[int] = array("q")
         self.interner = Interner()
-        self.nodes = Table(_NODE_COLUMNS)
-        self.edges = Table(_EDGE_COLUMNS)
-        self.texts = Table(_TEXT_COLUMNS)
-        self.labels = Table(_LABEL_COLUMNS)
+        self.nodes = Table(NODE_COLUMNS)
+        self.edges = Table(EDGE_COLUMNS)
+        self.texts = Table(TEXT_COLUMNS)
+        self.labels = Table(LABEL_COLUMNS)
         self.vectors: Table | None = None
         self.spaces: tuple[ev.SpaceDeclared, ...] = ()
         self.partitions: tuple[Partition, ...] = ()
         self._partition_codes: dict[Partition, int] = {}
         self.edge_names: dict[str, int] = {}
         self.adjacency = Adjacency()
-        self._live_nodes = 0
-        self._live_edges = 0
+        self.live_nodes = 0
+        self.live_edges = 0
+        self.changes = 0  # nodes and edges that events touched, each time they did: what a replay costs
         self._time_us = 0
         self._edge_ordinal = 0
         self._tried_out = 0
@@ -163,11 +133,13 @@ class GraphState:
                 f"an event at position {position} does not fit the memory before it: {error!r}", position=position
             ) from error
         self.position = position
+        self.changes += len(events or ())
 
     def publish(self) -> Frame:
         """Return the state at the current position as a Frame that later events leave alone."""
         return Frame(
             position=self.position,
+            changes=self.changes,
             times_us=self.times_us,
             name=self.name,
             language=self.language,
@@ -180,11 +152,12 @@ class GraphState:
             vectors=None if self.vectors is None else self.vectors.publish(),
             spaces=self.spaces,
             partitions=self.partitions,
-            live_nodes=self._live_nodes,
-            live_edges=self._live_edges,
+            live_nodes=self.live_nodes,
+            live_edges=self.live_edges,
             adjacency=self.adjacency,
             expires_us=self._expiries.earliest_us(self._expiry_of),
             is_stale=self.replaced < self.content_left,
+            replaced=(self.replaced, self.replaced_told, self.content_left),
         )
 
     @classmethod
@@ -197,16 +170,18 @@ class GraphState:
         fork.position, fork.times_us = frame.position, frame.times_us
         fork.name, fork.language = frame.name, frame.language
         fork.interner = OverlayInterner(frame)
-        fork.nodes = Table.fork(_NODE_COLUMNS, frame.nodes)
-        fork.edges = Table.fork(_EDGE_COLUMNS, frame.edges)
-        fork.texts = Table.fork(_TEXT_COLUMNS, frame.texts)
+        fork.nodes = Table.fork(NODE_COLUMNS, frame.nodes)
+        fork.edges = Table.fork(EDGE_COLUMNS, frame.edges)
+        fork.texts = Table.fork(TEXT_COLUMNS, frame.texts)
+        fork.labels = Table.fork(LABEL_COLUMNS, frame.labels)
         if frame.vectors is not None:
-            fork.vectors = Table.fork(_vector_columns(frame.spaces[-1].dim), frame.vectors)
+            fork.vectors = Table.fork(vector_columns(frame.spaces[-1].dim), frame.vectors)
         fork.spaces, fork.partitions = frame.spaces, frame.partitions
         fork._partition_codes = {partition: code for code, partition in enumerate(frame.partitions)}
         fork.edge_names = OverlayNames(frame)
         fork.adjacency = OverlayAdjacency(frame)
-        fork._live_nodes, fork._live_edges = frame.live_nodes, frame.live_edges
+        fork.changes = frame.changes
+        fork.live_nodes, fork.live_edges = frame.live_nodes, frame.live_edges
         return fork
 
     def try_out(self, time_us: int, events: Sequence[ev.Event]) -> None:
@@ -217,15 +192,27 @@ class GraphState:
             self._handlers[type(event)](event, birth)
         self._tried_out += len(events)
 
+    def expires(self, row: int, time_us: int) -> None:
+        """Take note of when a node is to be forgotten."""
+        self._expiries.add(time_us, row)
+
     def _memory_created(self, event: ev.MemoryCreated, _: int) -> None:
         self.name = event.name
         self.language = event.language
 
     def _space_declared(self, event: ev.SpaceDeclared, _: int) -> None:
+        self.declare(event)
+
+    def declare(self, event: ev.SpaceDeclared) -> None:
+        """Take in a vector space and make its table.
+
+        Raises:
+            DamagedLog: there is one already.
+        """
         if self.spaces:
             raise DamagedLog(f"a second vector space, {event.name!r}, which this release does not know how to hold")
         self.spaces = (event,)
-        self.vectors = Table(_vector_columns(event.dim))
+        self.vectors = Table(vector_columns(event.dim))
 
     def _node_added(self, event: ev.NodeAdded, birth: int) -> None:
         if not fits_columns(event):
@@ -242,7 +229,7 @@ class GraphState:
         has_extras = event.tags or event.metadata or event.speaker or event.source or event.session is not None
         if event.expires_us is not None:
             has_extras = True
-            self._expiries.add(event.expires_us, row)
+            self.expires(row, event.expires_us)
         values = (
             event.importance,
             event.emotional_valence,
@@ -258,7 +245,7 @@ class GraphState:
             event.consolidation_state,
             event.decay_function,
             True,
-            self._partition(event.partition),
+            self.partition_code(event.partition),
             self._new_vector(row, event.vector) if event.vector else NO_ROW,
             self.texts.append(row, event.content, event.speaker) if event.content else NO_ROW,
             self._new_labels(_extras_of(event)) if has_extras else NO_ROW,
@@ -267,9 +254,9 @@ class GraphState:
         if row == self.nodes.count:
             self.nodes.append(*values)
         else:
-            for name, value in zip(_NODE_COLUMNS, values, strict=True):
+            for name, value in zip(NODE_COLUMNS, values, strict=True):
                 self.nodes.set(name, row, value)
-        self._live_nodes += 1
+        self.live_nodes += 1
 
     def _node_revised(self, event: ev.NodeRevised, birth: int) -> None:
         row = self._row(event.id)
@@ -288,7 +275,7 @@ class GraphState:
         if after.expires_us is not None and after.expires_us != before.expires_us:
             if abs(after.expires_us) >= _TIME_MAX:
                 raise DamagedLog(f"the node {event.id!r} has a time that no release writes", id=event.id)
-            self._expiries.add(after.expires_us, row)
+            self.expires(row, after.expires_us)
         if event.content is not UNSET or after.speaker != before.speaker:
             self._retext(row, event.content, after.speaker)
         if event.occurred_us is not UNSET:
@@ -305,7 +292,7 @@ class GraphState:
             self._kill_edge(edge)
         for row in rows:
             self.nodes.set("alive", row, value=False)
-        self._live_nodes -= len(rows)
+        self.live_nodes -= len(rows)
 
     def _nodes_reinforced(self, event: ev.NodesReinforced, _: int) -> None:
         for row, delta in self._with_rows(event.ids, event.deltas):
@@ -313,6 +300,7 @@ class GraphState:
             self.nodes.set("importance", row, min(1.0, max(0.0, before + delta * (1.0 - before))))
 
     def _accesses_recorded(self, event: ev.AccessesRecorded, _: int) -> None:
+        self.changes += len(event.ids)
         for row, time_us in self._with_rows(event.ids, event.times_us):
             times = (*(self.nodes.value("access_times_us", row) or ()), time_us)[-ACCESS_TIMES_MAX:]
             self.nodes.set("access_times_us", row, times)
@@ -354,7 +342,8 @@ class GraphState:
         for offset, name in enumerate(event.ids):
             if name:
                 self.edge_names[name] = start + offset
-        self._live_edges += count
+        self.live_edges += count
+        self.changes += count
 
     def _edge_revised(self, event: ev.EdgeRevised, _: int) -> None:
         rows = self._edge_rows([event.id])
@@ -384,6 +373,7 @@ class GraphState:
             self._kill_edge(row)
 
     def _accesses_folded(self, event: ev.AccessesFolded, _: int) -> None:
+        self.changes += len(event.ids)
         values = zip(event.access_counts, event.accessed_us, event.access_times_us, strict=True)
         for row, (count, accessed_us, times_us) in self._with_rows(event.ids, list(values)):
             if not (0 <= count < _COUNT_MAX and max(map(abs, (accessed_us, *times_us))) < _TIME_MAX):
@@ -426,12 +416,13 @@ class GraphState:
 
     def _kill_edge(self, row: int) -> None:
         self.edges.set("flags", row, self.edges.value("flags", row) & ~ALIVE)
-        self._live_edges -= 1
+        self.live_edges -= 1
 
     def _expiry_of(self, row: int) -> int | None:
         return self._labels(row).expires_us if self.nodes.value("alive", row) else None
 
-    def _partition(self, partition: Partition) -> int:
+    def partition_code(self, partition: Partition) -> int:
+        """Return the number of a partition, giving a new one the next."""
         code = self._partition_codes.get(partition)
         if code is None:
             code = self._partition_codes[partition] = len(self.partitions)
@@ -456,10 +447,6 @@ class GraphState:
         if content is UNSET:
             content = "" if text_row == NO_ROW else self.texts.value("content", text_row)
         self.nodes.set("text_row", row, self.texts.append(row, content, speaker) if content else NO_ROW)
-
-
-def _vector_columns(dim: int) -> dict[str, Any]:
-    return {"node": "i4", "vector": ("<f4", dim)}
 
 
 def fits_columns(event: ev.NodeAdded) -> bool:

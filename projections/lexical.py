@@ -19,6 +19,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
+import msgspec
 import numpy as np
 
 from memorygraph.events.errors import InputError
@@ -35,8 +36,15 @@ K1 = 1.2
 B = 0.75
 """How far a row's length weakens its term frequencies: 0 not at all, 1 in proportion."""
 
+VERSION = "1"
+"""Of what is kept of an index between runs; another one is not read. The analyser's own version stands beside it."""
+
 _FREQUENCY_BITS = 16
 _FREQUENCY_MAX = (1 << _FREQUENCY_BITS) - 1
+
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode_segment = msgspec.msgpack.Decoder(tuple[list[str], bytes, bytes, bytes]).decode
 
 
 class LexicalStatistics(NamedTuple):
@@ -110,6 +118,61 @@ class LexicalIndex:
                     posting.append(entry)
             self._lengths[row] = len(terms)
             self._count = row + 1
+
+    def dump(self, first: int, stop: int) -> bytes:
+        """Return what is known of the text rows first..stop-1, for ``load``; they must be indexed."""
+        terms: list[str] = []
+        counts: list[int] = []
+        blocks: list[bytes] = []
+        low, high = first << _FREQUENCY_BITS, stop << _FREQUENCY_BITS
+        for term, posting in self._postings.copy().items():
+            if posting[-1] < low:
+                continue
+            entries = np.frombuffer(posting.tobytes(), np.int64)
+            entries = entries[entries.searchsorted(low) : entries.searchsorted(high)]
+            if len(entries):
+                terms.append(term)
+                counts.append(len(entries))
+                blocks.append(entries.tobytes())
+        lengths = self._lengths[first:stop].tobytes()
+        return _encode((terms, np.array(counts, np.uint32).tobytes(), b"".join(blocks), lengths))
+
+    def load(self, data: bytes) -> None:
+        """Take in the next text rows from what ``dump`` gave, instead of ``add``.
+
+        Raises:
+            ValueError: the bytes are something else, or of other rows.
+        """
+        try:
+            terms, packed_counts, packed, packed_lengths = _decode_segment(data)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise ValueError(f"these are not postings: {error}") from error
+        counts = np.frombuffer(packed_counts, np.uint32)
+        rows = np.frombuffer(packed, np.int64) >> _FREQUENCY_BITS
+        lengths = np.frombuffer(packed_lengths, np.int32)
+        first, stop = self._count, self._count + len(lengths)
+        ends = np.cumsum(counts, dtype=np.int64)
+        starts = ends - counts
+        ordered = np.ones(len(rows), np.bool_)
+        ordered[1:] = rows[1:] > rows[:-1]
+        ordered[starts[starts < len(rows)]] = True
+        whole = len(counts) == len(set(terms)) == len(terms) and len(rows) == (int(ends[-1]) if len(ends) else 0)
+        if (
+            not whole
+            or not counts.all()
+            or not ordered.all()
+            or (len(rows) and not first <= rows.min() <= rows.max() < stop)
+        ):
+            raise ValueError("these are not the postings of the next rows")
+        self._reserve(stop)
+        postings, entries = self._postings, memoryview(packed)
+        for term, start, end in zip(terms, (starts * 8).tolist(), (ends * 8).tolist(), strict=True):
+            posting = postings.get(term)
+            if posting is None:
+                posting = postings[term] = array("q")
+            posting.frombytes(entries[start:end])
+        self._lengths[first:stop] = lengths
+        self._count = stop
 
     def statistics(self, visible: NDArray[np.bool_]) -> LexicalStatistics:
         """Return what BM25 needs to know of all visible rows; worth keeping per state of the memory."""

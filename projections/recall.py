@@ -9,6 +9,8 @@ weighted mean in 0..1.
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
@@ -18,8 +20,10 @@ from numpy.typing import NDArray
 
 from memorygraph.projections.filters import OPEN, Filters, LabelIndex, Mask, visible_nodes
 from memorygraph.projections.frame import Frame, NodeState
+from memorygraph.projections.lexical import VERSION as POSTINGS_VERSION
 from memorygraph.projections.lexical import LexicalIndex, LexicalMatches, LexicalStatistics
 from memorygraph.projections.similarity import Norms, births, cosines, top
+from memorygraph.projections.snapshot_format import Part
 from memorygraph.projections.spreading import Activation, spread
 from memorygraph.projections.text import analyzer_for
 from memorygraph.projections.window import Window, boosted, inside
@@ -27,6 +31,8 @@ from memorygraph.projections.window import Window, boosted, inside
 Rows = NDArray[np.int32]
 Doubles = NDArray[np.float64]
 SEEN_MAX: Final = 16  # filters whose outcome is kept for the last Frame
+SEGMENT_GROWTH: Final = 3  # a part of the index is joined with the next one unless it is so many times larger
+_NORMS_ROWS: Final = 65_536
 DECIMALS: Final = 6  # scores are rounded, so that any sharding and any BLAS gives the same order
 
 
@@ -81,6 +87,7 @@ class RecallIndex:
         self.norms = Norms()
         self.labels = LabelIndex()
         self._growing = threading.Lock()
+        self._stored: list[int] = []  # the text rows at which the parts of the last snapshot end
         self._seen: tuple[Frame, dict[bytes, _Seen]] | None = None
 
     def fork(self, frame: Frame) -> RecallIndex:
@@ -92,14 +99,58 @@ class RecallIndex:
             fork.norms = self.norms.fork(frame.vectors)
         return fork
 
-    def catch_up(self, frame: Frame) -> None:
-        """Index the text rows that the Frame has and the index does not."""
-        if self.lexical.count >= frame.texts.count:
-            return
+    def catch_up(self, frame: Frame, rows_max: int | None = None) -> bool:
+        """Index the text rows that the Frame has and the index does not, or so many of them; return if it has all."""
+        count = frame.texts.count
+        if self.lexical.count < count:
+            with self._growing:
+                first = self.lexical.count
+                stop = count if rows_max is None else min(count, first + rows_max)
+                self.lexical.add([_indexed_text(frame, row) for row in range(first, stop)])
+        return self.lexical.count >= count
+
+    @property
+    def version(self) -> str:
+        """Names everything that the index depends on besides the rows: one kept by another version is not read."""
+        return f"{POSTINGS_VERSION} {self.lexical.analyzer.version}"
+
+    def part(self, frame: Frame) -> Part:
+        """Return what a snapshot keeps of the index: parts of it that do not change once written.
+
+        Postings are kept by ranges of text rows, like the segments of other indexes: a new range for what is new, and
+        ranges of like size joined, so that there are few and each row is written a few times. Catch up first.
+        """
+        count = frame.texts.count
+        ends = [end for end in self._stored if end < count]
+        while ends and (ends[-1] - (ends[-2] if len(ends) > 1 else 0)) < SEGMENT_GROWTH * (count - ends[-1]):
+            ends.pop()
+        self._stored = ends = [*ends, count] if count else []
+        blobs: dict[str, Callable[[], bytes]] = {
+            f"texts {first:09d}-{stop:09d}": partial(self.lexical.dump, first, stop)
+            for first, stop in zip([0, *ends], ends, strict=False)
+        }
+        if frame.vectors is not None:
+            lengths = self.norms.upto(frame.vectors)
+            for first in range(0, len(lengths), _NORMS_ROWS):
+                some = lengths[first : first + _NORMS_ROWS]
+                blobs[f"vectors {first:09d}-{first + len(some):09d}"] = some.tobytes
+        return Part(self.version, count, blobs)
+
+    def restore(self, blobs: Mapping[str, bytes]) -> None:
+        """Begin with what ``part`` gave to a snapshot, in an index that knows no rows yet.
+
+        Raises:
+            ValueError: the bytes are something else. What was read so far is right, and the rest is indexed anew.
+        """
         with self._growing:
-            first = self.lexical.count
-            texts = frame.texts
-            self.lexical.add([_indexed_text(frame, row) for row in range(first, texts.count)])
+            if self.lexical.count:
+                return
+            for name, data in sorted(blobs.items()):
+                if name.startswith("texts "):
+                    self.lexical.load(data)
+                    self._stored.append(self.lexical.count)
+                else:
+                    self.norms.load(data)
 
     def size_bytes(self) -> int:
         """Return the bytes that postings, norms and label codes take."""

@@ -37,6 +37,18 @@ class Norms:
         norms._values, norms._count = self.upto(vectors), vectors.count
         return norms
 
+    def load(self, data: bytes) -> None:
+        """Take in the lengths of the next rows (float32 bytes), before anything was asked.
+
+        Raises:
+            ValueError: they are not finite lengths above 0.
+        """
+        values = np.frombuffer(data, np.float32)
+        if not bool((np.isfinite(values) & (values > 0)).all()):
+            raise ValueError("these are not lengths of vectors")
+        self._values = np.concatenate([self._values[: self._count], values])
+        self._count = len(self._values)
+
     def size_bytes(self) -> int:
         """Return the bytes of the array."""
         return self._values.nbytes

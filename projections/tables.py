@@ -32,16 +32,20 @@ Column = Sequence[Any] | NDArray[Any]
 class View:
     """A published table: ``count`` rows of named columns that no longer change.
 
-    ``versions`` has a number per chunk, which changes with its rows, and the table's own as its last.
+    ``versions`` has a number per chunk, which changes with its rows, and the table's own as its last. ``kinds`` are the
+    columns' dtypes, and widths where a row is a vector: ``<f8``, ``<f4*256``.
     """
 
-    __slots__ = ("_whole", "chunks", "count", "versions")
+    __slots__ = ("chunks", "count", "joined", "kinds", "versions")
 
-    def __init__(self, count: int, chunks: dict[str, tuple[Chunk, ...]], versions: tuple[int, ...]) -> None:
+    def __init__(
+        self, count: int, chunks: dict[str, tuple[Chunk, ...]], versions: tuple[int, ...], kinds: dict[str, str]
+    ) -> None:
         self.count = count
         self.chunks = chunks
         self.versions = versions
-        self._whole: dict[str, NDArray[Any]] = {}
+        self.kinds = kinds
+        self.joined: dict[str, NDArray[Any]] = {}  # columns that were asked for as a whole
 
     def value(self, name: str, row: int) -> Any:
         """Return one cell as a Python value (None in an object chunk that was never written)."""
@@ -50,16 +54,16 @@ class View:
 
     def column(self, name: str) -> NDArray[Any]:
         """Return a whole column (not of objects), shape (count, ...); several chunks are joined once per view."""
-        whole = self._whole.get(name)
+        whole = self.joined.get(name)
         if whole is None:
-            whole = self._whole[name] = self._join(name)
+            whole = self.joined[name] = self._join(name)
         return whole
 
     def take(self, name: str, rows: NDArray[Any]) -> NDArray[Any]:
         """Return the cells of some rows (not of objects), shape (len(rows),); few rows cost little."""
         chunks = self.chunks[name]
         touched = np.unique(rows >> CHUNK_BITS).tolist()
-        if len(touched) > _SCATTERED or name in self._whole:
+        if len(touched) > _SCATTERED or name in self.joined:
             whole: NDArray[Any] = self.column(name)[rows]
             return whole
         found = np.empty(len(rows), dtype=_array(chunks[0]).dtype)
@@ -106,7 +110,12 @@ class View:
                 chunks[index] = _array(chunks[index]).copy()
                 copied.add(index)
             _array(chunks[index])[row & CHUNK_MASK] = value
-        return View(self.count, self.chunks | {name: tuple(chunks)}, self.versions)
+        return View(self.count, self.chunks | {name: tuple(chunks)}, self.versions, self.kinds)
+
+    def size_bytes(self, names: Iterable[str] | None = None) -> int:
+        """Return the bytes of the columns' arrays (pointers only for objects)."""
+        wanted = self.chunks if names is None else names
+        return sum(chunk.nbytes for name in wanted for chunk in self.chunks[name] if chunk is not None)
 
     def _join(self, name: str) -> NDArray[Any]:
         chunks = self.chunks[name]
@@ -120,6 +129,10 @@ def _array(chunk: Chunk) -> NDArray[Any]:
     return chunk
 
 
+def _kind(dtype: np.dtype[Any], shape: tuple[int, ...]) -> str:
+    return f"{dtype.str}*{shape[0]}" if shape else dtype.str
+
+
 class Table:
     """The writer's side of a table; not thread safe, one writer at a time.
 
@@ -130,10 +143,12 @@ class Table:
 
     def __init__(self, columns: dict[str, DTypeLike | tuple[DTypeLike, int]]) -> None:
         self.names = tuple(columns)
+        self._columns = columns
         self._specs: dict[str, tuple[np.dtype[Any], tuple[int, ...]]] = {}
         for name, spec in columns.items():
             dtype, shape = (spec[0], (spec[1],)) if isinstance(spec, tuple) else (spec, ())
             self._specs[name] = np.dtype(dtype), shape
+        self.kinds = {name: _kind(dtype, shape) for name, (dtype, shape) in self._specs.items()}
         self._chunks: dict[str, list[Chunk]] = {name: [] for name in columns}
         self._pending: list[tuple[Any, ...]] = []
         self._written = 0
@@ -157,6 +172,27 @@ class Table:
         table._versions, table._version = list(view.versions[:-1]), view.versions[-1]
         table._tuples = view.chunks
         table._borrowed = True
+        return table
+
+    def restored(self, count: int, chunks: dict[str, list[Chunk]]) -> Table:
+        """Return a table with the columns of this one and ``count`` rows, which goes on where another was published.
+
+        Args:
+            chunks: of each column, with exactly the rows that count; full ones are shared with whoever holds them and
+                copied before they are changed, the last one, unless full, is copied here.
+        """
+        table = Table(self._columns)
+        table._written = count
+        table._versions = [index + 1 for index in range(max(1, -(-count // CHUNK_ROWS)))]
+        table._version = len(table._versions)
+        if count:
+            table._chunks = {name: list(chunks[name]) for name in table.names}
+        last = len(table._versions) - 1
+        for name in table.names if count % CHUNK_ROWS else ():
+            if table._chunks[name][last] is not None:
+                table._make(name, last, count - (last << CHUNK_BITS))
+        table._changed.update(table.names)
+        table.publish()
         return table
 
     @property
@@ -221,14 +257,8 @@ class Table:
         if self._changed:
             self._tuples = self._tuples | {name: tuple(self._chunks[name]) for name in self._changed}
             self._changed.clear()
-        self._published = View(self._written, self._tuples, (*self._versions, self._version))
+        self._published = View(self._written, self._tuples, (*self._versions, self._version), self.kinds)
         return self._published
-
-    def size_bytes(self, names: Iterable[str] | None = None) -> int:
-        """Return the bytes of the columns' arrays (pointers only for objects)."""
-        wanted = self.names if names is None else names
-        arrays = (chunk for name in wanted for chunk in self._chunks[name] if chunk is not None)
-        return sum(chunk.nbytes for chunk in arrays)
 
     def _touch(self, index: int) -> None:
         self._version += 1
@@ -370,6 +400,14 @@ class Interner:
         row = self.rows[node_id] = len(self.ids)
         self.ids.append(node_id)
         return row
+
+    @classmethod
+    def restored(cls, ids: list[str]) -> Interner:
+        """Return an interner that goes on where another had come to."""
+        interner = cls()
+        interner.ids = ids
+        interner.rows = dict(zip(ids, range(len(ids)), strict=True))
+        return interner
 
     def size_bytes(self) -> int:
         """Return the bytes of the id texts, the list and the dictionary with its row numbers."""

@@ -10,6 +10,7 @@ from threading import Condition
 from typing import TYPE_CHECKING, Final
 
 from memorygraph.events.errors import InputError
+from memorygraph.events.frames import frame_header
 from memorygraph.events.log import EventLog, Head
 
 if TYPE_CHECKING:
@@ -39,6 +40,14 @@ class BaseLog(EventLog):
     @abstractmethod
     def _leave(self) -> None:
         """Release the lock."""
+
+    def chain_at(self, position: int) -> bytes | None:
+        """Return the chain up to a position, from the head or from the frame that follows it."""
+        head = self.head
+        if position >= head.position:
+            return head.chain if position == head.position else None
+        header = frame_header(next(self.frames(position + 1)))
+        return header.chain_before if header.first == position + 1 else None
 
     def wait(self, position: int, timeout_s: float) -> Head:
         """Return the head as soon as it is beyond ``position``, or after ``timeout_s`` seconds.

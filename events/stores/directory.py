@@ -30,7 +30,8 @@ _MEMORY: Final = "MEMORY"
 _LOCK: Final = "lock"
 _LOG: Final = "log"
 _REWRITE_LOCK: Final = "rewrite.lock"
-_OURS: Final = frozenset({_MEMORY, f"{_MEMORY}.tmp", _LOCK, _LOG})
+_SNAPSHOTS: Final = "snapshots"
+_OURS: Final = frozenset({_MEMORY, f"{_MEMORY}.tmp", _LOCK, _LOG, _SNAPSHOTS})
 _NOT_OURS: Final = frozenset({errno.EACCES, errno.EPERM, errno.EROFS, errno.EINVAL})  # of directories made by others
 _SEGMENT_NAME: Final = re.compile(r"(\d{20})\.seg")
 _LOG_NAME: Final = re.compile(r"\d{20}\.seg(\.tmp|\.torn-\d+(-\d+)?)?")
@@ -67,6 +68,7 @@ class StoreDirectory:
         self.disk = disk
         self.path = str(Path(path).absolute())
         self.log_path = f"{self.path}/{_LOG}"
+        self.snapshots_path = f"{self.path}/{_SNAPSHOTS}"
         self.memory_id = b""  # known once identified
 
     def segment_path(self, first: int) -> str:

@@ -25,6 +25,7 @@ from memorygraph.events.frames import (
 )
 from memorygraph.events.log import Head, LogEntry, VerifyReport, no_rest
 from memorygraph.events.stores.base import BaseLog
+from memorygraph.events.stores.snapshots import MemorySnapshots
 from memorygraph.events.stores.verifying import Verifier
 
 
@@ -37,6 +38,7 @@ class MemoryLog(BaseLog):
         self.read_only = False
         self.location = "memory"
         self.notes = ()  # nothing is ever cut here
+        self.snapshots = MemorySnapshots()
         self._head = Head(0, NO_CHAIN)
         self._frames: list[bytes] = []
         self._firsts: list[int] = []  # of each frame; a frame is published by the head, which is set last

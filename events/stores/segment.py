@@ -46,6 +46,7 @@ from memorygraph.events.stores.lock_file import LockFile, Mark
 from memorygraph.events.stores.recovery import Tail, cut_torn, find_end, judge, look_at_durable, look_on, settle
 from memorygraph.events.stores.rewriting import rewrite_segment
 from memorygraph.events.stores.segment_file import SEGMENT_HEADER_BYTES, SegmentFile, SegmentHeader
+from memorygraph.events.stores.snapshots import SnapshotDirectory
 from memorygraph.events.stores.verifying import Verifier
 
 SEGMENT_BYTES: Final = 64 << 20
@@ -59,6 +60,7 @@ class SegmentLog(BaseLog):
         self.memory_id = directory.memory_id
         self.location = directory.path
         self.notes = ()
+        self.snapshots = SnapshotDirectory(directory.disk, directory.snapshots_path)
         self._directory = directory
         self._segment_bytes = segment_bytes
         self._mutex = Lock()  # one writing thread
@@ -417,6 +419,7 @@ class SegmentLog(BaseLog):
         self._mutex = Lock()
         self._publishing = Lock()
         self._lock_file = self._held = None
+        self.snapshots = SnapshotDirectory(self._directory.disk, self._directory.snapshots_path)
         self._appends += self._appends % 2
         self._durable = None
 

@@ -14,7 +14,7 @@ import pytest
 
 from memorygraph.actors import commands as cmd
 from memorygraph.actors.engine import Engine
-from memorygraph.actors.local import rebuilt_digest
+from memorygraph.actors.replay import rebuilt_digest
 from memorygraph.events import records as ev
 from memorygraph.events.errors import (
     BatchTooLarge,

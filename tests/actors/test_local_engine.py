@@ -13,7 +13,8 @@ from memorygraph.actors import commands as cmd
 from memorygraph.actors import decide, local
 from memorygraph.actors.engine import Engine
 from memorygraph.actors.ledger import Ledger
-from memorygraph.actors.local import LocalEngine, rebuilt_digest
+from memorygraph.actors.local import LocalEngine
+from memorygraph.actors.replay import rebuilt_digest
 from memorygraph.events import records as ev
 from memorygraph.events.errors import (
     DamagedLog,
@@ -483,13 +484,3 @@ def test_a_follower_reads_on(tmp_path) -> None:
     assert ask(follower, cmd.Digest()) == ask(writer, cmd.Digest())
     for engine in (follower, writer):
         engine.close()
-
-
-def test_the_past_of_at_most_four_positions_is_kept() -> None:
-    engine = MemoryHome().open()
-    for step in range(8):
-        do(engine, adding(f"x{step}"))
-    views = {position: engine.at(position) for position in (1, 2, 3, 4, 5, 6)}
-    assert len(engine._past) == local.PAST_VIEWS_MAX
-    assert engine.at(6) is views[6]
-    assert [ask(view, cmd.Describe()).nodes for view in views.values()] == [0, 1, 2, 3, 4, 5]

@@ -84,7 +84,7 @@ def test_a_cache_that_ignores_versions_is_caught(monkeypatch) -> None:
     real = DigestCache._table
 
     def blind(cache, kind, view, canonical, rest) -> int:
-        return real(cache, kind, View(view.count, view.chunks, (1,) * len(view.versions)), canonical, rest)
+        return real(cache, kind, View(view.count, view.chunks, (1,) * len(view.versions), view.kinds), canonical, rest)
 
     monkeypatch.setattr(DigestCache, "_table", blind)
     assert any(cached != new for cached, new in cached_and_fresh(80))
