@@ -31,6 +31,7 @@
     │   ├── LogFailed                      a write or sync failed; reopen from disk
     │   ├── StoreReadOnly                  a write to a memory opened read-only or to a past view
     │   └── ClosedError                    used after close()
+    ├── EmbedderFailed                     an embedder could not make vectors: no network, no key, a refusal
     ├── NewerSchema                        an event type this release does not know
     ├── WorkingMemoryCapacityError
     └── ConsolidationError
@@ -172,6 +173,10 @@ class StoreReadOnly(StoreError):
 
 class ClosedError(StoreError):
     """The memory was used after ``close()``."""
+
+
+class EmbedderFailed(MemoryGraphError):
+    """An embedder could not make vectors; nothing was written."""
 
 
 class NewerSchema(MemoryGraphError):

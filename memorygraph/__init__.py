@@ -9,7 +9,7 @@
 
 from memorygraph.actors.compaction import CompactionReport, RetentionPolicy
 from memorygraph.agent import AgentMemory
-from memorygraph.context import Context, estimate_tokens
+from memorygraph.context import Context
 from memorygraph.core.edge import MemoryEdge
 from memorygraph.core.graph import MemoryGraph
 from memorygraph.core.node import MemoryNode
@@ -22,10 +22,17 @@ from memorygraph.core.types import (
     MemoryGraphError,
     MemoryType,
 )
-from memorygraph.embeddings import CallableEmbedder, Embedder, HashingEmbedder
+from memorygraph.embeddings import (
+    CallableEmbedder,
+    Embedder,
+    HashingEmbedder,
+    OpenAIEmbedder,
+    SentenceTransformerEmbedder,
+)
 from memorygraph.history import Change, Subscription
 from memorygraph.hits import Hits, MemoryHit, Why
 from memorygraph.stats import MemoryStats
+from memorygraph.tokens import estimate_tokens
 
 __all__ = [
     "AgentMemory",
@@ -48,7 +55,9 @@ __all__ = [
     "MemoryNode",
     "MemoryStats",
     "MemoryType",
+    "OpenAIEmbedder",
     "RetentionPolicy",
+    "SentenceTransformerEmbedder",
     "Subscription",
     "Why",
     "estimate_tokens",

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Collection, Iterable
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from msgspec import Struct
@@ -12,11 +11,11 @@ from memorygraph import checks
 from memorygraph.events.errors import InputError
 from memorygraph.hits import MemoryHit
 from memorygraph.times import to_text
+from memorygraph.tokens import TokenCounter
 
 if TYPE_CHECKING:
     from memorygraph.core.node import MemoryNode
 
-TokenCounter = Callable[[str], int]
 TITLE: Final = "Memories (dates are UTC)"
 PINNED_TITLE: Final = "Pinned"
 NO_SESSION: Final = "Other memories"
@@ -51,16 +50,6 @@ class Context(Struct, frozen=True):
             "left_out": list(self.left_out),
             "position": self.position,
         }
-
-
-def estimate_tokens(text: str) -> int:
-    """Estimate how many tokens a language model makes of a text, without a tokenizer.
-
-    A word counts one per 6 letters begun, a number one per 3 digits, any other sign one, and so does each letter of a
-    script without an alphabet. For English this comes out somewhat above what byte-pair tokenizers give. For an exact
-    figure, give ``context`` the model's own counter.
-    """
-    return sum(-(-len(piece) // _PIECE_LENGTHS[kind]) for kind, piece in _pieces(text))
 
 
 class _Entry(NamedTuple):
@@ -193,11 +182,3 @@ def _counted(counter: TokenCounter, text: str) -> int:
     if isinstance(count, bool) or not isinstance(count, int) or count < 0:
         raise InputError(f"the token counter must give a whole number, not {checks.shown(count)}")
     return count
-
-
-def _pieces(text: str) -> Iterable[tuple[str, str]]:
-    return ((match.lastgroup or "sign", match[0]) for match in _PIECE.finditer(text))
-
-
-_PIECE: Final = re.compile(r"(?P<word>[^\W\d_\u2e80-\U0010ffff]+)|(?P<digits>\d+)|(?P<sign>\S)|(?P<line>\n+)")
-_PIECE_LENGTHS: Final = {"word": 6, "digits": 3, "sign": 1, "line": 1_000}

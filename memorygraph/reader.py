@@ -22,7 +22,7 @@ from memorygraph.actors.engine import Engine
 from memorygraph.actors.replay import rebuilt_digest
 from memorygraph.audit import AuditEntry
 from memorygraph.author import Author
-from memorygraph.context import Context, TokenCounter, assemble, estimate_tokens, hit_entry, pinned_entry
+from memorygraph.context import Context, assemble, hit_entry, pinned_entry
 from memorygraph.core.edge import MemoryEdge
 from memorygraph.core.graph import MemoryGraph
 from memorygraph.core.node import MemoryNode
@@ -39,6 +39,7 @@ from memorygraph.home import Home
 from memorygraph.projections.window import Window
 from memorygraph.stats import MemoryStats, stats_of
 from memorygraph.times import TimeLike, to_seconds, to_us
+from memorygraph.tokens import TokenCounter, estimate_tokens
 
 _CONTEXT_K_MIN: Final = 20
 _CONTEXT_TOKENS_EACH: Final = 10  # no line is shorter, so more hits would not fit
