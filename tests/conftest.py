@@ -1,6 +1,13 @@
-"""Property tests take the time they need and come out the same in every run."""
+"""Property tests take the time they need and come out the same in every run; Ctrl-C means the same in every run."""
+
+import signal
 
 from hypothesis import settings
 
 settings.register_profile("steady", deadline=None, derandomize=True, database=None)
 settings.load_profile("steady")
+
+# A shell without job control starts what runs in the background with SIGINT ignored, and programs that the tests start
+# and interrupt would inherit that.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
