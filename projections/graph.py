@@ -5,7 +5,7 @@
 the command was decided. What cannot be applied raises ``DamagedLog`` with the position.
 
 A record of which only the hash is kept (compaction, erasure, a partial export) is applied as None. From then on events
-may name nodes and edges that such records told of: those are passed over. The records that forget are always kept, so
+may name nodes and edges that such records told of: those are passed over. Records that take away are always kept, so
 what is alive here was alive in the whole log, too, and what a compaction keeps comes to the same state.
 """
 
