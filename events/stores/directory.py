@@ -100,11 +100,14 @@ class StoreDirectory:
         return tuple(int(match[1]) for match in map(_SEGMENT_NAME.fullmatch, names) if match)
 
     def log_sizes_bytes(self) -> int:
-        """Sum the lengths of all files of the log."""
+        """Sum the lengths of all files of the log; one that is renamed or removed meanwhile is passed over."""
+        total = 0
         with named_errors(self.log_path, "measure the log"):
-            names = self.disk.listdir(self.log_path)
-            files = (OpenFile(self.disk, self.disk.open(f"{self.log_path}/{name}", write=False)) for name in names)
-            return sum(self.disk.size_bytes(file.fd) for file in files)
+            for name in self.disk.listdir(self.log_path):
+                with suppress(FileNotFoundError):
+                    file = OpenFile(self.disk, self.disk.open(f"{self.log_path}/{name}", write=False))
+                    total += self.disk.size_bytes(file.fd)
+        return total
 
     @property
     def lock_path(self) -> str:
