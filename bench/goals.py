@@ -66,6 +66,10 @@ LOG_GOALS: Final = (
     _at_most("L5-open", "long", 50, "ms"),
     _at_most("L5-verify", "long", 0.5, "s"),
     _at_most("L5-bytes", "long", 1.05, "x"),
+    _at_most("small-bytes", "small", 64, "KiB"),
+    _at_most("small-open", "small", 20, "ms"),
+    _at_most("p99-fold", "beside", 3, "x"),
+    _at_most("p99-backup", "beside", 3, "x"),
 )
 BY_KEY: Final = {goal.key: goal for goal in (*GOALS, *LOG_GOALS)}
 

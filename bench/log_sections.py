@@ -19,7 +19,9 @@ from typing import Final
 
 import msgspec
 
+from bench import compaction
 from bench.goals import Row
+from bench.small import small_memories
 from memorygraph.events.disk import OsDisk
 from memorygraph.events.group import GroupAppender
 from memorygraph.events.ports import SystemClock
@@ -50,10 +52,15 @@ class Scale:
     batches: int  # a round
     appends: int  # a client
     events: int  # in the long log
+    memories: int  # small ones
+    notes: int  # in the memory that is compacted and copied
+    trials: int  # of each compaction and backup
 
 
-FULL: Final = Scale(rounds=15, commits=200, batches=60, appends=60, events=1_000_000)
-QUICK: Final = Scale(rounds=2, commits=10, batches=5, appends=4, events=20_000)
+FULL: Final = Scale(
+    rounds=15, commits=200, batches=60, appends=60, events=1_000_000, memories=10_000, notes=20_000, trials=3
+)
+QUICK: Final = Scale(rounds=2, commits=10, batches=5, appends=4, events=20_000, memories=10, notes=500, trials=1)
 
 
 def single(place: Path, scale: Scale) -> list[Row]:
@@ -163,12 +170,31 @@ def _long(
     ]
 
 
+def small(place: Path, scale: Scale) -> list[Row]:
+    """Many small memories, open and idle."""
+    return small_memories(place, scale.memories)
+
+
+def beside(_: Path, scale: Scale) -> list[Row]:
+    """What a writer notices of compaction and backup."""
+    found = compaction.measure(scale.trials, scale.notes, scale.notes, scale.notes // 4)
+    slower = "the 99th percentile of a durable write beside {}, against the same alone"
+    return [
+        _one("beside", slower.format("compaction"), "x", found["fold_p99_ratio"], "p99-fold"),
+        _one("beside", slower.format("a backup"), "x", found["backup_p99_ratio"], "p99-backup"),
+        _one("beside", "a durable write alone, 99th percentile", "ms", found["idle_p99_ms"], None),
+        _one("beside", "bytes that compaction leaves", "x", found["bytes_left_ratio"], None),
+    ]
+
+
 SECTIONS: Final[dict[str, Callable[[Path, Scale], list[Row]]]] = {
     "single": single,
     "batch": batch,
     "clients": clients,
     "replay": replay,
     "long": long,
+    "small": small,
+    "beside": beside,
 }
 
 

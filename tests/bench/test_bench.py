@@ -173,7 +173,7 @@ def test_dictionary_resizes_are_found() -> None:
 
 
 def test_the_log_is_measured_against_its_goals(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
-    tiny = log_sections.Scale(rounds=1, commits=2, batches=2, appends=2, events=2000)
+    tiny = replace(log_sections.QUICK, rounds=1, commits=2, batches=2, appends=2, events=2000, memories=3, notes=50)
     monkeypatch.setattr(log, "QUICK", tiny)
     files = ["--json", str(tmp_path / "found.json"), "--picture", str(tmp_path / "found.svg"), "--dir", str(tmp_path)]
     assert log.main(["--quick", *files]) == 0
