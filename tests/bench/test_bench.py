@@ -11,7 +11,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from bench import log, log_sections, memory, report, sessions
+from bench import compaction, log, log_sections, memory, report, sessions, small
 from bench.corpus import text, topic, vocabulary
 from bench.goals import BY_KEY, FAILED, GOALS, LOG_GOALS, NOT_MEASURED, PASSED, Row, failed
 from bench.own import dictionary_resizes
@@ -175,10 +175,12 @@ def test_dictionary_resizes_are_found() -> None:
 def test_the_log_is_measured_against_its_goals(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
     tiny = replace(log_sections.QUICK, rounds=1, commits=2, batches=2, appends=2, events=2000, memories=3, notes=50)
     monkeypatch.setattr(log, "QUICK", tiny)
+    monkeypatch.setattr(compaction, "IDLE_S", 0.2)
+    monkeypatch.setattr(small, "IDLE_S", 0.1)
     files = ["--json", str(tmp_path / "found.json"), "--picture", str(tmp_path / "found.svg"), "--dir", str(tmp_path)]
     assert log.main(["--quick", *files]) == 0
     rows = json.loads((tmp_path / "found.json").read_text())["rows"]
     assert {row["goal"] for row in rows if row["goal"]} == {goal.key for goal in LOG_GOALS}
-    assert all(row["ours"] > 0 for row in rows)
+    assert all(row["ours"] >= 0 for row in rows)
     assert f"{len([row for row in rows if row['goal']])} goals: " in capsys.readouterr().out
     ET.fromstring((tmp_path / "found.svg").read_text())  # noqa: S314 - our own file
