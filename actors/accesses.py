@@ -6,7 +6,7 @@ import threading
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
-from memorygraph.actors.commands import RecordAccesses
+from memorygraph.actors.commands import Command, RecordAccesses
 from memorygraph.events.types import LIMITS
 
 COMMAND_BYTES: Final = LIMITS.command_bytes_max // 4
@@ -28,6 +28,16 @@ class Batch(NamedTuple):
     operation: RecordAccesses
     principal: str
     provenance: dict[str, str]
+
+    def command(self, command_id: str) -> Command:
+        """Return the command that records it, under an id drawn for it."""
+        return Command(
+            id=command_id,
+            operations=(self.operation,),
+            principal=self.principal,
+            provenance=self.provenance,
+            id_chosen=False,
+        )
 
 
 class Accesses:

@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from memorygraph.actors.commands import Answer, Command, Query, Receipt
 from memorygraph.actors.compaction import CompactionReport, RetentionPolicy
+from memorygraph.events.heads import SignedHead
 from memorygraph.events.log import Head, LogEntry, VerifyReport
 from memorygraph.events.records import Event, decode_record, unpack_event
 
@@ -119,6 +120,15 @@ class Engine(ABC):
     @abstractmethod
     def head(self) -> Head:
         """Return the log's head."""
+
+    @abstractmethod
+    def sign_head(self) -> SignedHead:
+        """Sign the log's head once all up to it is durable, and keep it beside the log.
+
+        Raises:
+            InputError: there is no key.
+            StoreError: it cannot be written.
+        """
 
     @abstractmethod
     def verify(self) -> VerifyReport:

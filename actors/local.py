@@ -31,6 +31,7 @@ from memorygraph.actors.pinned import PinnedEngine
 from memorygraph.actors.replay import bring_to
 from memorygraph.actors.saving import Saver, State
 from memorygraph.actors.shard import Shard
+from memorygraph.actors.signing import HeadSigner
 from memorygraph.actors.snapshots import Snapshots
 from memorygraph.actors.ticket import Ticket
 from memorygraph.actors.touches import touched_by
@@ -44,6 +45,7 @@ from memorygraph.events.errors import (
     StoreReadOnly,
     TransactionConflict,
 )
+from memorygraph.events.heads import SignedHead
 from memorygraph.events.log import EventLog, Head, VerifyReport
 from memorygraph.events.ports import Clock, IdSource, RandomIds, SystemClock
 from memorygraph.events.records import (
@@ -73,6 +75,7 @@ class LocalEngine(Engine):
         name: of the memory, recorded when the log is new, as are ``language``, ``principal`` and ``provenance``.
         progress: called with (records replayed, records in all) while the log is read.
         past_bytes_max: what views of the past may hold in memory, beside what they share with the newest state.
+        signer: signs the head every so many commits.
     """
 
     def __init__(
@@ -87,8 +90,10 @@ class LocalEngine(Engine):
         principal: str = "",
         provenance: dict[str, str] | None = None,
         past_bytes_max: int = PAST_BYTES_MAX,
+        signer: HeadSigner | None = None,
     ) -> None:
         self._log = log
+        self._signer = signer
         self._clock = clock or SystemClock()
         self._ids = ids or RandomIds()
         self._shard, self._ledger = Shard(), Ledger()
@@ -119,8 +124,8 @@ class LocalEngine(Engine):
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What the log has to say of itself: what was cut, what is damaged."""
-        return self._log.notes
+        """What the log has to say of itself: what was cut, what is damaged, what could not be signed."""
+        return self._log.notes + (() if self._signer is None else self._signer.notes)
 
     def execute(self, command: Command) -> Receipt:
         """Carry out a command; durable when this returns (as durable as the log's ``append``)."""
@@ -212,6 +217,16 @@ class LocalEngine(Engine):
         self._check_open()
         return self._log.refresh()
 
+    def sign_head(self) -> SignedHead:
+        """Sign the log's head as it is now."""
+        self._check_open()
+        if self._signer is None:
+            raise InputError("there is no key to sign with; open the memory with signing_key=...")
+        with self._committing:
+            with self._log.lock() as head:  # giving the lock back syncs what others wrote
+                pass
+            return self._signer.sign(head)
+
     def verify(self) -> VerifyReport:
         """Check the whole log from its first byte."""
         self._check_open()
@@ -260,6 +275,8 @@ class LocalEngine(Engine):
             self._saver.close(self._shard.frame.changes)
         with self._committing:
             self._closed = True
+            if self._signer is not None:
+                self._signer.close()
             self._log.close()
 
     def _check_open(self) -> None:
@@ -349,6 +366,8 @@ class LocalEngine(Engine):
             self._shard.publish()
             self._half_done = False
         self._saver.committed(self._shard.frame.changes)
+        if self._signer is not None:
+            self._signer.committed(head)
 
     def _state(self) -> State:
         """Return the newest state, with what goes with it."""
@@ -445,15 +464,7 @@ class LocalEngine(Engine):
         return Receipt(position, record.time_us, events, replayed=True)
 
     def _record(self, batch: Batch) -> None:
-        self.execute(
-            Command(
-                id=self._ids.command_id(),
-                operations=(batch.operation,),
-                principal=batch.principal,
-                provenance=batch.provenance,
-                id_chosen=False,
-            )
-        )
+        self.execute(batch.command(self._ids.command_id()))
 
     def _flush_quietly(self) -> None:
         """Flush where no caller could use an error: reinforcement is dropped and counted, recall goes on."""

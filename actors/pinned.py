@@ -10,6 +10,7 @@ from memorygraph.actors.compaction import CompactionReport, RetentionPolicy
 from memorygraph.actors.engine import Committed, Engine, Saved
 from memorygraph.actors.shard import Shard
 from memorygraph.events.errors import InputError, StoreReadOnly
+from memorygraph.events.heads import SignedHead
 from memorygraph.events.log import Head, VerifyReport
 from memorygraph.projections.frame import Frame
 
@@ -77,6 +78,10 @@ class PinnedEngine(Engine):
     def head(self) -> Head:
         """Return the head of the whole log."""
         return self._live.head()
+
+    def sign_head(self) -> SignedHead:
+        """Refuse: only the head of the whole log is signed."""
+        raise StoreReadOnly("sign the head of the memory itself; a view of the past has none")
 
     def verify(self) -> VerifyReport:
         """Check the whole log."""

@@ -8,7 +8,7 @@ from itertools import count, pairwise
 from pathlib import Path
 from typing import Any, Self
 
-from memorygraph import checks, portable
+from memorygraph import checks, exports, portable
 from memorygraph.actors.commands import (
     AddEdges,
     AddNodes,
@@ -22,21 +22,25 @@ from memorygraph.actors.commands import (
 )
 from memorygraph.actors.engine import Engine
 from memorygraph.actors.local import LocalEngine
+from memorygraph.actors.signing import HeadSigner
 from memorygraph.author import Author
 from memorygraph.core.edge import MemoryEdge
 from memorygraph.core.graph import MemoryGraph
 from memorygraph.core.node import MemoryNode, revision
 from memorygraph.drafts import Draft, change_of, chunks_of, draft_of, id_of, size_bytes, turn_of
 from memorygraph.embeddings import Embedder, HashingEmbedder, embed_batch, fitting_embedder, space_of
-from memorygraph.events.errors import CommandIdReused, DamagedLog, EmbedderMismatch, InputError
+from memorygraph.events.errors import CommandIdReused, EmbedderMismatch, InputError
+from memorygraph.events.keys import Signer, signer_of
 from memorygraph.events.log import EventLog
+from memorygraph.events.ports import SystemClock
 from memorygraph.events.records import NodeAdded, NodeRevised, NodesForgotten, SpaceDeclared
 from memorygraph.events.stores import MemoryLog, SegmentLog
 from memorygraph.events.types import LIMITS, EdgeType, Limits, MemoryType
+from memorygraph.evidence import BEST_EFFORT, recording
 from memorygraph.home import Home
 from memorygraph.links import batches_of, edge_columns, edges_in
 from memorygraph.projections.text import analyzer_for
-from memorygraph.reader import BEST_EFFORT, MemoryReader, recording
+from memorygraph.reader import MemoryReader
 from memorygraph.times import Expiry, TimeLike
 from memorygraph.upkeep import Upkeep
 
@@ -60,6 +64,7 @@ class AgentMemory(Upkeep, MemoryReader):
         principal: who writes, recorded with every change; nobody in particular by default.
         provenance: what to record of the origin beside version, host and process; an empty text leaves one out.
         record: how recalls are recorded, "best_effort" or "audited" (see ``recall``).
+        signing_key: a key or its file: it signs the log's head every ``sign_every`` commits and on close (extra audit).
         limits: sizes above which input is refused.
         progress: called with (records read, records in all) while a large store is opened.
 
@@ -84,6 +89,8 @@ class AgentMemory(Upkeep, MemoryReader):
         principal: str = "",
         provenance: Mapping[str, str] | None = None,
         record: str = BEST_EFFORT,
+        signing_key: Signer | str | Path | None = None,
+        sign_every: int = 100,
         limits: Limits = LIMITS,
         progress: Callable[[int, int], None] | None = None,
     ) -> None:
@@ -102,6 +109,10 @@ class AgentMemory(Upkeep, MemoryReader):
         author = Author(principal, provenance)
         self._record = recording(record)
         checks.note("name", name)
+        signer = None if signing_key is None else signer_of(signing_key)
+        checks.count("sign_every", sign_every, 1, 2**62)
+        if signer is not None and (path is None or read_only):
+            raise InputError("signing_key needs the path of a store that is open for writing; its heads are kept there")
         if path is None and read_only:
             raise InputError("read_only=True needs the path of a store; a memory in this process begins empty")
         self.path = None if path is None else str(checks.path("path", path))
@@ -119,6 +130,7 @@ class AgentMemory(Upkeep, MemoryReader):
                 progress=progress,
                 principal=principal,
                 provenance=author.provenance(),
+                signer=None if signer is None else HeadSigner(signer, log, every=sign_every, clock=SystemClock()),
             )
             self._settle(engine, embedder, embedding_dim, author)
         except BaseException:
@@ -386,17 +398,6 @@ class AgentMemory(Upkeep, MemoryReader):
         """
         return portable.load(cls, path, embedder)
 
-    def export(self, path: str | Path, *, partial: bool = False) -> int:
-        """Write the whole log as one portable file, and return the position it ends at.
-
-        Raises:
-            DamagedLog: part of the log cannot be read; with ``partial=True`` what comes before it is written.
-        """
-        if not partial and not (report := self.verify()).whole:
-            end = report.head.position
-            raise DamagedLog(f"only positions 1 to {end} can be read; nothing was exported", position=end)
-        return portable.export_log(self._engine, path)
-
     @classmethod
     def import_(cls, path: str | Path, to: str | Path, *, embedder: Embedder | None = None) -> Self:
         """Make a store out of an exported file, record by record as it was, and open it.
@@ -406,7 +407,7 @@ class AgentMemory(Upkeep, MemoryReader):
             DamagedLog: the file fails its checks, or tells another history than the store; nothing was written.
             NewerSchema: it holds events of a newer release; nothing was written.
         """
-        portable.import_log(path, to)
+        exports.import_log(path, to)
         return cls(to, embedder=embedder)
 
     def flush(self) -> None:

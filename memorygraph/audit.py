@@ -14,8 +14,9 @@ import msgspec
 from msgspec import Struct
 
 from memorygraph import checks
-from memorygraph.actors.engine import Committed
+from memorygraph.actors.engine import Committed, committed_of
 from memorygraph.events.errors import InputError
+from memorygraph.events.log import LogEntry
 from memorygraph.events.records import AccessesRecorded, Event, NodeAdded, NodeRevised
 from memorygraph.history import KINDS, REPLACED, Change, changes_of
 from memorygraph.times import TimeLike, to_seconds, to_text, to_us
@@ -154,6 +155,12 @@ def audit(records: Iterable[Committed], asked: Wanted) -> Iterator[AuditEntry]:
                 if record.position >= asked.first and (found := _matching(entry, change, asked, members)) is not None:
                     yield found
             _note_session(change.event, asked.session, members)
+
+
+def audit_of(entries: Iterable[LogEntry], asked: Wanted) -> Iterator[AuditEntry]:
+    """Give the entries that are asked for from the records of a file, from position 1 on."""
+    last = asked.last
+    return audit((committed_of(one) for one in entries if last is None or one.position <= last), asked)
 
 
 def _entries(change: Change) -> Iterator[AuditEntry]:

@@ -26,6 +26,7 @@ from memorygraph.actors.local import LocalEngine
 from memorygraph.actors.pace import Pace
 from memorygraph.events.disk import OsDisk
 from memorygraph.events.errors import BackupMismatch, DamagedLog, ForeignStore, ImportFormatError, NewerFormat
+from memorygraph.events.exports import EXPORT_MAGIC
 from memorygraph.events.frames import (
     NO_CHAIN,
     FrameHeader,
@@ -37,7 +38,7 @@ from memorygraph.events.frames import (
 )
 from memorygraph.events.stores import SegmentLog
 from memorygraph.events.stores.directory import named_errors
-from memorygraph.portable import EXPORT_MAGIC, folder_named, replacing
+from memorygraph.portable import folder_named, replacing
 
 FORMAT: Final = "memorygraph-backup"
 VERSION: Final = 1

@@ -1,4 +1,4 @@
-"""Files that a memory is written to and read from: JSON of its present state, and exports of its whole log."""
+"""JSON files of a memory's present state; files of its whole log are in ``exports.py``."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
+from typing import IO, TYPE_CHECKING, Any, Final, TypeVar
 
 import msgspec
 import numpy as np
@@ -20,24 +20,11 @@ from msgspec.structs import replace
 
 from memorygraph import checks
 from memorygraph.actors.commands import AddEdges, AddNodes, AllEdges, Describe, FindNodes
-from memorygraph.actors.engine import Engine
 from memorygraph.author import Author, place
 from memorygraph.drafts import chunks_of, size_bytes
 from memorygraph.events.disk import OsDisk
-from memorygraph.events.errors import DamagedLog, ForeignStore, ImportFormatError, InputError, StoreError
-from memorygraph.events.frames import (
-    NO_CHAIN,
-    FrameHeader,
-    chain_after,
-    fault_of,
-    frame_entries,
-    require_frame,
-    require_next,
-    whole_frame,
-)
-from memorygraph.events.log import Head
-from memorygraph.events.records import NodeAdded, SpaceDeclared, decode_record, unpack_event
-from memorygraph.events.stores import SegmentLog
+from memorygraph.events.errors import ImportFormatError, InputError, StoreError
+from memorygraph.events.records import NodeAdded, SpaceDeclared
 from memorygraph.events.stores.directory import named_errors
 from memorygraph.events.types import CODE_MAX, LIMITS, Partition
 from memorygraph.links import edge_columns
@@ -51,7 +38,6 @@ if TYPE_CHECKING:
 
 JSON_FORMAT: Final = "memorygraph-json"
 JSON_VERSION: Final = 1
-EXPORT_MAGIC: Final = b"MGEXP1\0\0"
 
 # A file may come from a memory with larger limits: what must hold is that each item fits one command.
 _LIMITS: Final = LIMITS._replace(
@@ -169,103 +155,6 @@ class Document(msgspec.Struct, frozen=True):
         anew = (replace(edge, id="") if parse_edge_id(edge.id) is not None else edge for edge in edges)
         for links in chunks_of(anew, size_bytes):
             memory._home.execute(AddEdges(edges=edge_columns(links)))
-
-
-def export_log(engine: Engine, path: str | Path) -> int:
-    """Write a log's raw frames as one file and return the position that it ends at."""
-    position, memory_id = 0, bytes.fromhex(engine.memory_id)
-    with replacing(path) as file:
-        file.write(EXPORT_MAGIC + memory_id)
-        for frame in engine.frames():
-            file.write(frame)
-            position = require_frame(frame, memory_id).last
-    return position
-
-
-def import_log(path: str | Path, to: str | Path) -> None:
-    """Make a store out of an exported file: every frame as it was, checked and chained.
-
-    The file is checked from end to end before a store is made or touched. A store that already holds the beginning of
-    the same log is completed. ``to`` is what ``AgentMemory`` is opened with: a folder, or a path that ends in .json.
-
-    Raises:
-        ImportFormatError: the file is not an export.
-        ForeignStore: the folder holds another memory.
-        DamagedLog: the file is damaged, or the store tells another history; nothing was written.
-        NewerSchema: the file holds events that this release does not know; nothing was written.
-    """
-    exported = _read_export(path)
-    target = str(checks.path("to", to))
-    folder = folder_named(target)
-    if folder != target and Path(target).exists() and not Path(folder).exists():
-        raise ForeignStore(f"{target}: holds a memory already; import to another path", path=target)
-    log = SegmentLog.open(folder, memory_id=exported.memory_id)
-    try:
-        with log.lock() as head:
-            if not _is_same_history(log, head, exported.chains):
-                raise DamagedLog(f"{folder}: tells another history than {path}; nothing was written", where=folder)
-            for frame, header in exported.frames:
-                if header.last > head.position:
-                    log.adopt(bytes(frame))
-    finally:
-        log.close()
-
-
-class _Export(NamedTuple):
-    """A checked export: its frames, and the chain at the end of each, by position."""
-
-    memory_id: bytes
-    frames: list[tuple[memoryview, FrameHeader]]
-    chains: dict[int, bytes]
-
-
-def _read_export(path: str | Path) -> _Export:
-    try:
-        data = memoryview(checks.path("path", path).read_bytes())
-    except OSError as error:
-        raise ImportFormatError(f"{path} cannot be read: {error.strerror}", path=str(path)) from error
-    offset = len(EXPORT_MAGIC) + 16
-    if len(data) < offset or not bytes(data[:offset]).startswith(EXPORT_MAGIC):
-        raise ImportFormatError(f"{path} is not a file that export wrote", path=str(path))
-    memory_id = bytes(data[len(EXPORT_MAGIC) : offset])
-    frames: list[tuple[memoryview, FrameHeader]] = []
-    position, chains = 0, {0: NO_CHAIN}
-    while offset < len(data):
-        try:
-            frame, header = _frame_at(data, offset, memory_id)
-            require_next(header, position, chains[position])
-            chains[header.last] = chain_after(frame, header)
-            _require_records(frame, header)
-        except DamagedLog as error:
-            raise DamagedLog(f"{path} is damaged at byte {offset}: {error.message}", offset=offset) from error
-        frames.append((frame, header))
-        position = header.last
-        offset += header.size_bytes
-    return _Export(memory_id, frames, chains)
-
-
-def _frame_at(data: memoryview, offset: int, memory_id: bytes) -> tuple[memoryview, FrameHeader]:
-    header = whole_frame(data, offset, memory_id)
-    if header is None:
-        raise DamagedLog(fault_of(data, offset, memory_id))
-    return data[offset : offset + header.size_bytes], header
-
-
-def _require_records(frame: memoryview, header: FrameHeader) -> None:
-    """Check that a frame's records and events can be decoded."""
-    for entry in frame_entries(frame, header):
-        if entry.data is not None:
-            for event in decode_record(entry.data, entry.position).events:
-                unpack_event(event, entry.position)
-
-
-def _is_same_history(log: SegmentLog, head: Head, chains: dict[int, bytes]) -> bool:
-    """Whether a log is a beginning of the log with these chains, or goes on where that one ends."""
-    end = max(chains)
-    if head.position <= end:
-        return chains.get(head.position) == head.chain
-    header = require_frame(next(log.frames(end + 1)), log.memory_id)
-    return header.first == end + 1 and header.chain_before == chains[end]
 
 
 def read_json(path: str | Path) -> Document:

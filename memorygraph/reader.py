@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any, Final, Self, Unpack
 
-from memorygraph import audit, checks
+from memorygraph import checks
 from memorygraph.actors.commands import (
     Describe,
     Digest,
@@ -15,12 +15,10 @@ from memorygraph.actors.commands import (
     PositionAt,
     Reason,
     Recall,
-    RecordAccesses,
     Superseded,
 )
 from memorygraph.actors.engine import Engine
 from memorygraph.actors.replay import rebuilt_digest
-from memorygraph.audit import AuditEntry
 from memorygraph.author import Author
 from memorygraph.context import Context, assemble, hit_entry, pinned_entry
 from memorygraph.core.edge import MemoryEdge
@@ -32,6 +30,7 @@ from memorygraph.embeddings import Embedder, HashingEmbedder, embed_batch
 from memorygraph.events.errors import InputError
 from memorygraph.events.log import Head, VerifyReport
 from memorygraph.events.types import Limits, MemoryType, Scope
+from memorygraph.evidence import BEST_EFFORT, Evidence
 from memorygraph.filtering import FilterFields, TagMode, filters_of
 from memorygraph.history import ADDED, Change, Subscription, changes_of
 from memorygraph.hits import Hits, hit_of
@@ -43,22 +42,9 @@ from memorygraph.tokens import TokenCounter, estimate_tokens
 
 _CONTEXT_K_MIN: Final = 20
 _CONTEXT_TOKENS_EACH: Final = 10  # no line is shorter, so more hits would not fit
-AUDITED: Final = "audited"
-BEST_EFFORT: Final = "best_effort"
 
 
-def recording(given: str) -> str:
-    """Return how recalls are to be recorded.
-
-    Raises:
-        InputError: it is none of the two ways.
-    """
-    if given not in (AUDITED, BEST_EFFORT):
-        raise InputError(f"record must be {BEST_EFFORT!r} or {AUDITED!r}, not {checks.shown(given)}")
-    return given
-
-
-class MemoryReader:
+class MemoryReader(Evidence):
     """The asking half of ``AgentMemory``; made by it, not by users."""
 
     graph: MemoryGraph
@@ -66,9 +52,7 @@ class MemoryReader:
     path: str | None
     _engine: Engine
     _home: Home
-    _live: Home  # where audited recalls are recorded: the memory itself, also for a view of its past
     _limits: Limits
-    _record: str
 
     def recall(
         self,
@@ -323,50 +307,6 @@ class MemoryReader:
         for record in self._engine.read(checks.count("first", first, 1, 2**62), end):
             yield from changes_of(record)
 
-    def audit(
-        self,
-        *,
-        who: str | Iterable[str] | None = None,
-        id: str | Iterable[str] | None = None,
-        action: str | Iterable[str] | None = None,
-        since: TimeLike | None = None,
-        until: TimeLike | None = None,
-        session: str | int | None = None,
-        where: Mapping[str, str] | None = None,
-        first: int = 1,
-        last: int | None = None,
-    ) -> Iterator[AuditEntry]:
-        """Give who wrote, changed, recalled and forgot what, when and from where, oldest first.
-
-        A record of which only its hash is kept may have been anything: it is told whatever is asked for, as an entry of
-        the action "replaced", unless ``action`` leaves that out.
-
-        Args:
-            who: principals ('' for what was done without a name). id: of memories. One or several.
-            action: one or several of "wrote", "changed", "recalled", "forgot", "linked", "unlinked", "created",
-                "space", "folded" (recalls, to counts), "compacted", "nothing" (of a command), "replaced".
-            since, until: by recording time.
-            session: of the memories concerned.
-            where: what the provenance must say, such as {"host": "web-1"}.
-            first, last: positions.
-
-        Raises:
-            InputError: a filter that cannot be used.
-        """
-        asked = audit.wanted(
-            who=who,
-            id=id,
-            action=action,
-            since=since,
-            until=until,
-            session=session,
-            where=where,
-            first=first,
-            last=last,
-        )
-        start = 1 if asked.session is not None else asked.first
-        return audit.audit(self._engine.read(start, asked.last, about=asked.only_id), asked)
-
     def subscribe(self, from_position: int = 1) -> Subscription:
         """Return an iterator over changes from a position on: what is there, then what comes, from any process."""
         return Subscription(self._engine, checks.count("from_position", from_position, 1, 2**62))
@@ -458,18 +398,3 @@ class MemoryReader:
         matched = [hit.node_id for hit in hits if reinforce and hit.score > 0]
         self._note(way, [hit.node_id for hit in hits], matched)
         return hits
-
-    def _way(self, record: str | None) -> str:
-        """Return how a recall is to be recorded."""
-        return recording(self._record if record is None else record)
-
-    def _note(self, way: str, given: list[str], matched: list[str]) -> None:
-        """Record what was given in answer, in one of the two ways; ``matched`` of it is reinforced."""
-        if way == BEST_EFFORT:
-            self._home.accessed(matched)
-        elif given:
-            # What is seen of the past is recorded in the present, and reinforces nothing.
-            reinforced = dict.fromkeys(matched, self._live.clock.now_us()) if self._live is self._home else {}
-            shown = [node_id for node_id in given if node_id not in reinforced]
-            operation = RecordAccesses(ids=[*reinforced], times_us=[*reinforced.values()], shown=shown)
-            self._live.execute(operation)

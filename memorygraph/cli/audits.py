@@ -4,16 +4,18 @@ import csv
 import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
 from datetime import UTC, datetime
-from typing import Annotated, Final
+from pathlib import Path
+from typing import Annotated, Any, Final
 
 import typer
 
-from memorygraph.audit import AuditEntry
+from memorygraph.audit import AuditEntry, audit_of, wanted
 from memorygraph.cli import views
-from memorygraph.cli.options import JsonOption, StoreOption, open_to_read
+from memorygraph.cli.options import JsonOption, StoreOption, name_and_value, open_to_read
 from memorygraph.cli.output import print_json, say, terminal_width
-from memorygraph.events.errors import InputError
+from memorygraph.exports import read_file
 from memorygraph.history import REPLACED
 
 NOT_GIVEN: Final = "(not given)"
@@ -55,6 +57,9 @@ def audit(
     first: FromOption = 1,
     last: ToOption = None,
     limit: Annotated[int | None, typer.Option(help="Only the newest of them.", min=1, show_default=False)] = None,
+    file: Annotated[
+        Path | None, typer.Option(help="Of a file that export wrote, in place of the store.", metavar="FILE")
+    ] = None,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
     store: StoreOption = None,
     as_json: JsonOption = False,
@@ -66,26 +71,24 @@ def audit(
     """
     if as_csv and as_json:
         raise typer.BadParameter("give --csv or --json, not both")
-    with open_to_read(context, store) as memory:
-        entries: Iterable[AuditEntry] = memory.audit(
-            who=who or None,
-            id=about or None,
-            action=action or None,
-            since=since,
-            until=until,
-            session=session,
-            where=_named(where or []),
-            first=first,
-            last=last,
-        )
+    filters: dict[str, Any] = {
+        "who": who or None,
+        "id": about or None,
+        "action": action or None,
+        "since": since,
+        "until": until,
+        "session": session,
+        "where": dict(map(name_and_value, where or [])),
+        "first": first,
+        "last": last,
+    }
+    with ExitStack() as stack:
+        entries: Iterable[AuditEntry]
+        if file is None:
+            entries = stack.enter_context(open_to_read(context, store)).audit(**filters)
+        else:
+            entries = audit_of(read_file(file).entries(), wanted(**filters))
         _print(entries if limit is None else deque(entries, limit), as_csv=as_csv, as_json=as_json)
-
-
-def _named(given: list[str]) -> dict[str, str]:
-    for one in given:
-        if "=" not in one:
-            raise InputError(f"--where needs NAME=VALUE, such as host=web-1, not {one!r}", given=one)
-    return {name: value for name, _, value in (one.partition("=") for one in given)}
 
 
 def _print(entries: Iterable[AuditEntry], *, as_csv: bool, as_json: bool) -> None:

@@ -1,5 +1,6 @@
 """What several commands share: their options, the store they mean, and text from standard input."""
 
+import os
 import re
 import sys
 from collections.abc import Iterable
@@ -50,7 +51,9 @@ def store_path(context: typer.Context, store: Path | None) -> Path:
 
 def open_to_add(context: typer.Context, store: Path | None, agent: str) -> AgentMemory:
     """Open the store for writing, making it if there is none."""
-    return noted(AgentMemory(path=store_path(context, store), principal=agent, provenance=FROM_HERE))
+    return noted(
+        AgentMemory(path=store_path(context, store), principal=agent, provenance=FROM_HERE, signing_key=_key())
+    )
 
 
 def open_to_change(context: typer.Context, store: Path | None, agent: str) -> AgentMemory:
@@ -59,10 +62,16 @@ def open_to_change(context: typer.Context, store: Path | None, agent: str) -> Ag
     Raises:
         StoreNotFound: there is none, so nothing that could be changed; it is not made.
     """
-    path = store_path(context, store)
-    if not path.exists():
-        raise _not_found(path)
-    return noted(AgentMemory(path=path, principal=agent, provenance=FROM_HERE))
+    return noted(AgentMemory(path=_existing(context, store), principal=agent, provenance=FROM_HERE, signing_key=_key()))
+
+
+def open_to_sign(context: typer.Context, store: Path | None, key: Path) -> AgentMemory:
+    """Open the store for writing and signing.
+
+    Raises:
+        StoreNotFound: there is none, so nothing that could be signed; it is not made.
+    """
+    return noted(AgentMemory(path=_existing(context, store), signing_key=key))
 
 
 def open_to_read(context: typer.Context, store: Path | None) -> AgentMemory:
@@ -92,6 +101,18 @@ def noted(memory: AgentMemory) -> AgentMemory:
     for note in memory.notes:
         complain(f'{note}; run "memorygraph --store {memory.path} verify"')
     return memory
+
+
+def _key() -> str | None:
+    """Return the key that signs the heads, if the environment names one."""
+    return os.environ.get("MEMORYGRAPH_SIGNING_KEY") or None
+
+
+def _existing(context: typer.Context, store: Path | None) -> Path:
+    path = store_path(context, store)
+    if not path.exists():
+        raise _not_found(path)
+    return path
 
 
 def _not_found(path: Path) -> StoreNotFound:
@@ -124,6 +145,29 @@ def given_ids(arguments: Iterable[str]) -> list[str]:
     if not ids:
         raise InputError("there are no ids; give them as arguments, or - to read standard input")
     return ids
+
+
+def name_and_value(text: str) -> tuple[str, str]:
+    """Read NAME=VALUE.
+
+    Raises:
+        InputError: there is no equals sign.
+    """
+    name, sign, value = text.partition("=")
+    if not sign:
+        raise InputError(f"{text!r} must be NAME=VALUE, such as host=web-1", given=text)
+    return name, value
+
+
+def number_of(name: str, text: str) -> int:
+    """Read a position.
+
+    Raises:
+        InputError: it is not a whole number.
+    """
+    if not (text.isascii() and text.isdigit()):
+        raise InputError(f"{name} must be a position, not {text!r}", given=text)
+    return int(text)
 
 
 def moment(text: str) -> int | datetime:

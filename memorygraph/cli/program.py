@@ -12,7 +12,7 @@ from typing import Annotated, Final, ParamSpec
 
 import typer
 
-from memorygraph.cli import audits, reads, records, writes
+from memorygraph.cli import audits, reads, records, signing, writes
 from memorygraph.cli.options import ProgramStoreOption
 from memorygraph.cli.output import abandon_output, complain, say
 from memorygraph.events.errors import MemoryGraphError
@@ -46,7 +46,7 @@ def _quiet(command: Callable[P, None]) -> Callable[P, None]:
         except BrokenPipeError:
             abandon_output()
             raise typer.Exit(PIPE_CLOSED) from None
-        except (MemoryGraphError, OSError) as error:
+        except (MemoryGraphError, OSError, ImportError) as error:  # ImportError: names the extra to install
             complain(str(error))
             raise typer.Exit(1) from None
         except KeyboardInterrupt:
@@ -98,6 +98,8 @@ _COMMANDS: Final[dict[str, dict[str, Callable[..., None]]]] = {
         "restore": records.restore,
         "export": records.export_file,
         "import": records.import_file,
+        "heads": signing.heads,
+        "keygen": signing.keygen,
     },
 }
 for _panel, _members in _COMMANDS.items():

@@ -5,18 +5,38 @@ from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, Final
 
 import typer
 from msgspec import structs
 
 from memorygraph import AgentMemory
 from memorygraph.cli import views
-from memorygraph.cli.options import JsonOption, StoreOption, open_to_check, open_to_read, store_path
+from memorygraph.cli.options import (
+    JsonOption,
+    StoreOption,
+    name_and_value,
+    number_of,
+    open_to_check,
+    open_to_read,
+    store_path,
+)
 from memorygraph.cli.output import print_json, say, terminal_width
 from memorygraph.events.errors import DamagedLog, InputError
+from memorygraph.events.heads import HeadFault
+from memorygraph.exports import read_file
 from memorygraph.history import KINDS, Change
+from memorygraph.proofs import heads_against_engine, heads_against_file, report_on
 from memorygraph.times import to_seconds, to_us
+
+_HEAD_CODES: Final = {
+    HeadFault.ROLLED_BACK: 3,
+    HeadFault.REWRITTEN: 4,
+    HeadFault.FORGED: 5,
+    HeadFault.OTHER_MEMORY: 6,
+}
+_SEVERAL: Final = ("who", "id", "action")
+_ONE: Final = {"session": "session", "since": "since", "until": "until", "from": "first", "to": "last"}
 
 KindOption = Annotated[
     list[str] | None,
@@ -94,19 +114,46 @@ def _print_change(change: Change, width: int | None, *, as_json: bool) -> None:
     say(views.change_line(change, width))
 
 
-def verify(context: typer.Context, store: StoreOption = None, as_json: JsonOption = False) -> None:
-    """Check every checksum and the chain from the first byte.
+def verify(
+    context: typer.Context,
+    file: Annotated[
+        Path | None, typer.Argument(help="A file that export wrote, in place of the store.", show_default=False)
+    ] = None,
+    heads: Annotated[
+        Path | None,
+        typer.Option(help="Signed heads, kept elsewhere, to hold against the log.", metavar="FILE"),
+    ] = None,
+    key: Annotated[
+        str | None, typer.Option(help="The public key to trust: its file, or its 64 digits.", metavar="KEY")
+    ] = None,
+    store: StoreOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Check every checksum and the chain from the first byte, and hold signed heads against the log.
 
-    Damage is shown with its place and gives exit code 1.
+    Exit code 1: damage, shown with its place. With --heads also 3: rolled back, 4: rewritten, 5: forged, 6: the heads
+    of another memory; the highest of them.
     """
-    with open_to_check(context, store) as memory:
-        report = memory.verify()
+    if key is not None and heads is None:
+        raise typer.BadParameter("--key needs --heads: it says whose signed heads to trust")
+    if file is None:
+        with open_to_check(context, store) as memory:
+            report = memory.verify()
+            held = None if heads is None else heads_against_engine(heads, key, memory._engine, report)
+    else:
+        exported = read_file(file)
+        report = report_on(exported)
+        held = None if heads is None else heads_against_file(heads, key, exported, report)
     if as_json:
-        print_json(views.verify_facts(report))
+        facts = views.verify_facts(report)
+        print_json(facts if held is None else {**facts, "heads": views.heads_facts(held)})
     else:
         say(views.verify_text(report))
-    if not report.whole:
-        raise typer.Exit(1)
+        if held is not None:
+            say(views.heads_text(held, is_key_given=key is not None))
+    codes = [_HEAD_CODES[one.fault] for one in held.findings] if held is not None else []
+    if code := max([*codes, 0 if report.whole else 1]):
+        raise typer.Exit(code)
 
 
 def replay(context: typer.Context, store: StoreOption = None, as_json: JsonOption = False) -> None:
@@ -133,22 +180,47 @@ def export_file(
     partial: Annotated[
         bool, typer.Option("--partial", help="Of a damaged store, write what comes before the damage.")
     ] = False,
+    only: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Of all other records only hashes: who=, id=, action=, session=, since=, until=, from=, to=.",
+            metavar="NAME=VALUE",
+        ),
+    ] = None,
     store: StoreOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Write the whole log into one portable file.
 
     A damaged store is refused, as its file would lack what comes after the damage; --partial writes what there is.
+    With --only the file shows some records and proves that they stand in this log; it cannot be imported.
     """
+    filters = _only(only) if only else None
     with open_to_read(context, store) as memory:
         try:
-            position = memory.export(file, partial=partial)
+            position = memory.export(file, partial=partial, only=filters)
         except DamagedLog as error:
             raise DamagedLog(f"{error} (--partial writes what there is)", **error.about) from error
     if as_json:
         print_json({"file": str(file), "position": position})
     else:
-        say(f"exported up to position {position} to {file} ({views.size(file.stat().st_size)})")
+        what = "an excerpt " if only else ""
+        say(f"exported {what}up to position {position} to {file} ({views.size(file.stat().st_size)})")
+
+
+def _only(given: list[str]) -> dict[str, Any]:
+    """Read the filters of an excerpt; a name that comes several times stands for any of its values."""
+    filters: dict[str, Any] = {}
+    for name, value in map(name_and_value, given):
+        if name in _SEVERAL:
+            filters.setdefault(name, []).append(value)
+        elif name in _ONE and _ONE[name] not in filters:
+            filters[_ONE[name]] = number_of(name, value) if name in {"from", "to"} else value
+        else:
+            known = ", ".join((*_SEVERAL, *_ONE))
+            what = "is there twice" if name in _ONE else f"is not known; known are {known}"
+            raise InputError(f"--only {name}= {what}", given=name)
+    return filters
 
 
 def backup(

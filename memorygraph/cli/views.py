@@ -17,6 +17,7 @@ from rich.text import Text
 
 from memorygraph.core.edge import MemoryEdge
 from memorygraph.core.node import MemoryNode
+from memorygraph.events.heads import HeadsReport, SignedHead
 from memorygraph.events.log import VerifyReport
 from memorygraph.events.records import (
     AccessesFolded,
@@ -32,6 +33,7 @@ from memorygraph.events.records import (
 from memorygraph.events.types import EdgeType
 from memorygraph.history import Change
 from memorygraph.hits import MemoryHit
+from memorygraph.times import to_seconds
 
 _SENTENCE_END: Final = re.compile(r"(?<=[.!?])\s+|\n\s*\n")
 _WORD: Final = re.compile(r"\w+")
@@ -39,6 +41,7 @@ _DIGITS: Final = 1000  # the fourth digit asks for the next unit
 _CONTENT_SHOWN: Final = 140
 _OPENING_SHOWN: Final = 200
 _IDS_SHOWN: Final = 3
+_FINDINGS_SHOWN: Final = 5
 
 
 def plain(text: str) -> str:
@@ -337,6 +340,36 @@ def verify_text(report: VerifyReport) -> str:
     lines = [f"whole: {read}"] if report.whole else [*_damage_lines(report)]
     lines += [f"note: {plain(note)}" for note in report.notes]
     lines += [f"head at position {report.head.position}, chain", report.head.chain.hex()]
+    return "\n".join(lines)
+
+
+def signed_head_line(head: SignedHead) -> str:
+    """Return a signed head as one line: position, time, key, the beginning of the chain."""
+    signed = when(to_seconds(head.time_us), "%Y-%m-%d %H:%M:%S")
+    return f"{head.position:>8}  {signed}  key {head.key_id}  chain {head.chain[:16]}..."
+
+
+def heads_facts(report: HeadsReport) -> dict[str, Any]:
+    """Return what holding signed heads against a log gave, for JSON."""
+    findings = [{**structs.asdict(one), "fault": one.fault.value} for one in report.findings]
+    return {**structs.asdict(report), "findings": findings, "good": report.good}
+
+
+def heads_text(report: HeadsReport, *, is_key_given: bool) -> str:
+    """Return it as lines: each fault, what agrees, what it is worth."""
+    lines = [
+        f"{one.fault.value.upper()}: signed head {one.number}, of position {one.position}: {plain(one.message)}"
+        for one in report.findings[:_FINDINGS_SHOWN]
+    ]
+    if (more := len(report.findings) - _FINDINGS_SHOWN) > 0:
+        lines.append(f"and {more} more")
+    keys = ", ".join(report.keys)
+    agree = f"{report.agreeing} of {report.heads} signed heads agree"
+    lines.append(f"{agree}, the last at position {report.position} (key {keys})" if report.agreeing else agree)
+    if report.unchecked:
+        lines.append(f"{report.unchecked} are of positions that cannot be read")
+    if not is_key_given:
+        lines.append("who signed was not checked; --key compares with the public key that you trust")
     return "\n".join(lines)
 
 

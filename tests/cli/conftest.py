@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from memorygraph.cli import app
 
 # No terminal, no store and no agent of whoever runs the tests.
-OURS = ("COLUMNS", "FORCE_COLOR", "MEMORYGRAPH_AGENT", "MEMORYGRAPH_STORE", "TERM")
+OURS = ("COLUMNS", "FORCE_COLOR", "MEMORYGRAPH_AGENT", "MEMORYGRAPH_SIGNING_KEY", "MEMORYGRAPH_STORE", "TERM")
 GIT = {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_SYSTEM": os.devnull}
 
 

@@ -7,7 +7,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from memorygraph import AgentMemory, Limits, MemoryEdge, MemoryNode, portable
+from memorygraph import AgentMemory, Limits, MemoryEdge, MemoryNode
 from memorygraph.actors.commands import AllEdges, FindNodes
 from memorygraph.core.types import (
     DamagedLog,
@@ -18,7 +18,7 @@ from memorygraph.core.types import (
     StoreError,
     TimeFormatError,
 )
-from memorygraph.events import records
+from memorygraph.events import exports, records
 from memorygraph.events.frames import NO_CHAIN, encode_frame
 from tests.memory.helpers import fingerprint, meaningful_embedder, vector_of
 
@@ -250,7 +250,7 @@ def test_a_damaged_export_leaves_nothing_behind(tmp_path, durable):
     durable.remember("more")
     durable.export(tmp_path / "longer")
     data = (tmp_path / "longer").read_bytes()
-    second = len(portable.EXPORT_MAGIC) + 16 + len(next(durable._engine.frames()))
+    second = len(exports.EXPORT_MAGIC) + 16 + len(next(durable._engine.frames()))
     before = listing(tmp_path / "copy")
     for place in (second + 120, len(data) // 2, len(data) - 3):
         for name, damaged in (
@@ -286,8 +286,8 @@ def test_an_export_of_what_cannot_be_read_is_refused(tmp_path, packed, error):
     if isinstance(packed, records.PackedEvent):
         record = records.encode_record(records.Record("c", b"", "", {}, 1, 0, None, "", (packed,)))
     memory_id = bytes(16)
-    frame, _ = encode_frame([record], memory_id=memory_id, first=1, time_us=1, epoch=1, chain=NO_CHAIN)
-    (tmp_path / "file").write_bytes(portable.EXPORT_MAGIC + memory_id + frame)
+    frame, chain = encode_frame([record], memory_id=memory_id, first=1, time_us=1, epoch=1, chain=NO_CHAIN)
+    (tmp_path / "file").write_bytes(exports.heading(memory_id) + frame + exports.end_mark(1, chain))
     with pytest.raises(error):
         AgentMemory.import_(tmp_path / "file", tmp_path / "copy")
     assert not (tmp_path / "copy").exists()

@@ -1,0 +1,117 @@
+"""Files of a memory's log: writing it out, whole or as an excerpt, and making a store of such a file."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from pathlib import Path
+
+from memorygraph import checks
+from memorygraph.actors.engine import Engine
+from memorygraph.events.errors import DamagedLog, ForeignStore, ImportFormatError
+from memorygraph.events.exports import Export, end_mark, heading, read_export
+from memorygraph.events.frames import NO_CHAIN, chain_after, require_frame, with_hashes
+from memorygraph.events.heads import SignedHead, encode_head
+from memorygraph.events.log import Head
+from memorygraph.events.records import decode_record, unpack_event
+from memorygraph.events.stores import SegmentLog
+from memorygraph.portable import folder_named, replacing
+
+
+def export_log(engine: Engine, path: str | Path, *, only: Collection[int] | None = None) -> int:
+    """Write a log's raw frames as one file and return the position that it ends at.
+
+    Args:
+        only: the positions of the records to write; of the others, only the hashes (None: all).
+    """
+    position, chain, memory_id = 0, NO_CHAIN, bytes.fromhex(engine.memory_id)
+    with replacing(path) as file:
+        file.write(heading(memory_id, is_excerpt=only is not None))
+        for frame in engine.frames():
+            header = require_frame(frame, memory_id)
+            others = () if only is None else set(range(header.first, header.last + 1)).difference(only)
+            file.write(with_hashes(frame, header, others) if others else frame)
+            position, chain = header.last, chain_after(frame, header)
+        file.write(end_mark(position, chain))
+    return position
+
+
+def write_heads(path: str | Path, heads: Iterable[SignedHead]) -> None:
+    """Write signed heads as one file, whole or not at all.
+
+    Raises:
+        StoreError: it cannot be written.
+    """
+    with replacing(path) as file:
+        for head in heads:
+            file.write(encode_head(head))
+
+
+def read_file(path: str | Path) -> Export:
+    """Read an exported file and check it from end to end.
+
+    Raises:
+        ImportFormatError: it cannot be read, or export did not write it.
+        DamagedLog: it is cut or damaged.
+    """
+    try:
+        data = checks.path("path", path).read_bytes()
+    except OSError as error:
+        raise ImportFormatError(f"{path} cannot be read: {error.strerror}", path=str(path)) from error
+    return read_export(data, str(path))
+
+
+def import_log(path: str | Path, to: str | Path) -> None:
+    """Make a store out of an exported file: every frame as it was, checked and chained.
+
+    The file is checked from end to end before a store is made or touched. A store that already holds the beginning of
+    the same log is completed. ``to`` is what ``AgentMemory`` is opened with: a folder, or a path that ends in .json.
+
+    Raises:
+        ImportFormatError: the file is not an export, or only an excerpt.
+        ForeignStore: the folder holds another memory.
+        DamagedLog: the file is damaged, or the store tells another history; nothing was written.
+        NewerSchema: the file holds events that this release does not know; nothing was written.
+    """
+    exported = read_file(path)
+    if exported.is_excerpt:
+        raise ImportFormatError(
+            f"{path} is an excerpt: of some records it holds only the hashes, so no memory can be made of it; look "
+            f'into it with "memorygraph audit --file {path}"',
+            path=str(path),
+        )
+    _require_records(exported, str(path))
+    target = str(checks.path("to", to))
+    folder = folder_named(target)
+    if folder != target and Path(target).exists() and not Path(folder).exists():
+        raise ForeignStore(f"{target}: holds a memory already; import to another path", path=target)
+    log = SegmentLog.open(folder, memory_id=exported.memory_id)
+    try:
+        with log.lock() as head:
+            if not _is_same_history(log, head, exported.chains):
+                raise DamagedLog(f"{folder}: tells another history than {path}; nothing was written", where=folder)
+            for frame, header in exported.frames:
+                if header.last > head.position:
+                    log.adopt(bytes(frame))
+    finally:
+        log.close()
+
+
+def _require_records(exported: Export, where: str) -> None:
+    """Check that a file's records and events can be decoded."""
+    for entry in exported.entries():
+        if entry.data is None:
+            continue
+        try:
+            for event in decode_record(entry.data, entry.position).events:
+                unpack_event(event, entry.position)
+        except DamagedLog as error:
+            raise DamagedLog(f"{where} is damaged: {error.message}", **error.about) from error
+
+
+def _is_same_history(log: SegmentLog, head: Head, chains: dict[int, bytes]) -> bool:
+    """Whether a log is a beginning of the log with these chains, or goes on where that one ends."""
+    end = max(chains)
+    if head.position <= end:
+        return chains.get(head.position) == head.chain
+    header = require_frame(next(log.frames(end + 1)), log.memory_id)
+    return header.first == end + 1 and header.chain_before == chains[end]
