@@ -26,7 +26,7 @@ from memorygraph.actors.decide import propose
 from memorygraph.actors.engine import Committed, Engine, Saved, committed_of
 from memorygraph.actors.expiry import Expiry
 from memorygraph.actors.ledger import Ledger
-from memorygraph.actors.past import PAST_BYTES_MAX, PastViews
+from memorygraph.actors.past import PastViews
 from memorygraph.actors.pinned import PinnedEngine
 from memorygraph.actors.replay import bring_to
 from memorygraph.actors.saving import Saver, State
@@ -89,7 +89,7 @@ class LocalEngine(Engine):
         progress: Progress | None = None,
         principal: str = "",
         provenance: dict[str, str] | None = None,
-        past_bytes_max: int = PAST_BYTES_MAX,
+        past_bytes_max: int = LIMITS.past_bytes_max,
         signer: HeadSigner | None = None,
     ) -> None:
         self._log = log

@@ -8,19 +8,16 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from typing import Final
 
 from memorygraph.actors.shard import Shard
 from memorygraph.projections.frame import Frame
 from memorygraph.projections.sharing import held_by, held_bytes
 
-PAST_BYTES_MAX: Final = 256 << 20
-
 
 class PastViews:
     """Shards at past positions, the least recently used ones dropped first; safe to use from several threads."""
 
-    def __init__(self, bytes_max: int = PAST_BYTES_MAX) -> None:
+    def __init__(self, bytes_max: int) -> None:
         self.bytes_max = bytes_max
         self._shards: OrderedDict[int, Shard] = OrderedDict()
         self._measured: dict[int, int] = {}  # bytes of the parts that views hold, by the part's id

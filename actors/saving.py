@@ -35,8 +35,12 @@ class Saver:
         """Begin a snapshot if so many changes make one due; a failure only means that opening takes longer."""
         if self._snapshots.is_due(changes):
             with suppress(MemoryGraphError):
-                self._snapshots.begin(*self._state())
-                BACKGROUND.after(STEP_S, self._step)
+                self.begin()
+
+    def begin(self) -> None:
+        """Begin a snapshot that is written beside other work."""
+        self._snapshots.begin(*self._state())
+        BACKGROUND.after(STEP_S, self._step)
 
     def save(self, position: int, location: str) -> Saved:
         """Write a snapshot of this position or a later one, after one that is being written.

@@ -17,6 +17,7 @@ from memorygraph.events.errors import DamagedSnapshot, NodeNotFoundError
 from memorygraph.events.log import no_rest
 from memorygraph.events.records import Event
 from memorygraph.events.types import ConsolidationState
+from memorygraph.projections.contradictions import VERSION as STATEMENTS_VERSION
 from memorygraph.projections.contradictions import StatementIndex, settled, superseded
 from memorygraph.projections.digest import DigestCache
 from memorygraph.projections.filters import Filters, visible_nodes
@@ -25,22 +26,25 @@ from memorygraph.projections.graph import GraphState
 from memorygraph.projections.recall import Hit, RecallIndex
 from memorygraph.projections.sharing import sharing
 from memorygraph.projections.similarity import nearest
+from memorygraph.projections.snapshot_format import Part
 
 _SETTLED: Final = (ConsolidationState.CONSOLIDATED.code, ConsolidationState.LONG_TERM.code)
+
+
+# Gives the blobs that a snapshot kept of a part, if it kept any of that version; may raise ``DamagedSnapshot``.
+Stored = Callable[[str, str], Mapping[str, bytes] | None]
 
 
 class Shard:
     """State and indexes of one memory: one thread applies, any number asks at the Frames it published."""
 
-    def __init__(
-        self, state: GraphState | None = None, stored_index: Callable[[str], Mapping[str, bytes] | None] | None = None
-    ) -> None:
+    def __init__(self, state: GraphState | None = None, stored: Stored | None = None) -> None:
         self._state = GraphState() if state is None else state
-        self._stored_index = stored_index  # gives what a snapshot kept of the index, if it is of that version
+        self._stored = stored
         self._index: RecallIndex | None = None
         self._lender: Shard | None = None  # whose index serves this state too
         self._making_index = threading.Lock()
-        self._said = StatementIndex()
+        self._statements: StatementIndex | None = None
         self._digests = DigestCache()
         self._digesting = threading.Lock()
         self.frame = self._state.publish()
@@ -77,8 +81,16 @@ class Shard:
         self._lender = live if is_index_shared else None
 
     def index_bytes(self) -> int:
-        """Return the bytes of an index of its own, if it has one."""
-        return 0 if self._index is None else self._index.size_bytes()
+        """Return the bytes of indexes of its own."""
+        return sum(index.size_bytes() for index in (self._index, self._statements) if index is not None)
+
+    def catch_up(self, frame: Frame, rows_max: int) -> bool:
+        """Take so many of the Frame's texts into the indexes that lack them; return if these have all."""
+        return self.index(frame).catch_up(frame, rows_max) and self._said().catch_up(frame, rows_max)
+
+    def parts(self, frame: Frame) -> dict[str, Part]:
+        """Return what a snapshot keeps of the indexes, which have all of the Frame's texts."""
+        return {"index": self.index(frame).part(frame), "statements": self._said().part(frame)}
 
     def index(self, frame: Frame) -> RecallIndex:
         """Return the recall index, made in the memory's language when first needed."""
@@ -96,11 +108,26 @@ class Shard:
 
     def _made_index(self, language: str) -> RecallIndex:
         index = RecallIndex(language)
-        if self._stored_index is not None:
-            with suppress(DamagedSnapshot, ValueError):  # then the texts are indexed anew
-                index.restore(self._stored_index(index.version) or {})
-            self._stored_index = None
+        self._restore("index", index.version, index.restore)
         return index
+
+    def _said(self) -> StatementIndex:
+        """Return the index of statements, made when first needed."""
+        if self._lender is not None:
+            return self._lender._said()
+        if self._statements is None:
+            with self._making_index:
+                if self._statements is None:
+                    statements = StatementIndex()
+                    self._restore("statements", STATEMENTS_VERSION, statements.restore)
+                    self._statements = statements
+        return self._statements
+
+    def _restore(self, part: str, version: str, restore: Callable[[Mapping[str, bytes]], None]) -> None:
+        """Fill an index from the snapshot; what cannot be read is made anew from the texts."""
+        if self._stored is not None:
+            with suppress(DamagedSnapshot, ValueError):
+                restore(self._stored(part, version) or {})
 
     def ask(self, frame: Frame, query: cmd.Query) -> Any:
         """Answer a query at a Frame.
@@ -176,12 +203,12 @@ class Shard:
         labels = self.index(frame).labels
         visible = visible_nodes(frame, Filters(scope=filters.scope), labels)
         passing = visible_nodes(frame, filters, labels)
-        return settled(frame, self._said, hits, k=k, visible=visible, passing=passing)
+        return settled(frame, self._said(), hits, k=k, visible=visible, passing=passing)
 
     def _superseded(self, frame: Frame, query: cmd.Superseded) -> dict[str, str]:
         rows = [row for row in frame.rows(query.ids) if row is not None]
         name = frame.interner.ids
-        found = superseded(frame, self._said, rows, frame.live_rows())
+        found = superseded(frame, self._said(), rows, frame.live_rows())
         return {name[row]: name[current] for row, current in found.items()}
 
     def _similar(self, frame: Frame, query: cmd.Similar) -> list[tuple[str, float]]:
@@ -228,7 +255,7 @@ class Shard:
             "ids": frame.interner.size_bytes() + frame.edges.size_bytes(["birth"]),
             "adjacency": frame.edges.size_bytes(edge_columns) + frame.adjacency.size_bytes(),
             "text": _text_bytes(frame) + frame.texts.size_bytes(),
-            "index": self._said.size_bytes() + (self._lender or self).index_bytes(),
+            "index": (self._lender or self).index_bytes(),
         }
 
     def _digest(self, frame: Frame, query: cmd.Digest) -> str:

@@ -90,6 +90,11 @@ class Snapshots:
         """Whether enough has changed since the newest snapshot to slow down the next opening."""
         return self._files.is_lasting and changes - self._changes >= max(CLOSE_CHANGES, CLOSE_SHARE * changes)
 
+    @property
+    def is_writing(self) -> bool:
+        """Whether a snapshot was begun and is not done."""
+        return self._steps is not None
+
     def begin(self, shard: Shard, frame: Frame, ledger: Part) -> None:
         """Begin a snapshot of a state, unless one was begun: ``step`` writes it. Does not wait for a step."""
         self._changes = frame.changes  # an attempt that fails is not repeated at once
@@ -157,13 +162,13 @@ class Snapshots:
 
     def _shard_of(self, manifest: Manifest, shelf: Shelf | None) -> Shard:
         state = restored(manifest, self._files, shelf)
-        return Shard(state, partial(self._index_of, manifest))
+        return Shard(state, partial(self._part_of, manifest))
 
-    def _index_of(self, manifest: Manifest, version: str) -> dict[str, bytes] | None:
+    def _part_of(self, manifest: Manifest, name: str, version: str) -> dict[str, bytes] | None:
         try:
-            return read_part(manifest, self._files, "index", version)
+            return read_part(manifest, self._files, name, version)
         except DamagedSnapshot:
-            self._shelf.forget(manifest.parts["index"])
+            self._shelf.forget(manifest.parts[name])
             raise
 
     def _written(self, shard: Shard, frame: Frame, ledger: Part) -> Iterator[None]:
@@ -182,10 +187,9 @@ class Snapshots:
                         f"{self._log.location}: a compaction was interrupted, and what it was to take out of the log "
                         "is still there; compact again, then take a snapshot"
                     )
-            index = shard.index(frame)
-            while not index.catch_up(frame, INDEX_ROWS):
+            while not shard.catch_up(frame, INDEX_ROWS):
                 yield
-            parts = {"ledger": ledger, "index": index.part(frame)}
+            parts = {"ledger": ledger, **shard.parts(frame)}
             writer = SnapshotWriter(
                 frame,
                 memory_id=self._log.memory_id,

@@ -126,7 +126,10 @@ class Partition(NamedTuple):
 
 
 class Limits(NamedTuple):
-    """Sizes above which input is refused by name; override by passing your own."""
+    """Sizes above which input is refused by name; override by passing your own.
+
+    ``past_bytes_max`` refuses nothing: it is what views of the past may hold beside what they share with the present.
+    """
 
     content_bytes_max: int = 1 << 20
     tags_max: int = 64
@@ -136,6 +139,7 @@ class Limits(NamedTuple):
     command_bytes_max: int = 8 << 20
     command_events_max: int = 4096
     frame_bytes_max: int = 16 << 20
+    past_bytes_max: int = 256 << 20
 
 
 LIMITS = Limits()

@@ -56,16 +56,15 @@ class AgentMemory(Upkeep, MemoryReader):
             ``save`` writes it, written anew on close, and the store is the folder ``<path>.log`` beside it; a file
             without that folder is where the store begins.
         embedder: what makes vectors; default: a ``HashingEmbedder`` of ``embedding_dim``.
-        name: of the memory, recorded when it is made.
         auto_associate: link new memories to up to ``associate_k`` similar ones, from cosine ``associate_threshold`` on.
         decay_rate: base stability of new memories in hours (168: a week).
-        language: ISO 639-1 code for stemming and stop words, recorded when the memory is made.
+        name, language: of the memory (an ISO 639-1 code, for stemming and stop words), recorded when it is made.
         read_only: open an existing store without writing to it; it follows what others write.
         principal: who writes, recorded with every change; nobody in particular by default.
         provenance: what to record of the origin beside version, host and process; an empty text leaves one out.
         record: how recalls are recorded, "best_effort" or "audited" (see ``recall``).
         signing_key: a key or its file: it signs the log's head every ``sign_every`` commits and on close (extra audit).
-        limits: sizes above which input is refused.
+        limits: sizes above which input is refused, and what views of the past may hold in memory.
         progress: called with (records read, records in all) while a large store is opened.
 
     Raises:
@@ -131,6 +130,7 @@ class AgentMemory(Upkeep, MemoryReader):
                 principal=principal,
                 provenance=author.provenance(),
                 signer=None if signer is None else HeadSigner(signer, log, every=sign_every, clock=SystemClock()),
+                past_bytes_max=limits.past_bytes_max,
             )
             self._settle(engine, embedder, embedding_dim, author)
         except BaseException:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from memorygraph import backup, checks
 from memorygraph.actors.compaction import CompactionReport, RetentionPolicy
-from memorygraph.actors.engine import Engine
+from memorygraph.actors.engine import Engine, Saved
 from memorygraph.backup import BackupReport, RestoreReport
 from memorygraph.events.errors import InputError
 from memorygraph.home import Home
@@ -34,6 +34,18 @@ class Upkeep:
         """
         author = self._home.author
         return self._engine.compact(_checked(policy), author.principal, author.provenance())
+
+    def snapshot(self) -> Saved:
+        """Keep the state as it is now in the store, so that opening it and looking back need not read the whole log.
+
+        Snapshots are also written by themselves: beside the work when much has changed, and on close. Parts that did
+        not change are shared with the one before. Whatever becomes of them, the log has everything.
+
+        Raises:
+            StoreReadOnly: the memory was opened read-only, or is a view of the past.
+            StoreError: it could not be written, or another process is writing one.
+        """
+        return self._engine.snapshot()
 
     def backup(self, path: str | Path) -> BackupReport:
         """Make a backup in a folder, or bring the one that is there up to date; others may read and write meanwhile.

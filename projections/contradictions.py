@@ -12,9 +12,11 @@ from __future__ import annotations
 
 import threading
 from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Final
 
+import msgspec
 import numpy as np
 from msgspec.structs import replace
 from numpy.typing import NDArray
@@ -22,12 +24,18 @@ from numpy.typing import NDArray
 from memorygraph.events.types import EdgeType
 from memorygraph.projections.frame import ALIVE, NO_EDGE_EXTRAS, NO_ROW, Frame
 from memorygraph.projections.recall import Hit
+from memorygraph.projections.segments import Lists, Segments, adder, part_of
 from memorygraph.projections.similarity import births
+from memorygraph.projections.snapshot_format import Part
 from memorygraph.projections.statements import Statement, conflict, plain_claims, statements_of
 
 SUPERSEDES: Final = "supersedes"
 """Key in the metadata of an edge CONTRADICTS whose source takes the place of its target."""
+VERSION: Final = "statements 1"
+"""Of the rules and of what is kept of the index; to be raised with every change of either."""
 _CHAIN_MAX: Final = 32
+_encode: Final = msgspec.msgpack.Encoder().encode
+_decode: Final = msgspec.msgpack.Decoder(tuple[Lists, int]).decode
 
 
 class StatementIndex:
@@ -37,19 +45,49 @@ class StatementIndex:
         self._rows: dict[str, array[int]] = {}
         self._count = 0
         self._growing = threading.Lock()
+        self._segments = Segments()
 
-    def catch_up(self, frame: Frame) -> None:
-        """Read the text rows that the Frame has and the index does not."""
-        texts = frame.texts
-        if self._count >= texts.count:
-            return
+    def part(self, frame: Frame) -> Part:
+        """Return what a snapshot keeps of the index, in segments; catch up first."""
+        blobs: dict[str, Callable[[], bytes]] = {
+            f"{first:09d}-{stop:09d}": partial(self._dump, first, stop)
+            for first, stop in self._segments.ranges(frame.texts.count)
+        }
+        return Part(VERSION, frame.texts.count, blobs)
+
+    def restore(self, blobs: Mapping[str, bytes]) -> None:
+        """Begin with what ``part`` gave to a snapshot, in an index that knows no rows yet.
+
+        Raises:
+            ValueError: the bytes are something else. What was read so far is right, and the rest is read anew.
+        """
         with self._growing:
-            for row in range(self._count, texts.count):
+            for _, data in sorted(blobs.items()):
+                try:
+                    lists, stop = _decode(data)
+                except (msgspec.DecodeError, UnicodeDecodeError) as error:
+                    raise ValueError(f"these are not statements: {error}") from error
+                adder(self._rows, lists, "i", self._count, stop)()
+                self._count = stop
+                self._segments.read(stop)
+
+    def _dump(self, first: int, stop: int) -> bytes:
+        return _encode((part_of(self._rows, first, stop), stop))
+
+    def catch_up(self, frame: Frame, rows_max: int | None = None) -> bool:
+        """Read the text rows that the Frame has and the index does not, or so many of them; return if it has all."""
+        count = frame.texts.count
+        if self._count >= count:
+            return True
+        with self._growing:
+            stop = count if rows_max is None else min(count, self._count + rows_max)
+            for row in range(self._count, stop):
                 for statement in _statements(frame, row):
                     rows = self._rows.setdefault(statement.key, array("i"))
                     if not rows or rows[-1] != row:
                         rows.append(row)
                 self._count = row + 1
+        return self._count >= count
 
     def size_bytes(self) -> int:
         """Return about how many bytes the index takes."""

@@ -23,6 +23,7 @@ import msgspec
 import numpy as np
 
 from memorygraph.events.errors import InputError
+from memorygraph.projections.segments import Lists, adder, part_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -44,7 +45,7 @@ _FREQUENCY_MAX = (1 << _FREQUENCY_BITS) - 1
 
 
 _encode = msgspec.msgpack.Encoder().encode
-_decode_segment = msgspec.msgpack.Decoder(tuple[list[str], bytes, bytes, bytes]).decode
+_decode = msgspec.msgpack.Decoder(tuple[Lists, bytes]).decode
 
 
 class LexicalStatistics(NamedTuple):
@@ -121,21 +122,8 @@ class LexicalIndex:
 
     def dump(self, first: int, stop: int) -> bytes:
         """Return what is known of the text rows first..stop-1, for ``load``; they must be indexed."""
-        terms: list[str] = []
-        counts: list[int] = []
-        blocks: list[bytes] = []
-        low, high = first << _FREQUENCY_BITS, stop << _FREQUENCY_BITS
-        for term, posting in self._postings.copy().items():
-            if posting[-1] < low:
-                continue
-            entries = np.frombuffer(posting.tobytes(), np.int64)
-            entries = entries[entries.searchsorted(low) : entries.searchsorted(high)]
-            if len(entries):
-                terms.append(term)
-                counts.append(len(entries))
-                blocks.append(entries.tobytes())
-        lengths = self._lengths[first:stop].tobytes()
-        return _encode((terms, np.array(counts, np.uint32).tobytes(), b"".join(blocks), lengths))
+        lists = part_of(self._postings, first << _FREQUENCY_BITS, stop << _FREQUENCY_BITS)
+        return _encode((lists, self._lengths[first:stop].tobytes()))
 
     def load(self, data: bytes) -> None:
         """Take in the next text rows from what ``dump`` gave, instead of ``add``.
@@ -144,33 +132,14 @@ class LexicalIndex:
             ValueError: the bytes are something else, or of other rows.
         """
         try:
-            terms, packed_counts, packed, packed_lengths = _decode_segment(data)
+            lists, packed = _decode(data)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise ValueError(f"these are not postings: {error}") from error
-        counts = np.frombuffer(packed_counts, np.uint32)
-        rows = np.frombuffer(packed, np.int64) >> _FREQUENCY_BITS
-        lengths = np.frombuffer(packed_lengths, np.int32)
+        lengths = np.frombuffer(packed, np.int32)
         first, stop = self._count, self._count + len(lengths)
-        ends = np.cumsum(counts, dtype=np.int64)
-        starts = ends - counts
-        ordered = np.ones(len(rows), np.bool_)
-        ordered[1:] = rows[1:] > rows[:-1]
-        ordered[starts[starts < len(rows)]] = True
-        whole = len(counts) == len(set(terms)) == len(terms) and len(rows) == (int(ends[-1]) if len(ends) else 0)
-        if (
-            not whole
-            or not counts.all()
-            or not ordered.all()
-            or (len(rows) and not first <= rows.min() <= rows.max() < stop)
-        ):
-            raise ValueError("these are not the postings of the next rows")
+        add = adder(self._postings, lists, "q", first << _FREQUENCY_BITS, stop << _FREQUENCY_BITS)
         self._reserve(stop)
-        postings, entries = self._postings, memoryview(packed)
-        for term, start, end in zip(terms, (starts * 8).tolist(), (ends * 8).tolist(), strict=True):
-            posting = postings.get(term)
-            if posting is None:
-                posting = postings[term] = array("q")
-            posting.frombytes(entries[start:end])
+        add()
         self._lengths[first:stop] = lengths
         self._count = stop
 

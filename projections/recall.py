@@ -22,6 +22,7 @@ from memorygraph.projections.filters import OPEN, Filters, LabelIndex, Mask, vis
 from memorygraph.projections.frame import Frame, NodeState
 from memorygraph.projections.lexical import VERSION as POSTINGS_VERSION
 from memorygraph.projections.lexical import LexicalIndex, LexicalMatches, LexicalStatistics
+from memorygraph.projections.segments import Segments
 from memorygraph.projections.similarity import Norms, births, cosines, top
 from memorygraph.projections.snapshot_format import Part
 from memorygraph.projections.spreading import Activation, spread
@@ -31,7 +32,6 @@ from memorygraph.projections.window import Window, boosted, inside
 Rows = NDArray[np.int32]
 Doubles = NDArray[np.float64]
 SEEN_MAX: Final = 16  # filters whose outcome is kept for the last Frame
-SEGMENT_GROWTH: Final = 3  # a part of the index is joined with the next one unless it is so many times larger
 _NORMS_ROWS: Final = 65_536
 DECIMALS: Final = 6  # scores are rounded, so that any sharding and any BLAS gives the same order
 
@@ -87,7 +87,7 @@ class RecallIndex:
         self.norms = Norms()
         self.labels = LabelIndex()
         self._growing = threading.Lock()
-        self._stored: list[int] = []  # the text rows at which the parts of the last snapshot end
+        self._segments = Segments()  # of the postings, by text row
         self._seen: tuple[Frame, dict[bytes, _Seen]] | None = None
 
     def fork(self, frame: Frame) -> RecallIndex:
@@ -115,19 +115,11 @@ class RecallIndex:
         return f"{POSTINGS_VERSION} {self.lexical.analyzer.version}"
 
     def part(self, frame: Frame) -> Part:
-        """Return what a snapshot keeps of the index: parts of it that do not change once written.
-
-        Postings are kept by ranges of text rows, like the segments of other indexes: a new range for what is new, and
-        ranges of like size joined, so that there are few and each row is written a few times. Catch up first.
-        """
+        """Return what a snapshot keeps of the index, in segments; catch up first."""
         count = frame.texts.count
-        ends = [end for end in self._stored if end < count]
-        while ends and (ends[-1] - (ends[-2] if len(ends) > 1 else 0)) < SEGMENT_GROWTH * (count - ends[-1]):
-            ends.pop()
-        self._stored = ends = [*ends, count] if count else []
         blobs: dict[str, Callable[[], bytes]] = {
             f"texts {first:09d}-{stop:09d}": partial(self.lexical.dump, first, stop)
-            for first, stop in zip([0, *ends], ends, strict=False)
+            for first, stop in self._segments.ranges(count)
         }
         if frame.vectors is not None:
             lengths = self.norms.upto(frame.vectors)
@@ -143,12 +135,10 @@ class RecallIndex:
             ValueError: the bytes are something else. What was read so far is right, and the rest is indexed anew.
         """
         with self._growing:
-            if self.lexical.count:
-                return
             for name, data in sorted(blobs.items()):
                 if name.startswith("texts "):
                     self.lexical.load(data)
-                    self._stored.append(self.lexical.count)
+                    self._segments.read(self.lexical.count)
                 else:
                     self.norms.load(data)
 

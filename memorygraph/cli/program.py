@@ -93,6 +93,7 @@ _COMMANDS: Final[dict[str, dict[str, Callable[..., None]]]] = {
         "audit": audits.audit,
         "verify": records.verify,
         "replay": records.replay,
+        "snapshot": writes.snapshot,
         "compact": writes.compact,
         "backup": records.backup,
         "restore": records.restore,

@@ -267,6 +267,23 @@ def compact(
         say(f"recalls of {report.folded:,} memories folded, {report.memories:,} forgotten memories let go")
 
 
+def snapshot(
+    context: typer.Context, agent: AgentOption = "", store: StoreOption = None, as_json: JsonOption = False
+) -> None:
+    """Keep the state in the store, so that the next commands need not read the whole log.
+
+    Large stores do this by themselves now and then.
+    """
+    with open_to_change(context, store, agent) as memory:
+        saved = memory.snapshot()
+    if as_json:
+        print_json(structs.asdict(saved))
+    elif saved.written_bytes:
+        say(f"snapshot of position {saved.position}: {size(saved.size_bytes)}, {size(saved.written_bytes)} of it new")
+    else:
+        say(f"there is a snapshot of position {saved.position} already ({size(saved.size_bytes)})")
+
+
 def _kept(text: str) -> timedelta | None:
     return None if text == "ever" else duration(text)
 

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from memorygraph.actors import commands as cmd
-from memorygraph.actors import local, past, snapshots
+from memorygraph.actors import saving, shard, snapshots
 from memorygraph.actors.compaction import RetentionPolicy
 from memorygraph.actors.local import LocalEngine
 from memorygraph.actors.replay import rebuilt_digest
@@ -22,7 +22,7 @@ from memorygraph.events.errors import StoreError, StoreReadOnly
 from memorygraph.events.records import Record, encode_record, pack_event
 from memorygraph.events.stores.memory import MemoryLog
 from memorygraph.events.stores.segment import SegmentLog
-from memorygraph.projections import snapshot_format, snapshot_writer
+from memorygraph.projections import contradictions, snapshot_format, snapshot_writer
 from memorygraph.projections.digest import DigestCache
 from memorygraph.projections.graph import GraphState
 from memorygraph.projections.recall import RecallIndex
@@ -165,6 +165,33 @@ def test_the_index_is_kept_too(tmp_path, monkeypatch) -> None:
     indexed.clear()
     assert ask(opened(tmp_path), cmd.Recall(text="cat number 7", k=3)) == before
     assert indexed == [0], "an index of another version is made anew"
+
+
+def test_statements_are_kept_too(tmp_path, monkeypatch) -> None:
+    engine = opened(tmp_path)
+    do(engine, adding("old", content="Ann lives in Paris"), adding("new", content="Ann lives in Rome"))
+    question = cmd.Recall(text="where does Ann live", k=2)
+    before = ask(engine, question)
+    assert before[0].supersedes == "old"
+    engine.snapshot()
+    engine.close()
+    read = []
+    catch_up = contradictions.StatementIndex.catch_up
+
+    def noted(self, *arguments):
+        read.append(self._count)
+        return catch_up(self, *arguments)
+
+    monkeypatch.setattr(contradictions.StatementIndex, "catch_up", noted)
+    engine = opened(tmp_path)
+    assert ask(engine, question) == before
+    assert read == [2]
+    do(engine, adding("newer", content="Ann lives in Oslo"))
+    assert ask(engine, cmd.Recall(text="where does Ann live", k=3))[0].node.id == "newer"
+    monkeypatch.setattr(shard, "STATEMENTS_VERSION", "another")
+    read.clear()
+    ask(opened(tmp_path), question)
+    assert read == [0], "those of other rules are read anew"
 
 
 def test_command_ids_are_known_after_opening_from_a_snapshot(tmp_path) -> None:
@@ -437,7 +464,7 @@ def test_readers_and_memories_in_process_write_none(tmp_path, monkeypatch) -> No
 def test_they_are_written_beside_the_work_when_enough_has_changed(tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(snapshots, "DUE_CHANGES", 20)
     tasks: list = []
-    monkeypatch.setattr(local.BACKGROUND, "after", lambda _, task: tasks.append(task))
+    monkeypatch.setattr(saving.BACKGROUND, "after", lambda _, task: tasks.append(task))
     engine = filled(tmp_path, 18)
     assert not tasks
     do(engine, adding("last"))
@@ -452,7 +479,7 @@ def test_they_are_written_beside_the_work_when_enough_has_changed(tmp_path, monk
 
 def test_a_snapshot_that_was_begun_is_finished_on_close(tmp_path, monkeypatch) -> None:
     tasks: list = []
-    monkeypatch.setattr(local.BACKGROUND, "after", lambda _, task: tasks.append(task))
+    monkeypatch.setattr(saving.BACKGROUND, "after", lambda _, task: tasks.append(task))
     monkeypatch.setattr(snapshots, "DUE_CHANGES", 5)
     engine = filled(tmp_path, 6)
     engine.close()
@@ -523,7 +550,6 @@ def test_views_of_the_past_are_kept_within_a_number_of_bytes(tmp_path) -> None:
     nothing = opened(tmp_path, past_bytes_max=0)
     assert ask(nothing.at(5), cmd.Describe()).nodes == 4
     assert len(nothing._past) == 0
-    assert past.PAST_BYTES_MAX == 256 << 20
 
 
 # -- compaction ------------------------------------------------------------------------------------------------------
