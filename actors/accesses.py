@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Final, NamedTuple
 
 from memorygraph.actors.commands import Command, RecordAccesses
+from memorygraph.events.errors import MemoryGraphError
 from memorygraph.events.types import LIMITS
 
 COMMAND_BYTES: Final = LIMITS.command_bytes_max // 4
+RECALLS_MAX: Final = 1000  # from here on they are to be fetched at once,
+FETCH_BYTES: Final = 1 << 20  # or from here
+IDS_MAX: Final = 100_000  # more than that is dropped,
+BYTES_MAX: Final = 8 << 20  # or than that
 _ACCESS_BYTES: Final = 16  # of a time and of what surrounds an id
 
 
@@ -41,24 +46,29 @@ class Batch(NamedTuple):
 
 
 class Accesses:
-    """A buffer of recalls; safe to use from several threads."""
+    """A buffer of recalls, safe to use from several threads. Full, it drops and counts."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._noted: list[Recalled] = []
+        self._ids = 0
+        self._size_bytes = 0
         self._is_due = False
+        self.dropped = 0
+        """How many accesses were dropped."""
 
-    def note(self, recalled: Recalled) -> tuple[int, bool]:
-        """Add a recall; return how many wait, and whether somebody was to fetch them already."""
+    def note(self, recalled: Recalled) -> tuple[bool, bool]:
+        """Add a recall; return whether it is time to fetch what waits, and whether somebody was to do so already."""
         with self._lock:
-            self._noted.append(recalled)
+            self._add([recalled])
             is_due, self._is_due = self._is_due, True
-            return len(self._noted), is_due
+            return len(self._noted) >= RECALLS_MAX or self._size_bytes >= FETCH_BYTES, is_due
 
     def take(self) -> list[Batch]:
         """Take what waits."""
         with self._lock:
             noted, self._noted = self._noted, []
+            self._ids = self._size_bytes = 0
             self._is_due = False
         by_author: dict[tuple[str, frozenset[tuple[str, str]]], list[Recalled]] = {}
         for one in noted:
@@ -77,7 +87,55 @@ class Accesses:
             for node_id, time_us in zip(batch.operation.ids, batch.operation.times_us, strict=True)
         ]
         with self._lock:
-            self._noted = noted + self._noted
+            after, self._noted = self._noted, []
+            self._ids = self._size_bytes = 0
+            self._add(noted + after)
+
+    def flush(self, record: Callable[[Batch], None]) -> None:
+        """Have everything recorded; what was not when ``record`` failed waits again.
+
+        Raises:
+            MemoryGraphError: it failed.
+        """
+        waiting = self.take()
+        while waiting:
+            try:
+                record(waiting[0])
+            except MemoryGraphError:
+                self.put_back(waiting)
+                raise
+            del waiting[0]
+
+    def flush_quietly(self, record: Callable[[Batch], None]) -> None:
+        """Have everything recorded; what could not be is dropped."""
+        for batch in self.take():
+            try:
+                record(batch)
+            except MemoryGraphError:
+                self.drop(len(batch.operation.ids))
+
+    def take_over(self, other: Accesses) -> bool:
+        """Take what another buffer holds, dropped ones counted; False if there was nothing."""
+        batches = other.take()
+        self.put_back(batches)
+        self.drop(other.dropped)
+        return bool(batches)
+
+    def drop(self, count: int) -> None:
+        """Count accesses that could not be recorded."""
+        with self._lock:
+            self.dropped += count
+
+    def _add(self, noted: list[Recalled]) -> None:
+        for recalled in noted:
+            ids = recalled.ids
+            size_bytes = sum(map(len, ids)) + _ACCESS_BYTES * len(ids)
+            if self._ids + len(ids) > IDS_MAX or self._size_bytes + size_bytes > BYTES_MAX:
+                self.dropped += len(ids)
+                continue
+            self._noted.append(recalled)
+            self._ids += len(ids)
+            self._size_bytes += size_bytes
 
 
 def _operations(noted: list[Recalled]) -> Iterator[RecordAccesses]:

@@ -25,6 +25,7 @@ from memorygraph.events.records import (
     SpaceDeclared,
 )
 from memorygraph.projections.filters import OPEN, Filters
+from memorygraph.projections.frame import EdgeState
 from memorygraph.projections.window import Window
 
 
@@ -121,9 +122,10 @@ class AddEdges(Operation, frozen=True, kw_only=True):
 
 
 class ReviseEdge(Operation, frozen=True, kw_only=True):
-    """Replace fields of an edge."""
+    """Replace fields of an edge; ``expected`` is what it must be at present (None: anything)."""
 
     change: EdgeRevised
+    expected: EdgeState | None = None
 
 
 class StrengthenEdges(Operation, frozen=True, kw_only=True):

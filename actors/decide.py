@@ -19,14 +19,13 @@ from msgspec import UNSET, Struct
 
 from memorygraph.actors import commands as cmd
 from memorygraph.actors.association import similarity_links, superseding_links
+from memorygraph.actors.spaces import fitting_space
 from memorygraph.actors.touches import ACCESSES, SPACE, version_of
 from memorygraph.events import records as ev
 from memorygraph.events.errors import (
     BatchTooLarge,
     DuplicateIdError,
     EdgeNotFoundError,
-    EmbedderMismatch,
-    EmbeddingDimensionError,
     ExpectationFailed,
     InputError,
     NodeNotFoundError,
@@ -34,7 +33,7 @@ from memorygraph.events.errors import (
 from memorygraph.events.ports import IdSource
 from memorygraph.events.types import CODE_MAX, LIMITS, ConsolidationState, DecayFunction
 from memorygraph.projections.expiry import expired_rows
-from memorygraph.projections.frame import ORDINAL_BITS, ORDINAL_MASK, Frame, parse_edge_id
+from memorygraph.projections.frame import ORDINAL_BITS, ORDINAL_MASK, EdgeState, Frame, parse_edge_id
 from memorygraph.projections.graph import GraphState, fits_columns
 from memorygraph.projections.retention import retention_now
 from memorygraph.projections.similarity import Norms
@@ -67,7 +66,9 @@ class Proposer:
         self._names_edges = names_edges
         self._now_us = 0
         self._fork: GraphState | None = None
+        self._edges = 0
         self._tried = 0  # events that the Frame has
+        self.attempt = 0  # rises when the fork is made anew
         self.events: list[ev.Event] = []
         self.reads: list[str] = []
 
@@ -85,9 +86,10 @@ class Proposer:
             for operation in operations:
                 self.frame()
                 _DECISIONS[type(operation)](self, operation)
-            self._require_fitting()
+            self._require_fitting(events)
         except BaseException:
-            self._back_to(events, reads)
+            del self.reads[reads:]
+            self.back_to(events)
             raise
 
     def frame(self) -> Frame:
@@ -106,20 +108,22 @@ class Proposer:
         """Return all that was decided."""
         return Proposal(self._base.position, tuple(self.events), self.reads)
 
-    def _back_to(self, events: int, reads: int) -> None:
-        """Forget all but the first events and reads."""
-        del self.events[events:], self.reads[reads:]
+    def back_to(self, events: int) -> None:
+        """Forget all but the first events."""
+        del self.events[events:]
+        self._edges = _edges_in(self.events)
         if self._tried > events:
             self._fork, self._tried = None, 0
+            self.attempt += 1
             self._frame, self._norms = self._base, self._base_norms
 
-    def _require_fitting(self) -> None:
+    def _require_fitting(self, first: int) -> None:
         if len(self.events) > LIMITS.command_events_max:
             raise BatchTooLarge(
                 f"the command makes {len(self.events)} events, more than {LIMITS.command_events_max}; split it",
                 events=len(self.events),
             )
-        edges = sum(len(event.sources) for event in self.events if isinstance(event, ev.EdgesAdded))
+        edges = self._edges = self._edges + _edges_in(self.events[first:])
         if edges > ORDINAL_MASK:
             raise BatchTooLarge(f"the command adds {edges} edges, more than {ORDINAL_MASK}; split it", edges=edges)
 
@@ -262,6 +266,8 @@ class Proposer:
     def revise_edge(self, operation: cmd.ReviseEdge) -> None:
         """Replace fields of an edge."""
         ends = self._ends_of([operation.change.id])
+        if operation.expected is not None:
+            self._expect_edge(operation.expected)
         code = operation.change.edge_type
         if code is not UNSET and not 0 <= code <= CODE_MAX:
             raise InputError(f"the edge type {code} is out of range", type=code)
@@ -372,31 +378,25 @@ class Proposer:
                 found=version,
             )
 
+    def _expect_edge(self, expected: EdgeState) -> None:
+        """An edge has no version: it must be as it was read, and stay so."""
+        row = self._frame.edge_row(expected.id)
+        found = None if row is None else self._frame.edge(row)
+        if found != expected:
+            raise ExpectationFailed(
+                f"edge {expected.id!r} is not as it was read: somebody revised it; read it again", id=expected.id
+            )
+        self.reads.append(version_of(expected.id))
+
     def _fitting_space(self, space: ev.SpaceDeclared | None, vectors: Sequence[bytes]) -> int:
         """Return the number of the space that the vectors belong to, declaring the memory's first one."""
         dims = {len(vector) // 4 for vector in vectors if vector}
         if not dims:
             return 0
-        current = self._frame.space
-        if current is None:
-            dim = next(iter(dims))
-            current = msgspec.structs.replace(space or _external(dim), space=1)
+        current = fitting_space(self._frame.space, space, dims)
+        if self._frame.space is None:
             self.events.append(current)
             self.reads.append(SPACE)
-        if dims != {current.dim}:
-            found = min(dims - {current.dim})
-            raise EmbeddingDimensionError(
-                f"a vector has {found} dimensions; this memory holds vectors of {current.dim}",
-                expected=current.dim,
-                found=found,
-            )
-        if space is not None and not _same_space(space, current):
-            raise EmbedderMismatch(
-                f"the vectors come from {_title(space)}; this memory holds vectors of {_title(current)}. "
-                "Open it with that embedder, or start a new memory",
-                expected=_title(current),
-                found=_title(space),
-            )
         return current.space
 
     def _supersede(self, added: list[ev.NodeAdded], supersedes: list[list[str]]) -> None:
@@ -448,6 +448,10 @@ _DECISIONS: Final[dict[type[cmd.Operation], Callable[[Proposer, Any], None]]] = 
 }
 
 
+def _edges_in(events: Sequence[ev.Event]) -> int:
+    return sum(len(event.sources) for event in events if isinstance(event, ev.EdgesAdded))
+
+
 def _with_vectors(nodes: list[ev.NodeAdded], derived: list[bytes]) -> list[ev.NodeAdded]:
     if not derived:
         return nodes
@@ -455,17 +459,3 @@ def _with_vectors(nodes: list[ev.NodeAdded], derived: list[bytes]) -> list[ev.No
         msgspec.structs.replace(node, vector=vector) if vector and not node.vector else node
         for node, vector in zip(nodes, derived, strict=True)
     ]
-
-
-def _external(dim: int) -> ev.SpaceDeclared:
-    """The space of vectors that come without an embedder."""
-    return ev.SpaceDeclared(space=1, name="external", dim=dim)
-
-
-def _same_space(one: ev.SpaceDeclared, other: ev.SpaceDeclared) -> bool:
-    return (one.name, one.version, one.dim) == (other.name, other.version, other.dim)
-
-
-def _title(space: ev.SpaceDeclared) -> str:
-    version = f" {space.version}" if space.version else ""
-    return f"{space.name}{version} ({space.dim} dimensions)"

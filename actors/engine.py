@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 
 from msgspec import Struct
 
-from memorygraph.actors.commands import Answer, Command, Query, Receipt
+from memorygraph.actors.commands import Answer, Command, Describe, Query, Receipt
 from memorygraph.actors.compaction import CompactionReport, RetentionPolicy
 from memorygraph.events.heads import SignedHead
 from memorygraph.events.log import Head, LogEntry, VerifyReport
@@ -77,11 +78,17 @@ class Engine(ABC):
     def notes(self) -> tuple[str, ...]:
         """What the log has to say of itself, a line each: what was cut, what is damaged; empty when all is well."""
 
+    @property
+    def accesses_dropped(self) -> int:
+        """How many accesses were not recorded, because they could not be or there were too many."""
+        return 0
+
     @abstractmethod
     def execute(self, command: Command) -> Receipt:
         """Carry out a command; it is durable when this returns.
 
         Raises:
+            Overloaded: too much waited to be written before it, for too long.
             MemoryGraphError: what was wrong with it, or what failed; nothing of it was written.
         """
 
@@ -92,6 +99,33 @@ class Engine(ABC):
     @abstractmethod
     def at(self, position: int) -> Engine:
         """Return a read-only engine that answers as of a position."""
+
+    def pinned(self) -> Engine:
+        """Return a read-only engine that answers at the newest position for ever, in a transaction as it stands."""
+        return self.at(self.ask(Describe()).position)
+
+    @abstractmethod
+    def transaction(
+        self, *, command_id: str | None = None, principal: str = "", provenance: dict[str, str] | None = None
+    ) -> AbstractContextManager[None]:
+        """Let this thread's commands be one record, written on leaving the block, or nothing, after any exception.
+
+        Its questions see its commands; nobody else's do. Blocks of one engine wait for each other; a block in a block
+        is part of it, and undone alone if an exception leaves it.
+
+        Args:
+            command_id: identifies the whole; the commands in the block have no ids of their own.
+
+        Raises:
+            CommandIdReused: on entering, a transaction of that id was carried out.
+            TransactionConflict: on leaving, others changed what it read or revised; nothing was written.
+            BatchTooLarge: it is more than one record may hold; nothing was written.
+        """
+
+    @property
+    def in_transaction(self) -> bool:
+        """Whether this thread is in a transaction."""
+        return False
 
     @abstractmethod
     def accessed(

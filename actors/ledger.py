@@ -12,6 +12,7 @@ from typing import Final, Self
 
 from memorygraph.actors.command_table import HEADER_BYTES, ROW_BYTES, CommandTable, Seen
 from memorygraph.actors.decide import Proposal
+from memorygraph.events.errors import CommandExpired, CommandIdReused
 from memorygraph.projections.snapshot_format import Part
 
 RECENT_IDS_MAX: Final = 100_000
@@ -36,6 +37,34 @@ class Ledger:
     def find(self, command_id: str) -> Seen | None:
         """Return where a command was carried out, None if it is not known (any more)."""
         return self._commands.find(command_id)
+
+    def require_new(self, command_id: str) -> None:
+        """Refuse the id of a transaction that is known: its block would not come to the first result.
+
+        Raises:
+            CommandIdReused: it was carried out.
+        """
+        seen = self.find(command_id)
+        if seen is not None:
+            raise CommandIdReused(
+                f"the transaction {command_id!r} was carried out before, at position {seen.position}; there is nothing "
+                "to do",
+                command_id=command_id,
+                position=seen.position,
+            )
+
+    def require_young(self, command_id: str, now_us: int) -> None:
+        """Refuse an id that is not known and too old to tell if it was.
+
+        Raises:
+            CommandExpired: it is.
+        """
+        if self.is_expired(command_id, now_us):
+            raise CommandExpired(
+                f"command id {command_id!r} is too old: whether it was carried out is known for 24 hours and for a "
+                "million commands; nothing was written. If its effect is not there, send it with a new id",
+                command_id=command_id,
+            )
 
     def is_expired(self, command_id: str, now_us: int) -> bool:
         """Whether an id that is not known is too old to tell if it was."""

@@ -12,14 +12,14 @@ from __future__ import annotations
 import os
 import threading
 import weakref
-from collections import deque
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Final
 
 from memorygraph.actors.accesses import Accesses, Batch, Recalled
 from memorygraph.actors.background import BACKGROUND
-from memorygraph.actors.command_table import Seen
 from memorygraph.actors.commands import Answer, Command, Digest, ForgetExpired, PositionAt, Query, Receipt
+from memorygraph.actors.commit_queue import WAIT_S, CommitQueue
 from memorygraph.actors.compaction import CompactionReport, RetentionPolicy
 from memorygraph.actors.compactor import Compactor
 from memorygraph.actors.decide import propose
@@ -33,13 +33,11 @@ from memorygraph.actors.saving import Saver, State
 from memorygraph.actors.shard import Shard
 from memorygraph.actors.signing import HeadSigner
 from memorygraph.actors.snapshots import Snapshots
-from memorygraph.actors.ticket import Ticket
+from memorygraph.actors.ticket import Ticket, first_result
 from memorygraph.actors.touches import touched_by
+from memorygraph.actors.transaction import Transaction, Transactions, in_conflict
 from memorygraph.events.errors import (
-    BatchTooLarge,
     ClosedError,
-    CommandExpired,
-    CommandIdReused,
     InputError,
     MemoryGraphError,
     StoreReadOnly,
@@ -51,17 +49,14 @@ from memorygraph.events.ports import Clock, IdSource, RandomIds, SystemClock
 from memorygraph.events.records import (
     MemoryCreated,
     Record,
-    decode_record,
     encode_record,
     pack_event,
-    unpack_event,
 )
 from memorygraph.events.types import LIMITS
 from memorygraph.projections.frame import Frame
 
 RETRIES_MAX: Final = 5
 ACCESS_DELAY_S: Final = 0.2
-ACCESS_RECALLS_MAX: Final = 1000
 GROUP_BYTES_MAX: Final = 12 << 20  # of one commit's records; leaves room in a 16 MiB frame for one more command
 
 Progress = Callable[[int, int], None]
@@ -97,10 +92,11 @@ class LocalEngine(Engine):
         self._clock = clock or SystemClock()
         self._ids = ids or RandomIds()
         self._shard, self._ledger = Shard(), Ledger()
-        self._queue: deque[Ticket] = deque()
+        self._queue = CommitQueue()
         self._committing = threading.Lock()  # one leader; held over the log's lock and sync
         self._applying = threading.Lock()  # changes shard and ledger; never held over either, so readers may take it
         self._compacting = threading.Lock()
+        self._transactions = Transactions()
         self._half_done = False  # whether a record is being applied, or was when somebody interrupted it
         self._accesses = Accesses()
         self._expiry = Expiry(self._clock)
@@ -109,7 +105,6 @@ class LocalEngine(Engine):
         self._past = PastViews(past_bytes_max)
         self._failure: MemoryGraphError | None = None  # a record that cannot be applied; nothing after it can be read
         self._closed = False
-        self.accesses_dropped = 0
         self.memory_id = log.memory_id.hex()
         self.location = log.location
         if log.head.position == 0 and not log.read_only:
@@ -123,41 +118,65 @@ class LocalEngine(Engine):
         return self._log.read_only
 
     @property
+    def accesses_dropped(self) -> int:
+        """How many accesses were not recorded, because they could not be or there were too many."""
+        return self._accesses.dropped
+
+    @property
     def notes(self) -> tuple[str, ...]:
         """What the log has to say of itself: what was cut, what is damaged, what could not be signed."""
         return self._log.notes + (() if self._signer is None else self._signer.notes)
 
     def execute(self, command: Command) -> Receipt:
         """Carry out a command; durable when this returns (as durable as the log's ``append``)."""
+        transaction = self._transactions.own()
+        if transaction is not None:
+            return transaction.take(command, self._clock.now_us())
         self._require_writable()
         self._expiry.forget(self._current(), self._current, self._forget_expired)
         return self._execute(command)
 
-    def _execute(self, command: Command) -> Receipt:
+    def _execute(self, command: Command, wait_s: float = WAIT_S) -> Receipt:
         conflict = ""
         for _ in range(1 + RETRIES_MAX):
             frame = self._current()
             seen = self._ledger.find(command.id)
             if seen is not None:
                 with self._committing, self._log.lock():  # what another process wrote is durable once we had the lock
-                    return self._replayed_receipt(command, seen)
+                    return first_result(self._log, command, seen)
             ticket = self._propose(frame, command)
-            self._queue.append(ticket)
-            with self._committing:
-                while not ticket.done:  # a full queue takes more than one frame
-                    self._commit_waiting()
-            if ticket.error is not None:
-                raise type(ticket.error)(ticket.error.message, **ticket.error.about) from ticket.error
+            self._submit(ticket, wait_s)
             if ticket.position is not None:
                 return Receipt(ticket.position, ticket.time_us, ticket.proposal.events)
             conflict = ticket.conflict or conflict
-        raise TransactionConflict(
-            f"{conflict!r} was changed by others each time the command was tried ({1 + RETRIES_MAX} times); try again",
-            id=conflict,
-        )
+        raise in_conflict(conflict, f"each time the command was tried ({1 + RETRIES_MAX} times); try again")
+
+    @property
+    def in_transaction(self) -> bool:
+        """Whether this thread is in a transaction."""
+        return self._transactions.own() is not None
+
+    @contextmanager
+    def transaction(
+        self, *, command_id: str | None = None, principal: str = "", provenance: dict[str, str] | None = None
+    ) -> Iterator[None]:
+        """Let this thread's commands be one record, or nothing."""
+        self._require_writable()
+        if command_id is not None and self._transactions.own() is not None:
+            raise InputError("a transaction in a transaction is part of it and has no command id of its own")
+        with self._transactions.block(lambda: self._begin(command_id)) as transaction:
+            yield
+            if transaction is not None:
+                self._end(transaction, transaction.command(command_id, self._ids, principal, provenance or {}))
+        if transaction is not None and self._accesses.take_over(transaction.accessed):
+            BACKGROUND.after(ACCESS_DELAY_S, self._flush_quietly)
 
     def ask(self, query: Query) -> Answer:
-        """Answer a query at the newest position."""
+        """Answer a query at the newest position, in a transaction as it stands."""
+        transaction = self._transactions.own()
+        if transaction is not None:
+            self._check_open()
+            return transaction.ask(query)
         frame = self._current()
         if not isinstance(query, Digest | PositionAt):  # those are of the log alone
             if not self.read_only:
@@ -182,16 +201,28 @@ class LocalEngine(Engine):
             self._past.put(position, shard, frame)
         return PinnedEngine(self, shard, shard.frame, shard.notes())
 
+    def pinned(self) -> Engine:
+        """Return a read-only engine that answers at the newest position for ever, in a transaction as it stands."""
+        transaction = self._transactions.own()
+        if transaction is not None:
+            return PinnedEngine(self, transaction.shard(), transaction.frame())
+        return self.at(self._current().position)
+
     def accessed(
         self, ids: list[str], time_us: int, *, principal: str = "", provenance: dict[str, str] | None = None
     ) -> None:
-        """Note a recall; written with others a little later, by ``flush`` or on close. Never fails."""
+        """Note a recall; written with others a little later, by ``flush`` or on close. Never fails.
+
+        A transaction notes its recalls when it has been carried out.
+        """
         if self.read_only or not ids:
             return
-        count, is_due = self._accesses.note(Recalled(ids, time_us, principal, provenance or {}))
-        if count >= ACCESS_RECALLS_MAX:
+        transaction = self._transactions.own()
+        accesses = self._accesses if transaction is None else transaction.accessed
+        is_full, is_due = accesses.note(Recalled(ids, time_us, principal, provenance or {}))
+        if transaction is None and is_full:
             self._flush_quietly()
-        elif not is_due:
+        elif transaction is None and not is_due:
             BACKGROUND.after(ACCESS_DELAY_S, self._flush_quietly)
 
     def read(self, first: int, last: int | None = None, *, about: str | None = None) -> Iterator[Committed]:
@@ -252,14 +283,7 @@ class LocalEngine(Engine):
 
     def flush(self) -> None:
         """Make noted accesses durable."""
-        waiting = self._accesses.take()
-        while waiting:
-            try:
-                self._record(waiting[0])
-            except MemoryGraphError:
-                self._accesses.put_back(waiting)
-                raise
-            del waiting[0]
+        self._accesses.flush(self._record)
 
     def snapshot(self) -> Saved:
         """Write a snapshot of the newest position; it waits for one that is being written."""
@@ -302,42 +326,44 @@ class LocalEngine(Engine):
         command = Command(id=self._ids.command_id(), operations=(ForgetExpired(),), id_chosen=False)
         return bool(self._execute(command).events)
 
+    def _begin(self, command_id: str | None) -> Transaction:
+        self._expiry.forget(self._current(), self._current, self._forget_expired)
+        frame = self._current()
+        if command_id is not None:
+            self._ledger.require_new(command_id)
+            self._ledger.require_young(command_id, self._clock.now_us())
+        return Transaction(self._shard, frame, self._ids)
+
+    def _end(self, transaction: Transaction, command: Command) -> None:
+        """Write a transaction as one record, if it did anything or has an id to be known by."""
+        if self._transactions.own() is not transaction:
+            raise TransactionConflict("this process was forked in the transaction, which its parent will end")
+        if not command.operations and not command.id_chosen:
+            return
+        ticket = Ticket(command, transaction.proposal(), self._clock.now_us())
+        self._submit(ticket)
+        if ticket.position is None:
+            self._ledger.require_new(command.id)
+            raise in_conflict(ticket.conflict, "during the transaction; nothing was written; do it again")
+
+    def _submit(self, ticket: Ticket, wait_s: float = WAIT_S) -> None:
+        """Have a ticket committed, or raise why not; its ``position`` or ``conflict`` tell what became of it."""
+        self._queue.put(ticket, wait_s, self._committing, self._commit_waiting)
+        with self._committing:
+            while not ticket.done:  # a full queue takes more than one frame
+                self._commit_waiting()
+        if ticket.error is not None:
+            raise type(ticket.error)(ticket.error.message, **ticket.error.about) from ticket.error
+
     def _propose(self, frame: Frame, command: Command) -> Ticket:
         now_us = self._clock.now_us()
-        if self._ledger.is_expired(command.id, now_us):
-            raise CommandExpired(
-                f"command id {command.id!r} is too old: whether it was carried out is known for 24 hours and for a "
-                "million commands; nothing was written. If its effect is not there, send it with a new id",
-                command_id=command.id,
-            )
+        self._ledger.require_young(command.id, now_us)
         proposal = propose(frame, self._shard.index(frame).norms, command, now_us, self._ids)
-        body_hash = command.body_hash()
-        record = Record(
-            command.id,
-            body_hash,
-            command.principal,
-            command.provenance,
-            now_us,
-            0,
-            None,
-            "",
-            tuple([pack_event(event) for event in proposal.events]),
-        )
-        data = encode_record(record)
-        if len(data) > LIMITS.command_bytes_max:
-            raise BatchTooLarge(
-                f"the command takes {len(data)} bytes, more than {LIMITS.command_bytes_max}; split it",
-                size_bytes=len(data),
-            )
-        return Ticket(command, body_hash, proposal, now_us, data)
+        return Ticket(command, proposal, now_us)
 
     def _commit_waiting(self) -> None:
         """Commit what is queued, in one frame as far as it fits; ``_committing`` is held."""
-        tickets: list[Ticket] = []
-        size = 0
-        while self._queue and size <= GROUP_BYTES_MAX - LIMITS.command_bytes_max:
-            tickets.append(self._queue.popleft())
-            size += len(tickets[-1].data)
+        tickets = self._queue.take(GROUP_BYTES_MAX - LIMITS.command_bytes_max)
         try:
             self._commit(tickets)
         except MemoryGraphError as error:
@@ -442,42 +468,18 @@ class LocalEngine(Engine):
             if head.position == 0:  # else another process was first
                 self._log.append([encode_record(record)], record.time_us)
 
-    def _replayed_receipt(self, command: Command, seen: Seen) -> Receipt:
-        """Give the first result of a command again, from the log.
-
-        Raises:
-            CommandIdReused: its id was used for another body.
-        """
-        position = seen.position
-        entry = next(self._log.read(position, position))
-        record = None if entry.data is None else decode_record(entry.data, position)
-        body_hash = command.body_hash()
-        if not (seen.is_of(body_hash) if record is None else record.body_hash == body_hash):
-            raise CommandIdReused(
-                f"command id {command.id!r} was used at position {position} for something else; use a new id",
-                command_id=command.id,
-                position=position,
-            )
-        if record is None:
-            return Receipt(position, 0, (), replayed=True)
-        events = tuple(unpack_event(packed, position) for packed in record.events)
-        return Receipt(position, record.time_us, events, replayed=True)
-
-    def _record(self, batch: Batch) -> None:
-        self.execute(batch.command(self._ids.command_id()))
+    def _record(self, batch: Batch, wait_s: float = WAIT_S) -> None:
+        self._execute(batch.command(self._ids.command_id()), wait_s)
 
     def _flush_quietly(self) -> None:
         """Flush where no caller could use an error: reinforcement is dropped and counted, recall goes on."""
-        for batch in self._accesses.take():
-            try:
-                self._record(batch)
-            except MemoryGraphError:
-                self.accesses_dropped += len(batch.operation.ids)
+        self._accesses.flush_quietly(lambda batch: self._record(batch, wait_s=0.0))
 
     def _after_fork(self) -> None:
         """In the child, no thread of the parent is there to release a lock or to finish what it was applying."""
         self._committing, self._applying, self._compacting = threading.Lock(), threading.Lock(), threading.Lock()
-        self._queue.clear()
+        self._transactions = Transactions()
+        self._queue = CommitQueue()
         self._accesses = Accesses()  # what was noted is the parent's to write
         self._past = PastViews(self._past.bytes_max)
         self._snapshots = Snapshots(self._log)

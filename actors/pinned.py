@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 from memorygraph.actors.commands import Answer, Command, Query, Receipt
 from memorygraph.actors.compaction import CompactionReport, RetentionPolicy
@@ -39,9 +40,7 @@ class PinnedEngine(Engine):
     def execute(self, command: Command) -> Receipt:
         """Refuse: the past does not change."""
         del command
-        raise StoreReadOnly(
-            f"this is a view of position {self._frame.position}, which does not change; write to the memory itself"
-        )
+        raise self._refusal()
 
     def ask(self, query: Query) -> Answer:
         """Answer at the pinned position."""
@@ -54,6 +53,19 @@ class PinnedEngine(Engine):
                 f"position {position} is after this view, which ends at {self._frame.position}", position=position
             )
         return self._live.at(position)
+
+    def pinned(self) -> Engine:
+        """Return itself."""
+        return self
+
+    @contextmanager
+    def transaction(
+        self, *, command_id: str | None = None, principal: str = "", provenance: dict[str, str] | None = None
+    ) -> Iterator[None]:
+        """Refuse: the past does not change."""
+        del command_id, principal, provenance
+        raise self._refusal()
+        yield  # a context manager is a generator
 
     def accessed(
         self, ids: list[str], time_us: int, *, principal: str = "", provenance: dict[str, str] | None = None
@@ -104,6 +116,11 @@ class PinnedEngine(Engine):
     def snapshot(self) -> Saved:
         """Refuse: snapshots are of the memory itself."""
         raise StoreReadOnly(f"this is a view of position {self._frame.position}; take a snapshot of the memory itself")
+
+    def _refusal(self) -> StoreReadOnly:
+        return StoreReadOnly(
+            f"this is a view of position {self._frame.position}, which does not change; write to the memory itself"
+        )
 
     def close(self) -> None:
         """Nothing to release: the live engine owns the log."""

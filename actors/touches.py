@@ -21,8 +21,10 @@ def touched_by(events: Sequence[ev.Event]) -> list[str]:
     for event in events:
         if isinstance(event, ev.NodeAdded):
             touched.append(event.id)
-        elif isinstance(event, ev.NodeRevised):
+        elif isinstance(event, ev.NodeRevised | ev.EdgeRevised):
             touched.append(version_of(event.id))
+        elif isinstance(event, ev.EdgesStrengthened):
+            touched += map(version_of, event.ids)
         elif isinstance(event, ev.NodesForgotten | ev.EdgesRemoved):
             touched += event.ids
         elif isinstance(event, ev.EdgesAdded):
@@ -35,5 +37,5 @@ def touched_by(events: Sequence[ev.Event]) -> list[str]:
 
 
 def version_of(node_id: str) -> str:
-    """The resource "this node's version": who only needs the node to exist does not mind a revision."""
+    """The resource "this node's or edge's version": who only needs it to exist does not mind a revision."""
     return f"\0version {node_id}"

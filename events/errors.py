@@ -32,6 +32,7 @@
     │   ├── StoreReadOnly                  a write to a memory opened read-only or to a past view
     │   └── ClosedError                    used after close()
     ├── EmbedderFailed                     an embedder could not make vectors: no network, no key, a refusal
+    ├── Overloaded                         a queue stayed full; ``about`` has ``retry_after_s``
     ├── NewerSchema                        an event type this release does not know
     ├── WorkingMemoryCapacityError
     └── ConsolidationError
@@ -177,6 +178,15 @@ class ClosedError(StoreError):
 
 class EmbedderFailed(MemoryGraphError):
     """An embedder could not make vectors; nothing was written."""
+
+
+class Overloaded(MemoryGraphError):
+    """A queue was full for as long as the caller could wait; ``retry_after_s`` (seconds) says when to try again."""
+
+    @property
+    def retry_after_s(self) -> float:
+        """After how many seconds to try again."""
+        return float(self.about["retry_after_s"])
 
 
 class NewerSchema(MemoryGraphError):

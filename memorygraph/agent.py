@@ -2,29 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from itertools import count, pairwise
 from pathlib import Path
 from typing import Any, Self
 
 from memorygraph import checks, exports, portable
 from memorygraph.actors.commands import (
-    AddEdges,
     AddNodes,
     Associate,
     Describe,
     ForgetFaded,
     ForgetNodes,
     Receipt,
-    RemoveEdges,
     ReviseNodes,
 )
 from memorygraph.actors.engine import Engine
 from memorygraph.actors.local import LocalEngine
 from memorygraph.actors.signing import HeadSigner
 from memorygraph.author import Author
-from memorygraph.core.edge import MemoryEdge
+from memorygraph.bulk import Bulk
 from memorygraph.core.graph import MemoryGraph
 from memorygraph.core.node import MemoryNode, revision
 from memorygraph.drafts import Draft, change_of, chunks_of, draft_of, id_of, size_bytes, turn_of
@@ -38,14 +36,14 @@ from memorygraph.events.stores import MemoryLog, SegmentLog
 from memorygraph.events.types import LIMITS, EdgeType, Limits, MemoryType
 from memorygraph.evidence import BEST_EFFORT, recording
 from memorygraph.home import Home
-from memorygraph.links import batches_of, edge_columns, edges_in
+from memorygraph.linking import Linking
 from memorygraph.projections.text import analyzer_for
 from memorygraph.reader import MemoryReader
 from memorygraph.times import Expiry, TimeLike
 from memorygraph.upkeep import Upkeep
 
 
-class AgentMemory(Upkeep, MemoryReader):
+class AgentMemory(Linking, Upkeep, MemoryReader):
     """A memory of texts that are linked, weighed, recalled and forgotten; every change is an event in its log.
 
     ``AgentMemory()`` lives in this process only. ``AgentMemory(path="folder")`` is durable: when a method returns, its
@@ -223,9 +221,12 @@ class AgentMemory(Upkeep, MemoryReader):
             associate: link to similar memories (None: as the memory is set).
             command_id: chunks are sent as ``<command_id>/<n>``; the same call again goes on where it broke off.
             progress: called with the number done after each chunk.
+
+        Raises:
+            MemoryGraphError: of the chunk that failed; it says how many were done and how to go on, and its ``about``
+                has ``done``, ``total`` and ``command_id``.
         """
-        name = checks.bulk_id(command_id or self._home.ids.command_id())
-        return self._views(self._add_many(items, associate, name, progress))
+        return self._views(self._add_many(items, associate, Bulk(self._home, command_id, items, progress)))
 
     def remember_messages(
         self, messages: Iterable[Mapping[str, Any]], session: str | int | None = None, *, command_id: str | None = None
@@ -236,12 +237,12 @@ class AgentMemory(Upkeep, MemoryReader):
             messages: dicts with ``role`` and ``content``, and if known ``name`` (else the role speaks) and ``time``.
             session: the conversation they belong to.
         """
-        command_id = checks.bulk_id(command_id or self._home.ids.command_id())
         items = [turn_of(message, session) for message in checks.several("messages", messages)]
-        turns = self._views(self._add_many(items, None, command_id, None))
+        bulk = Bulk(self._home, command_id, items)
+        turns = self._views(self._add_many(items, None, bulk))
         steps = [(before.id, after.id, EdgeType.TEMPORAL, 1.0, True) for before, after in pairwise(turns)]
         with suppress(CommandIdReused):  # the call is repeated, and a turn was forgotten after its links were made
-            self.link_many(steps, command_id=f"{command_id}/links")
+            self._link_many(steps, bulk.then("links", steps))
         return turns
 
     def revise(
@@ -276,15 +277,11 @@ class AgentMemory(Upkeep, MemoryReader):
         Args:
             changes: dicts of ``id`` and the fields to replace.
         """
-        command_id = checks.bulk_id(command_id or self._home.ids.command_id())
-        done = 0
+        bulk = Bulk(self._home, command_id, changes, progress)
         revisions = (change_of(change, self._limits) for change in checks.several("changes", changes))
-        for number, chunk in enumerate(chunks_of(revisions, self._with_vector_bytes)):
-            self._revise(chunk, [], f"{command_id}/{number}")
-            done += len(chunk)
-            if progress is not None:
-                progress(done)
-        return done
+        return bulk.run(
+            chunks_of(revisions, self._with_vector_bytes), lambda chunk, name: self._revise(chunk, [], name)
+        )
 
     def forget(
         self,
@@ -307,80 +304,27 @@ class AgentMemory(Upkeep, MemoryReader):
             if isinstance(retention_threshold, str | MemoryNode):
                 raise InputError("retention_threshold must be a number; to forget certain memories, write ids=[...]")
             threshold = checks.number("retention_threshold", retention_threshold, 0.0, 1.0)
-            return self._forget_faded(threshold, reason or "faded", command_id or self._home.ids.command_id())
+            return self._forget_faded(threshold, reason or "faded", command_id)
         wanted = [checks.identifier("id", id_of(node)) for node in checks.several("ids", ids)]
         return _forgotten(self._home.execute(ForgetNodes(ids=wanted, reason=reason), command_id=command_id))
 
-    def _forget_faded(self, threshold: float, reason: str, command_id: str) -> list[str]:
+    def _forget_faded(self, threshold: float, reason: str, command_id: str | None) -> list[str]:
         """Forget in commands of bounded size, as many as it takes."""
         operation = ForgetFaded(retention_threshold=threshold, reason=reason)
         forgotten = gone = _forgotten(self._home.execute(operation, command_id=command_id))
         for number in count(1):
             if len(gone) < operation.limit:
                 break
-            gone = _forgotten(self._home.execute(operation, command_id=f"{command_id}/{number}"))
+            name = None if command_id is None else f"{command_id}/{number}"
+            gone = _forgotten(self._home.execute(operation, command_id=name))
             forgotten = forgotten + gone
         return forgotten
 
-    def link(
-        self,
-        source: str | MemoryNode,
-        target: str | MemoryNode,
-        edge_type: EdgeType | str = EdgeType.ASSOCIATION,
-        weight: float = 0.8,
-        directed: bool = True,
-        *,
-        metadata: Mapping[str, Any] | None = None,
-        command_id: str | None = None,
-    ) -> MemoryEdge:
-        """Link two memories and return the edge.
-
-        Raises:
-            NodeNotFoundError: one of them is not there.
-        """
-        edge = MemoryEdge(id_of(source), id_of(target), edge_type, weight, directed=directed, metadata=metadata)
-        receipt = self._home.execute(AddEdges(edges=edge_columns([edge._state])), command_id=command_id)
-        return self.graph.get_edge(edges_in(receipt.events, receipt.position)[0])
-
-    def link_many(
-        self,
-        links: Iterable[Sequence[Any] | Mapping[str, Any]],
-        *,
-        command_id: str | None = None,
-        progress: Callable[[int], None] | None = None,
-    ) -> int:
-        """Link many memories, in chunks that are each all or nothing, and return how many links were made.
-
-        Args:
-            links: tuples (source, target, edge_type, weight, directed) or dicts of ``link``'s arguments.
-        """
-        id_chosen = command_id is not None
-        command_id = checks.bulk_id(self._home.ids.command_id() if command_id is None else command_id)
-        done = 0
-        for number, edges in enumerate(batches_of(checks.several("links", links))):
-            self._home.execute(AddEdges(edges=edges), command_id=f"{command_id}/{number}", id_chosen=id_chosen)
-            done += len(edges.sources)
-            if progress is not None:
-                progress(done)
-        return done
-
-    def unlink(self, edge: str | MemoryEdge, *, reason: str = "", command_id: str | None = None) -> None:
-        """Take a link away.
-
-        Raises:
-            EdgeNotFoundError: there is no such link.
-        """
-        self.unlink_many([edge], reason=reason, command_id=command_id)
-
-    def unlink_many(
-        self, edges: Iterable[str | MemoryEdge], *, reason: str = "", command_id: str | None = None
-    ) -> None:
-        """Take links away, all or none."""
-        ids = [
-            edge.id if isinstance(edge, MemoryEdge) else checks.identifier("edge", edge)
-            for edge in checks.several("edges", edges)
-        ]
-        self._home.execute(RemoveEdges(ids=ids, reason=checks.note("reason", reason)), command_id=command_id)
+    @contextmanager
+    def transaction(self, *, command_id: str | None = None) -> Iterator[Self]:
+        """Do all that this thread does in the block, or nothing of it; see ``MemoryGraph.transaction``."""
+        with self.graph.transaction(command_id=command_id):
+            yield self
 
     def save(self, path: str | Path) -> None:
         """Write the present memories and links to a JSON file, whole or not at all.
@@ -433,20 +377,16 @@ class AgentMemory(Upkeep, MemoryReader):
     def __repr__(self) -> str:
         return f"AgentMemory({self.path!r}, memory_id={self.memory_id!r})"
 
-    def _add_many(
-        self,
-        items: Iterable[str | Mapping[str, Any]],
-        associate: bool | None,
-        command_id: str,
-        progress: Callable[[int], None] | None,
-    ) -> list[str]:
+    def _add_many(self, items: Iterable[str | Mapping[str, Any]], associate: bool | None, bulk: Bulk) -> list[str]:
         associate = self._auto_associate if associate is None else associate
         ids: list[str] = []
         drafts = (draft_of(item, self._decay_rate, self._limits) for item in checks.several("items", items))
-        for number, chunk in enumerate(chunks_of(drafts, lambda draft: self._with_vector_bytes(draft.event))):
-            ids += self._add(chunk, associate, f"{command_id}/{number}")
-            if progress is not None:
-                progress(len(ids))
+
+        def send(chunk: list[Draft], name: str | None) -> int:
+            ids.extend(self._add(chunk, associate, name))
+            return len(chunk)
+
+        bulk.run(chunks_of(drafts, lambda draft: self._with_vector_bytes(draft.event)), send)
         return ids
 
     def _with_vector_bytes(self, event: NodeAdded | NodeRevised) -> int:
@@ -471,12 +411,13 @@ class AgentMemory(Upkeep, MemoryReader):
         states, position = self._home.nodes(ids)
         return [MemoryNode._view(state, self._home, position) for state in states if state is not None]
 
-    def _revise(self, changes: list[NodeRevised], expected: list[int], command_id: str | None) -> None:
+    def _revise(self, changes: list[NodeRevised], expected: list[int], command_id: str | None) -> int:
         derived = self._derived(
             [change.content if isinstance(change.content, str) and not change.vector else "" for change in changes]
         )
         operation = ReviseNodes(changes=changes, expected=expected, derived=derived, space=self._home.space)
         self._home.execute(operation, command_id=command_id)
+        return len(changes)
 
     def _derived(self, texts: list[str]) -> list[bytes]:
         """Vectors for texts ('' for none)."""

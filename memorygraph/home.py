@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from memorygraph import checks
 from memorygraph.actors.commands import Command, GetEdges, GetNodes, Receipt
 from memorygraph.actors.engine import Engine
 from memorygraph.author import Author
-from memorygraph.events.errors import EdgeNotFoundError, NodeNotFoundError
+from memorygraph.events.errors import EdgeNotFoundError, InputError, NodeNotFoundError
 from memorygraph.events.ports import Clock, IdSource, RandomIds, SystemClock
 from memorygraph.events.records import SpaceDeclared
 from memorygraph.events.types import LIMITS, Limits
@@ -41,6 +43,8 @@ class Home:
         Args:
             id_chosen: False: the id was drawn by us for this very command, in part by number.
         """
+        if command_id is not None and self.engine.in_transaction:
+            raise InputError("what is done in a transaction has no command id of its own; give it to transaction()")
         name = self.ids.command_id() if command_id is None else checks.identifier("command_id", command_id)
         command = Command(
             id=name,
@@ -55,6 +59,14 @@ class Home:
         """Note that nodes were recalled now; recorded soon, best effort."""
         author = self.author
         self.engine.accessed(ids, self.clock.now_us(), principal=author.principal, provenance=author.provenance())
+
+    @contextmanager
+    def transaction(self, command_id: str | None) -> Iterator[None]:
+        """Let what this thread does be one record, or nothing."""
+        name = None if command_id is None else checks.identifier("command_id", command_id)
+        author = self.author
+        with self.engine.transaction(command_id=name, principal=author.principal, provenance=author.provenance()):
+            yield
 
     def node(self, node_id: str) -> tuple[NodeState, int]:
         """Return a node's values and the position they are true at.

@@ -14,7 +14,11 @@ from memorygraph.events.types import EdgeType, MemoryType
 
 
 class MemoryStats(Struct, frozen=True, kw_only=True):
-    """Counts, means and distributions of live nodes and edges; ``bytes_by_part`` tells memory and log apart."""
+    """Counts, means and distributions of live nodes and edges; ``bytes_by_part`` tells memory and log apart.
+
+    ``accesses_dropped`` counts recalls of this process that were not recorded as such: there were too many, or they
+    could not be written.
+    """
 
     name: str
     position: int
@@ -32,6 +36,7 @@ class MemoryStats(Struct, frozen=True, kw_only=True):
     language: str
     memory_usage_bytes: int
     bytes_by_part: dict[str, int]
+    accesses_dropped: int = 0
 
     def to_dict(self) -> dict[str, Any]:
         """Return the numbers as plain data."""
@@ -62,5 +67,6 @@ def stats_of(engine: Engine) -> MemoryStats:
         embedder=about.space.name if about.space else "",
         language=about.language,
         memory_usage_bytes=sum(found.bytes_by_part.values()),
+        accesses_dropped=engine.accesses_dropped,
         bytes_by_part={**found.bytes_by_part, "log": engine.log_size_bytes()},
     )

@@ -26,6 +26,7 @@ from memorygraph.projections.columns import EDGE_COLUMNS, LABEL_COLUMNS, NODE_CO
 from memorygraph.projections.expiry import Expiries
 from memorygraph.projections.frame import (
     ALIVE,
+    NEVER_US,
     NO_EDGE_EXTRAS,
     NO_EXTRAS,
     NO_ROW,
@@ -89,6 +90,7 @@ class GraphState:
         self.replaced_told = 0  # those of them that the log itself told of, up to here
         self.content_left = 0  # the same, when content left the log last
         self._expiries = Expiries()
+        self._expires_us = NEVER_US  # in a fork, of what it began with
         self._handlers: dict[type[ev.Event], Callable[[Any, int], None]] = {
             ev.MemoryCreated: self._memory_created,
             ev.SpaceDeclared: self._space_declared,
@@ -155,7 +157,7 @@ class GraphState:
             live_nodes=self.live_nodes,
             live_edges=self.live_edges,
             adjacency=self.adjacency,
-            expires_us=self._expiries.earliest_us(self._expiry_of),
+            expires_us=min(self._expires_us, self._expiries.earliest_us(self._expiry_of)),
             is_stale=self.replaced < self.content_left,
             replaced=(self.replaced, self.replaced_told, self.content_left),
         )
@@ -182,6 +184,8 @@ class GraphState:
         fork.adjacency = OverlayAdjacency(frame)
         fork.changes = frame.changes
         fork.live_nodes, fork.live_edges = frame.live_nodes, frame.live_edges
+        fork.replaced, fork.replaced_told, fork.content_left = frame.replaced
+        fork._expires_us = frame.expires_us
         return fork
 
     def try_out(self, time_us: int, events: Sequence[ev.Event]) -> None:

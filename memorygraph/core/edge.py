@@ -11,6 +11,7 @@ from memorygraph import checks
 from memorygraph.actors.commands import StrengthenEdges
 from memorygraph.core.fields import Field
 from memorygraph.events.errors import FrozenViewError, InputError
+from memorygraph.events.records import EdgeRevised
 from memorygraph.events.types import LIMITS, EdgeType
 from memorygraph.home import Home
 from memorygraph.plain import plain_copy
@@ -64,7 +65,7 @@ class MemoryEdge:
         edge = object.__new__(cls)
         edge._state = state
         edge._home = home
-        edge._position = position
+        edge._position = None if home.engine.in_transaction else position
         edge._birth = None
         return edge
 
@@ -80,7 +81,7 @@ class MemoryEdge:
 
     @property
     def position(self) -> int | None:
-        """The position that this view is true at; None for an edge that you built."""
+        """The position that this view is true at; None for an edge that you built, or were given in a transaction."""
         return self._position
 
     @property
@@ -151,14 +152,38 @@ class MemoryEdge:
     def _assign(self, name: str, value: Any) -> None:
         if self._home is not None:
             raise FrozenViewError(
-                "this edge belongs to a memory; use hebbian_update(), or unlink it and link anew", id=self.id
+                f"this edge belongs to a memory; use memory.revise_edge({self.id!r}, {name}=...) to change it",
+                id=self.id,
             )
         self._state = msgspec.structs.replace(self._state, **{name: _CHECKS[name](value)})
+
+    def _added_to(self, home: Home, birth: int, name: str) -> None:
+        """From now on read through to the graph; a view stays what it is."""
+        if self._position is None:
+            self._home = home
+            self._birth = birth
+            if name:  # drawn, in a transaction
+                self._state = msgspec.structs.replace(self._state, id=name)
 
     def _draft(self) -> EdgeState:
         """The values to add; an id that told where the edge was made is left behind."""
         state = self._now()
         return state if parse_edge_id(state.id) is None else msgspec.structs.replace(state, id="")
+
+
+def edge_revision(name: str, fields: Mapping[str, Any]) -> EdgeRevised:
+    """Return the event that replaces fields of an edge, checked.
+
+    Raises:
+        InputError: no field, an unknown one, or a value that cannot be used.
+    """
+    unknown = sorted(set(fields) - set(_CHECKS))
+    if unknown or not fields:
+        problem = f"an edge has no field {unknown[0]!r} to revise" if unknown else "there is no field to revise"
+        raise InputError(f"{problem}; it has {', '.join(_CHECKS)}")
+    return EdgeRevised(
+        id=checks.identifier("edge", name), **{key: _CHECKS[key](value) for key, value in fields.items()}
+    )
 
 
 def _with_home(home: Home, name: str) -> tuple[EdgeState, Home, int]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, NamedTuple
+from contextlib import contextmanager
+from typing import Any, NamedTuple, Self
 
 from memorygraph import checks
 from memorygraph.actors.commands import (
@@ -17,14 +18,15 @@ from memorygraph.actors.commands import (
     GetEdges,
     NodeEdges,
     RemoveEdges,
+    ReviseEdge,
     ReviseNodes,
     Similar,
 )
 from memorygraph.actors.local import LocalEngine
-from memorygraph.core.edge import MemoryEdge
+from memorygraph.core.edge import MemoryEdge, edge_revision
 from memorygraph.core.node import MemoryNode, revision
 from memorygraph.events.errors import InputError, NodeNotFoundError
-from memorygraph.events.records import SpaceDeclared
+from memorygraph.events.records import EdgesAdded, SpaceDeclared
 from memorygraph.events.stores.memory import MemoryLog
 from memorygraph.events.types import MemoryType
 from memorygraph.home import Home
@@ -102,10 +104,28 @@ class MemoryGraph:
             edge._state if edge._position is None and edge._home in (None, home) else edge._draft() for edge in edges
         ]
         receipt = home.execute(AddEdges(edges=edge_columns(states)), command_id=command_id)
-        for birth, edge in enumerate(edges, receipt.position << ORDINAL_BITS):
-            if edge._position is None:  # a view stays what it is
-                edge._home = home
-                edge._birth = birth
+        names = next((event.ids for event in receipt.events if isinstance(event, EdgesAdded) and event.ids), [])
+        first = receipt.position << ORDINAL_BITS
+        for place, edge in enumerate(edges):
+            edge._added_to(home, first + place, names[place] if names else "")
+
+    @contextmanager
+    def transaction(self, *, command_id: str | None = None) -> Iterator[Self]:
+        """Do all that this thread does to the graph in the block as one record, or, after any exception, nothing of it.
+
+        In the block the graph is seen as it will be; others see it afterwards. Blocks wait for each other; a block in a
+        block is part of it. At most 4,096 events and 8 MiB.
+
+        Args:
+            command_id: of the whole; a second block of the same id is refused.
+
+        Raises:
+            TransactionConflict: somebody changed a node or edge that was read by its id, or revised, in the block.
+            CommandIdReused: the block was carried out before.
+            BatchTooLarge: it does not fit one record.
+        """
+        with self._home.transaction(command_id):
+            yield self
 
     def get_node(self, node_id: str) -> MemoryNode:
         """Return a view of a node.
@@ -131,6 +151,31 @@ class MemoryGraph:
         """
         state, position = self._home.edge(checks.identifier("id", edge_id))
         return MemoryEdge._view(state, self._home, position)
+
+    def revise_edge(
+        self,
+        edge: str | MemoryEdge,
+        *,
+        expected: MemoryEdge | None = None,
+        command_id: str | None = None,
+        **fields: Any,
+    ) -> MemoryEdge:
+        """Replace fields of an edge and return its new view; what is not named stays.
+
+        Args:
+            edge: its id, or the edge itself.
+            expected: the edge as you read it; it must still be so.
+            fields: edge_type, weight, confidence, metadata.
+
+        Raises:
+            EdgeNotFoundError: there is no such edge.
+            ExpectationFailed: somebody changed it meanwhile; nothing was written.
+        """
+        name = edge.id if isinstance(edge, MemoryEdge) else edge
+        state = None if expected is None else expected._now()
+        operation = ReviseEdge(change=edge_revision(name, fields), expected=state)
+        self._home.execute(operation, command_id=command_id)
+        return self.get_edge(name)
 
     def get_edges_between(self, source_id: str, target_id: str) -> list[MemoryEdge]:
         """Return the edges from one node to another; undirected ones count both ways."""
@@ -231,7 +276,7 @@ class MemoryGraph:
 
     def edges(self) -> Iterator[MemoryEdge]:
         """Give every edge, oldest first, at one position."""
-        pinned = self._pinned()
+        pinned = self._home.engine.pinned()
         for offset in _pages():
             answer = pinned.ask(AllEdges(offset=offset, limit=PAGE))
             yield from (MemoryEdge._view(state, self._home, answer.position) for state in answer.value)
@@ -255,12 +300,8 @@ class MemoryGraph:
     def __iter__(self) -> Iterator[MemoryNode]:
         return self.nodes()
 
-    def _pinned(self) -> Any:
-        engine = self._home.engine
-        return engine.at(engine.ask(Describe()).position)
-
     def _found(self, filters: Filters) -> Iterator[MemoryNode]:
-        pinned = self._pinned()
+        pinned = self._home.engine.pinned()
         for offset in _pages():
             answer = pinned.ask(FindNodes(filters=filters, offset=offset, limit=PAGE))
             states: list[NodeState] = answer.value

@@ -2,7 +2,8 @@
 
 A node that you build is a plain value: its attributes can be assigned. After ``graph.add_node(node)`` the object reads
 through to the graph. A node that the memory hands out is a frozen view at its ``position``: assigning raises and names
-``revise``; its mutators write to the memory and return the new view.
+``revise``; its mutators write to the memory and return the new view. What is handed out in a transaction has no
+position yet, and reads through to the memory: after a rollback, a node that was added there is not found.
 """
 
 from __future__ import annotations
@@ -130,7 +131,7 @@ class MemoryNode:
         node = object.__new__(cls)
         node._state = state
         node._home = home
-        node._position = position
+        node._position = None if home.engine.in_transaction else position
         return node
 
     def _now(self) -> NodeState:
@@ -146,7 +147,7 @@ class MemoryNode:
 
     @property
     def position(self) -> int | None:
-        """The position that this view is true at; None for a node that you built."""
+        """The position that this view is true at; None for a node that you built, or were given in a transaction."""
         return self._position
 
     @property

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from msgspec import Struct
 
 from memorygraph.author import place
+from memorygraph.events.errors import MemoryGraphError
 from memorygraph.events.ports import RandomIds
 from memorygraph.events.types import EdgeType
 from memorygraph.ingest.harvest import Harvest, Item, Progress
@@ -62,8 +63,29 @@ def sync(
     Items found under one of ``former_origins`` are taken over. Items of files and folders in ``harvest.skipped`` are
     kept as they are. ``progress`` hears the stages "remember", "revise", "link", "unlink" and "forget", where there is
     work.
+
+    Raises:
+        MemoryGraphError: it broke off; the next run completes it.
     """
     memory = memory.acting_as(provenance={"via": "ingest", "source": place(origin)})
+    try:
+        return _sync(memory, harvest, origin, former_origins, progress)
+    except MemoryGraphError as error:
+        if "cause" not in error.about:  # nothing was done yet, or it was no bulk call
+            raise
+        message = (
+            f"{error.about['cause']}; {error.about['done']:,} items of this step were done; ingest it again to go on"
+        )
+        raise type(error)(message, **error.about) from error
+
+
+def _sync(
+    memory: AgentMemory,
+    harvest: Harvest,
+    origin: str,
+    former_origins: Sequence[str],
+    progress: Progress | None,
+) -> SyncReport:
     known, doubles = _known(memory, [origin, *former_origins])
     new = [item for item in harvest.items if item.source not in known]
     kept = [item for item in harvest.items if item.source in known]

@@ -150,8 +150,8 @@ def test_what_a_decision_rests_on(operation, reads) -> None:
         (cmd.FoldAccesses(ids=["a", "gone"]), ["\0accesses"]),
         (linking("a", "c", ids=["new"]), ["new"]),
         (linking("a", "c"), []),
-        (cmd.ReviseEdge(change=ev.EdgeRevised(id="e")), []),
-        (cmd.StrengthenEdges(ids=["1.1"], delta=0.1), []),
+        (cmd.ReviseEdge(change=ev.EdgeRevised(id="e")), ["\0version e"]),
+        (cmd.StrengthenEdges(ids=["1.1"], delta=0.1), ["\0version 1.1"]),
         (cmd.RemoveEdges(ids=["e"]), ["e"]),
     ],
 )

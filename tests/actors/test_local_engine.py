@@ -426,7 +426,7 @@ def test_a_command_behind_more_than_a_frame_waits_for_its_turn() -> None:
     engine = MemoryHome().open()
     for number in range(3):  # as if their threads did not get the lock yet
         waiting = engine._propose(engine._shard.frame, command(adding(f"x{number}", content="x" * (3 << 20))))
-        engine._queue.append(waiting)
+        engine._queue.put(waiting, 0.0, engine._committing, engine._commit_waiting)
     receipt = do(engine, adding("last"))
     assert (receipt.position, receipt.replayed) == (5, False)
     check_whole(engine)

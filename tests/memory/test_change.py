@@ -376,7 +376,7 @@ def test_messages_sent_again_after_a_turn_was_forgotten(memory):
 def test_messages_are_linked_on_the_second_try_though_a_turn_was_forgotten_meanwhile(memory, monkeypatch):
     messages = [{"role": "user", "content": text} for text in ("one", "two", "three")]
     with monkeypatch.context() as patched:
-        patched.setattr(AgentMemory, "link_many", lambda *_, **__: None)  # as if it had been killed here
+        patched.setattr(AgentMemory, "_link_many", lambda *_: None)  # as if it had been killed here
         turns = memory.remember_messages(messages, command_id="c")
     memory.forget(ids=[turns[1].id])
     memory.remember_messages(messages, command_id="c")

@@ -1,0 +1,188 @@
+"""What one thread does between the beginning and the end of a transaction: decisions that build on each other, unseen.
+
+It stays at the Frame that it began with, and keeps what it rests on. At its end that becomes one proposal and one
+record; or nothing.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Final, cast
+
+import msgspec
+
+from memorygraph.actors import commands as cmd
+from memorygraph.actors.accesses import Accesses
+from memorygraph.actors.decide import Proposal, Proposer
+from memorygraph.actors.shard import Shard
+from memorygraph.actors.touches import version_of
+from memorygraph.events.errors import BatchTooLarge, TransactionConflict
+from memorygraph.events.ports import IdSource
+from memorygraph.events.types import LIMITS
+from memorygraph.projections.frame import Frame
+from memorygraph.projections.recall import RecallIndex
+
+_encode: Final = msgspec.msgpack.Encoder().encode
+Mark = tuple[int, int, int]
+
+
+class Transaction:
+    """A transaction of the thread that makes it.
+
+    What it reads by id and what it revises must not be changed by others meanwhile; what a search or a count gives may.
+    """
+
+    def __init__(self, shard: Shard, frame: Frame, ids: IdSource) -> None:
+        self.thread = threading.get_ident()
+        self.operations: list[cmd.Operation] = []
+        self.accessed = Accesses()
+        self._base = frame
+        self._proposer = Proposer(frame, shard.index(frame).norms, ids, names_edges=True)
+        self._shard = shard
+        self._tried_out: TriedOut | None = None
+        self._reads: list[str] = []
+        self._size_bytes = 0
+
+    def take(self, command: cmd.Command, now_us: int) -> cmd.Receipt:
+        """Decide a command, all of it or nothing.
+
+        Raises:
+            BatchTooLarge: all commands together are more than a record may hold.
+        """
+        mark = self.mark()
+        proposer = self._proposer
+        proposer.take(command.operations, now_us)
+        events = tuple(proposer.events[mark[1] :])
+        self._size_bytes += sum(len(_encode(event)) for event in events)
+        if self._size_bytes > LIMITS.command_bytes_max:
+            size_bytes = self._size_bytes
+            self.back_to(mark)
+            raise BatchTooLarge(
+                f"the transaction takes {size_bytes} bytes, more than {LIMITS.command_bytes_max}; split it",
+                size_bytes=size_bytes,
+            )
+        self.operations += command.operations
+        self._reads += _revised_by(command.operations)
+        return cmd.Receipt(self._base.position, now_us, events)
+
+    def ask(self, query: cmd.Query) -> cmd.Answer:
+        """Answer a query; nodes and edges that it names become reads."""
+        value = self.shard().ask(self.frame(), query)
+        self._reads += _read_by(query, value)
+        return cmd.Answer(self._base.position, value)
+
+    def frame(self) -> Frame:
+        """Return what the memory is with what was done here."""
+        return self._proposer.frame()
+
+    def shard(self) -> Shard:
+        """Return whom to ask at ``frame()``."""
+        if not self._proposer.events:
+            return self._shard
+        attempt = self._proposer.attempt
+        if self._tried_out is None or self._tried_out.attempt != attempt:
+            self._tried_out = TriedOut(self._shard, self._base, attempt)
+        return self._tried_out
+
+    def mark(self) -> Mark:
+        """Return where the transaction is, for ``back_to``."""
+        return len(self.operations), len(self._proposer.events), self._size_bytes
+
+    def back_to(self, mark: Mark) -> None:
+        """Undo what was done since a mark; what was read stays read."""
+        operations, events, self._size_bytes = mark
+        del self.operations[operations:]
+        self._proposer.back_to(events)
+
+    def command(self, command_id: str | None, ids: IdSource, principal: str, provenance: dict[str, str]) -> cmd.Command:
+        """Return the whole as one command."""
+        return cmd.Command(
+            id=command_id or ids.command_id(),
+            operations=cast("Any", tuple(self.operations)),
+            principal=principal,
+            provenance=provenance,
+            id_chosen=command_id is not None,
+        )
+
+    def proposal(self) -> Proposal:
+        """Return all that was decided, and what it rests on."""
+        proposal = self._proposer.proposal()
+        return msgspec.structs.replace(proposal, reads=proposal.reads + self._reads)
+
+
+class Transactions:
+    """The transactions of one engine, which wait for each other."""
+
+    def __init__(self) -> None:
+        self._waiting = threading.Lock()
+        self._present: Transaction | None = None
+
+    def own(self) -> Transaction | None:
+        """Return the transaction that the calling thread is in."""
+        present = self._present
+        return present if present is not None and present.thread == threading.get_ident() else None
+
+    @contextmanager
+    def block(self, begin: Callable[[], Transaction]) -> Iterator[Transaction | None]:
+        """Give a new transaction, or None in one: then an exception undoes what was done in the inner block."""
+        outer = self.own()
+        if outer is not None:
+            mark = outer.mark()
+            try:
+                yield None
+            except BaseException:
+                outer.back_to(mark)
+                raise
+            return
+        with self._waiting:
+            self._present = begin()
+            try:
+                yield self._present
+            finally:
+                self._present = None
+
+
+class TriedOut(Shard):
+    """The projections of a fork of the state: those of its Frame, and what the fork added."""
+
+    def __init__(self, shard: Shard, base: Frame, attempt: int) -> None:
+        super().__init__()
+        self.attempt = attempt
+        self._state = shard._state
+        self._shard = shard
+        self._base = base
+
+    def index(self, frame: Frame) -> RecallIndex:
+        """Return the recall index of the base, forked when first needed."""
+        del frame
+        if self._index is None:
+            self._index = self._shard.index(self._base).fork(self._base)
+        return self._index
+
+
+def in_conflict(conflict: str | None, when: str) -> TransactionConflict:
+    """Return the error of a command that rests on something that others changed."""
+    name = (conflict or "").removeprefix("\0").removeprefix("version ")
+    what = repr(name) if name else "something it rests on"
+    return TransactionConflict(f"{what} was changed by others {when}", id=name)
+
+
+def _read_by(query: cmd.Query, value: object) -> list[str]:
+    ids: list[str] = []
+    if isinstance(query, cmd.GetNodes | cmd.GetEdges):
+        ids = query.ids
+    elif isinstance(query, cmd.NodeEdges) and isinstance(value, list):
+        ids = [query.id, *(edge.id for edge in value)]
+    return [*ids, *map(version_of, ids)]
+
+
+def _revised_by(operations: tuple[cmd.Operation, ...]) -> list[str]:
+    revised: list[str] = []
+    for operation in operations:
+        if isinstance(operation, cmd.ReviseNodes):
+            revised += [version_of(change.id) for change in operation.changes]
+        elif isinstance(operation, cmd.ReviseEdge):
+            revised.append(version_of(operation.change.id))
+    return revised
