@@ -323,7 +323,8 @@ class LocalEngine(Engine):
         return frame
 
     def _forget_expired(self) -> bool:
-        command = Command(id=self._ids.command_id(), operations=(ForgetExpired(),), id_chosen=False)
+        name, nobody = self._ids.command_id(), {"via": "expiry"}
+        command = Command(id=name, operations=(ForgetExpired(),), provenance=nobody, id_chosen=False)
         return bool(self._execute(command).events)
 
     def _begin(self, command_id: str | None) -> Transaction:

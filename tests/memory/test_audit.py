@@ -365,3 +365,13 @@ def test_the_audit_is_what_was_done(deeds):
         assert told(memory.audit(first=2, who=who)) == [deed for deed in done if deed[0] == who]
     for name in "abc":
         assert told(memory.audit(id=name)) == [deed for deed in done if name in deed[2]]
+
+
+def test_nobody_forgot_what_expired():
+    clock = SteppedClock()
+    memory = clocked(clock)
+    memory.remember("soon over", node_id="soon", expires_at=clock.now_us() / 1e6 + 60)
+    clock.forward(1)
+    assert "soon" not in memory
+    (entry,) = memory.audit(action="forgot")
+    assert (entry.ids, entry.principal, entry.where) == (("soon",), "", {"via": "expiry"})

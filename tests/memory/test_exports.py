@@ -7,7 +7,7 @@ from memorygraph.audit import audit_of, wanted
 from memorygraph.core.types import DamagedLog, ImportFormatError, InputError
 from memorygraph.events import exports as format_
 from memorygraph.events.exports import END_MAGIC, read_export
-from memorygraph.events.frames import frame_header
+from memorygraph.events.frames import encode_frame, frame_header
 
 
 @pytest.fixture
@@ -151,6 +151,29 @@ def test_a_chain_that_is_not_followed_is_missed(used, tmp_path, monkeypatch):
     monkeypatch.setattr(format_, "require_next", lambda *_: None)
     with pytest.raises((AssertionError, pytest.fail.Exception)):
         check_content_is_proved(used, tmp_path / "file")
+
+
+def check_a_hash_is_of_its_record(memory, path):
+    """What is put where only a hash was is not taken for the record."""
+    memory.export(path, only={"id": "hall"})
+    data = path.read_bytes()
+    at = 24
+    while (header := frame_header(data[at:])).first != 2:
+        at += header.size_bytes
+    options = {"memory_id": header.memory_id, "first": 2, "time_us": header.time_us, "epoch": header.epoch}
+    made_up, _ = encode_frame([b"the canoe is dry"], **options, chain=header.chain_before)
+    with pytest.raises(DamagedLog, match="does not continue the chain"):
+        read_export(data[:at] + made_up + data[at + header.size_bytes :], "file")
+
+
+def test_other_content_in_the_place_of_a_hash_is_refused(used, tmp_path):
+    check_a_hash_is_of_its_record(used, tmp_path / "file")
+
+
+def test_without_the_chain_other_content_is_taken_for_it(used, tmp_path, monkeypatch):
+    monkeypatch.setattr(format_, "require_next", lambda *_: None)
+    with pytest.raises(pytest.fail.Exception):
+        check_a_hash_is_of_its_record(used, tmp_path / "file")
 
 
 def test_no_memory_is_made_of_an_excerpt(used, tmp_path):
