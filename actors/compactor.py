@@ -7,6 +7,7 @@ leaves undone, the next compaction does.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from typing import Final
 
@@ -15,12 +16,14 @@ from memorygraph.actors.compaction import CompactionReport, Plan, RetentionPolic
 from memorygraph.actors.engine import Engine
 from memorygraph.actors.pace import Pace
 from memorygraph.actors.shard import Shard
-from memorygraph.events.errors import DamagedLog, StoreError
+from memorygraph.events.errors import DamagedLog, StoreError, TransactionConflict
 from memorygraph.events.log import EventLog
 from memorygraph.events.ports import Clock, IdSource
 from memorygraph.events.records import RecordsReplaced
 from memorygraph.projections.frame import Frame
 
+FOLDS_MAX: Final = 50
+FOLD_WAIT_S: Final = 0.02
 FOLD_BYTES: Final = 256 << 10  # of one command, so that no writer waits long behind it
 _TIME_BYTES: Final = 9
 _NODE_BYTES: Final = 24
@@ -62,7 +65,7 @@ class Compactor:
             return CompactionReport(bytes_before=bytes_before, bytes_after=bytes_before)
         frame = self._current()
         for chunk in chunks(found.fold, lambda node_id: _fold_bytes(frame, node_id), FOLD_BYTES):
-            self._execute(FoldAccesses(ids=chunk), principal, provenance)
+            self._fold(chunk, principal, provenance)
         told = RecordsReplaced(
             up_to=max(found.positions),
             records=len(found.positions),
@@ -102,6 +105,18 @@ class Compactor:
             id_chosen=False,
         )
         return self._engine.execute(command).position
+
+    def _fold(self, ids: list[str], principal: str, provenance: dict[str, str]) -> None:
+        """Say accesses anew. Who records others at the same time is in the way, and gets some time to be done."""
+        for attempts_left in reversed(range(FOLDS_MAX)):
+            try:
+                self._execute(FoldAccesses(ids=ids), principal, provenance)
+            except TransactionConflict:
+                if not attempts_left:
+                    raise
+                time.sleep(FOLD_WAIT_S)
+            else:
+                return
 
     def _require_same_state(self, positions: frozenset[int]) -> None:
         answer = self._engine.ask(Digest(gently=True))

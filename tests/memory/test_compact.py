@@ -9,6 +9,8 @@ import pytest
 
 from memorygraph import AgentMemory, RetentionPolicy
 from memorygraph.actors import compaction
+from memorygraph.actors.commands import FoldAccesses
+from memorygraph.actors.local import LocalEngine
 from memorygraph.events.errors import InputError, StoreError, StoreReadOnly
 from memorygraph.events.frames import HEADER_BYTES, frame_entries, frame_header, whole_frame
 from memorygraph.events.stores import MemoryLog, SegmentLog
@@ -143,6 +145,24 @@ def test_a_command_sent_again_after_its_record_is_gone(clock):
     assert memory.compact(EVERYTHING).replaced == 0  # it may be sent again for a day
     clock.forward(25)
     assert memory.compact(EVERYTHING).replaced == 1
+
+
+def test_recalls_that_are_recorded_all_the_time_put_a_fold_off_but_do_not_end_it(clock, monkeypatch):
+    memory, _ = lived_in(clock, MemoryLog())
+    engine, kept = memory._engine, memory.find()[0].id
+    right, more = LocalEngine._propose, iter(range(15))
+
+    def propose(asked, frame, command):
+        ticket = right(asked, frame, command)
+        if isinstance(command.operations[0], FoldAccesses) and next(more, None) is not None:
+            engine.accessed([kept], clock.now_us())
+            engine.flush()
+        return ticket
+
+    monkeypatch.setattr(LocalEngine, "_propose", propose)
+    memory.compact(EVERYTHING)
+    assert memory.get(kept).access_count == 20 + 15
+    assert memory.digest() == memory.replay()
 
 
 def test_readers_and_writers_go_on(clock, tmp_path):
