@@ -10,9 +10,12 @@ import errno
 import fcntl
 import os
 import sys
+import time
 from pathlib import Path
 from typing import Final, Protocol
 
+_WAIT_MIN_S: Final = 50e-6  # about a commit on a fast disk, so that those who take turns lose little
+_WAIT_MAX_S: Final = 2e-3
 _NO_SPACE: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
@@ -51,16 +54,19 @@ class Disk(Protocol):
         """Set the length of an open file."""
         ...
 
-    def lock(self, fd: int) -> None:
-        """Wait for the exclusive lock of an open file (released by ``unlock`` or the death of the process)."""
+    def lock(self, fd: int, timeout_s: float) -> bool:
+        """Wait that long for the exclusive lock of an open file; say whether it was got.
+
+        It is released by ``unlock``, by closing the file, or by the death of the process.
+        """
+        ...
+
+    def lock_holder(self, fd: int) -> int:
+        """Give the id of the process that holds the lock of an open file; 0 if none does or it is not known."""
         ...
 
     def try_lock_shared(self, fd: int) -> bool:
         """Take the lock of an open file together with others who share it, unless somebody has it alone; say which."""
-        ...
-
-    def try_lock(self, fd: int) -> bool:
-        """Take the exclusive lock of an open file if nobody else has it, and say whether so."""
         ...
 
     def unlock(self, fd: int) -> None:
@@ -135,22 +141,36 @@ class OsDisk:
         """Set the length of an open file."""
         os.ftruncate(fd, size_bytes)
 
-    def lock(self, fd: int) -> None:
-        """Take the flock, waiting for it."""
-        fcntl.flock(fd, fcntl.LOCK_EX)
+    def lock(self, fd: int, timeout_s: float) -> bool:
+        """Try to take the flock until the time is over; a waiting flock could not be given up."""
+        wait_s, deadline_s = _WAIT_MIN_S, 0.0
+        while True:
+            try:
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                now_s = time.monotonic()
+                deadline_s = deadline_s or now_s + timeout_s
+                if now_s >= deadline_s:
+                    return False
+                time.sleep(min(wait_s, deadline_s - now_s))
+                wait_s = min(wait_s * 1.5, _WAIT_MAX_S)
+            else:
+                return True
+
+    def lock_holder(self, fd: int) -> int:
+        """Look the file up in the list of locks that Linux keeps."""
+        number = f":{os.fstat(fd).st_ino} "
+        try:
+            locks = Path("/proc/locks").read_text(encoding="ascii").splitlines()
+        except OSError:
+            return 0
+        held = [line.split() for line in locks if number in line and "->" not in line and "FLOCK" in line]
+        return max(int(held[0][4]), 0) if held else 0
 
     def try_lock_shared(self, fd: int) -> bool:
         """Take the flock with others, unless somebody has it alone."""
         try:
             fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        return True
-
-    def try_lock(self, fd: int) -> bool:
-        """Take the flock without waiting."""
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             return False
         return True

@@ -28,7 +28,9 @@
     │   ├── BackupMismatch                 a backup that is of another history than the memory
     │   ├── DamagedSnapshot                a snapshot that cannot be used; the log is read instead
     │   ├── DiskFull                       no space; nothing was acknowledged
+    │   ├── LogLocked                      another process holds the log's lock and does not give it back
     │   ├── LogFailed                      a write or sync failed; reopen from disk
+    │   │   └── Fenced                     another process took the log over
     │   ├── StoreReadOnly                  a write to a memory opened read-only or to a past view
     │   └── ClosedError                    used after close()
     ├── EmbedderFailed                     an embedder could not make vectors: no network, no key, a refusal
@@ -166,6 +168,17 @@ class DiskFull(StoreError):
 
 class LogFailed(StoreError):
     """A write or sync failed; nothing is acknowledged until the log is reopened."""
+
+
+class LogLocked(StoreError):
+    """Another process, or another thread of this one, holds the log's lock and does not give it back in time."""
+
+
+class Fenced(LogFailed):
+    """Another process took the log over while this one was writing; open the memory anew.
+
+    ``about["recorded"]`` says of the commit under way whether it is in the log (True, False, or None: not decided yet).
+    """
 
 
 class StoreReadOnly(StoreError):

@@ -41,7 +41,11 @@ class Damage(Struct, frozen=True):
 
 
 class VerifyReport(Struct, frozen=True):
-    """The outcome of a full check: what was read, the head it leads to, and what is damaged or was cut."""
+    """The outcome of a full check: what was read, the head it leads to, and what is damaged or was cut.
+
+    ``readable`` lists the ranges of positions (first, last) whose frames pass their own check; only what comes before
+    the first damage follows from position 1 without a gap.
+    """
 
     head: Head
     records: int
@@ -49,6 +53,7 @@ class VerifyReport(Struct, frozen=True):
     size_bytes: int
     damage: tuple[Damage, ...] = ()
     notes: tuple[str, ...] = ()
+    readable: tuple[tuple[int, int], ...] = ()
 
     @property
     def whole(self) -> bool:
@@ -155,6 +160,18 @@ class EventLog(ABC):
     @abstractmethod
     def size_bytes(self) -> int:
         """Return the bytes that the log takes in its store."""
+
+    def tend(self) -> None:  # noqa: B027 - a store may have nothing to do
+        """Do work that can wait, such as indexes of what is no longer written to; for a background thread.
+
+        Nothing depends on it but speed, so it raises nothing.
+        """
+
+    def release(self) -> None:  # noqa: B027 - a store may hold nothing
+        """Let go of what an idle log need not hold, such as descriptors; the next use takes it up again.
+
+        Readers and writers that are under way are not disturbed.
+        """
 
     @abstractmethod
     def close(self) -> None:

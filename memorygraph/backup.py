@@ -25,7 +25,14 @@ from memorygraph.actors.engine import Engine
 from memorygraph.actors.local import LocalEngine
 from memorygraph.actors.pace import Pace
 from memorygraph.events.disk import OsDisk
-from memorygraph.events.errors import BackupMismatch, DamagedLog, ForeignStore, ImportFormatError, NewerFormat
+from memorygraph.events.errors import (
+    BackupMismatch,
+    DamagedLog,
+    ForeignStore,
+    ImportFormatError,
+    LogLocked,
+    NewerFormat,
+)
 from memorygraph.events.exports import EXPORT_MAGIC
 from memorygraph.events.frames import (
     NO_CHAIN,
@@ -38,6 +45,7 @@ from memorygraph.events.frames import (
 )
 from memorygraph.events.stores import SegmentLog
 from memorygraph.events.stores.directory import named_errors
+from memorygraph.events.stores.lock_file import LOCK_TIMEOUT_S
 from memorygraph.portable import folder_named, replacing
 
 FORMAT: Final = "memorygraph-backup"
@@ -199,7 +207,8 @@ def _locked(folder: Path) -> Iterator[None]:
     disk = OsDisk()
     lock = disk.create(str(folder / _LOCK), truncate=False)
     try:
-        disk.lock(lock)
+        if not disk.lock(lock, LOCK_TIMEOUT_S):
+            raise LogLocked(f"{folder}: another process is writing this backup and does not finish", path=str(folder))
         for path in folder.glob(".*"):
             path.unlink()
         yield

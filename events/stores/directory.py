@@ -2,6 +2,10 @@
 
 ``MEMORY`` is written last, by rename. A directory without it that holds nothing but our own first files was being
 made when its maker died; the next one to open it for writing finishes it, and keeps what it holds.
+
+Names carry the epoch: ``lock-2`` and ``log/<first>-2.seg`` are of the second. A segment of a later epoch ends those
+before it: from its first position on, nothing of an earlier epoch exists, whatever a writer that was shut out may
+still do to its files (decision 0003).
 """
 
 from __future__ import annotations
@@ -9,7 +13,7 @@ from __future__ import annotations
 import errno
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
@@ -17,25 +21,35 @@ from typing import Final
 import msgspec
 
 from memorygraph.events.disk import Disk, is_full
-from memorygraph.events.errors import DamagedLog, DiskFull, ForeignStore, NewerFormat, StoreError, StoreNotFound
+from memorygraph.events.errors import (
+    DamagedLog,
+    DiskFull,
+    ForeignStore,
+    LogLocked,
+    NewerFormat,
+    StoreError,
+    StoreNotFound,
+)
 from memorygraph.events.frames import NO_CHAIN
 from memorygraph.events.ports import Clock
-from memorygraph.events.stores.lock_file import LockFile
-from memorygraph.events.stores.segment_file import OpenFile, SegmentFile, SegmentHeader, write_all
+from memorygraph.events.stores.lock_file import LOCK_TIMEOUT_S, LockFile
+from memorygraph.events.stores.segment_file import OpenFile, SegmentFile, SegmentHeader, SegmentName, write_all
 
 FORMAT: Final = "memorygraph"
 VERSION: Final = 1
 
 _MEMORY: Final = "MEMORY"
 _LOCK: Final = "lock"
+COPYING: Final = "COPYING"  # a copy is being made here; as long as it is there, the directory is no memory yet
 _LOG: Final = "log"
 _REWRITE_LOCK: Final = "rewrite.lock"
 _SNAPSHOTS: Final = "snapshots"
 _HEADS: Final = "heads.jsonl"  # signed heads, kept beside the log by who signs them
-_OURS: Final = frozenset({_MEMORY, f"{_MEMORY}.tmp", _LOCK, _LOG, _SNAPSHOTS, _HEADS})
+_OURS: Final = frozenset({_MEMORY, f"{_MEMORY}.tmp", _REWRITE_LOCK, _LOG, _SNAPSHOTS, _HEADS})
 _NOT_OURS: Final = frozenset({errno.EACCES, errno.EPERM, errno.EROFS, errno.EINVAL})  # of directories made by others
-_SEGMENT_NAME: Final = re.compile(r"(\d{20})\.seg")
-_LOG_NAME: Final = re.compile(r"\d{20}\.seg(\.tmp|\.torn-\d+(-\d+)?)?")
+_LOCK_NAME: Final = re.compile(r"lock(?:-(\d{1,10}))?")
+_SEGMENT_NAME: Final = re.compile(r"(\d{20})(?:-(\d{1,10}))?\.seg")
+_LOG_NAME: Final = re.compile(r"\d{20}(-\d+)?\.(seg|idx)(\.tmp|\.torn-\d+(-\d+)?)?")
 
 
 class MemoryFile(msgspec.Struct, frozen=True):
@@ -62,6 +76,16 @@ def named_errors(path: str, doing: str) -> Iterator[None]:
         raise named(error, path, doing) from error
 
 
+def _in_force(names: Iterable[SegmentName]) -> tuple[SegmentName, ...]:
+    """Drop the segments that a later epoch ended before they began."""
+    kept: list[SegmentName] = []
+    for name in sorted(names, key=lambda name: (name.epoch, name.first)):
+        while kept and kept[-1].first >= name.first:
+            kept.pop()
+        kept.append(name)
+    return tuple(kept)
+
+
 class StoreDirectory:
     """The names in a store's directory, and its identity."""
 
@@ -72,33 +96,39 @@ class StoreDirectory:
         self.snapshots_path = f"{self.path}/{_SNAPSHOTS}"
         self.memory_id = b""  # known once identified
 
-    def segment_path(self, first: int) -> str:
-        """Give the path of the segment whose first record has that position."""
-        return f"{self.log_path}/{first:020d}.seg"
+    def segment_path(self, name: SegmentName) -> str:
+        """Give the path of a segment."""
+        return f"{self.log_path}/{name.text}"
 
-    def has_segment(self, first: int) -> bool:
-        """Say whether there is a segment that starts at that position."""
-        path = self.segment_path(first)
+    def has_segment(self, name: SegmentName) -> bool:
+        """Say whether there is that segment."""
+        path = self.segment_path(name)
         with named_errors(path, "look for the next segment"):
             return self.disk.exists(path)
 
-    def open_segment(self, first: int, *, write: bool) -> SegmentFile:
-        """Open the segment that starts at that position.
+    def open_segment(self, name: SegmentName, *, write: bool) -> SegmentFile:
+        """Open a segment.
 
         Raises:
             DamagedLog: it is missing, or its header is damaged or another segment's.
             StoreError: the disk cannot open or read it.
         """
-        file = SegmentFile.open(self.disk, self.segment_path(first), write=write)
-        if file.header.first != first or self.memory_id not in {b"", file.header.memory_id}:
-            raise DamagedLog(f"{file.path}: this segment belongs elsewhere", where=file.path, position=first)
+        file = SegmentFile.open(self.disk, self.segment_path(name), name, write=write)
+        if self.memory_id not in {b"", file.header.memory_id}:
+            raise DamagedLog(f"{file.path}: this segment belongs elsewhere", where=file.path, position=name.first)
         return file
 
-    def segment_firsts(self) -> tuple[int, ...]:
-        """List the first positions of the segments that are there, rising."""
+    def segments(self) -> tuple[SegmentName, ...]:
+        """List the segments that make up the log, in order."""
+        return _in_force(self.segment_files())
+
+    def segment_files(self) -> list[SegmentName]:
+        """List all segments that are there, also those that a later epoch ended before they began."""
         with named_errors(self.log_path, "list the log's segments"):
             names = self.disk.listdir(self.log_path)
-        return tuple(int(match[1]) for match in map(_SEGMENT_NAME.fullmatch, names) if match)
+        return [
+            SegmentName(int(match[1]), int(match[2] or 1)) for match in map(_SEGMENT_NAME.fullmatch, names) if match
+        ]
 
     def log_sizes_bytes(self) -> int:
         """Sum the lengths of all files of the log; one that is renamed or removed meanwhile is passed over."""
@@ -110,22 +140,53 @@ class StoreDirectory:
                     total += self.disk.size_bytes(file.fd)
         return total
 
-    @property
-    def lock_path(self) -> str:
-        """The path of the file that writers lock."""
-        return f"{self.path}/{_LOCK}"
+    # -- epochs --------------------------------------------------------------------------------------------------
 
-    def open_lock(self) -> LockFile:
-        """Open the file that writers lock."""
+    def lock_epochs(self) -> list[int]:
+        """List the epochs that have a lock file, rising."""
         with named_errors(self.path, "open the lock file"):
-            return LockFile(self.disk, self.disk.create(self.lock_path, truncate=False))
+            matches = map(_LOCK_NAME.fullmatch, self.disk.listdir(self.path))
+        return sorted(int(match[1] or 1) for match in matches if match)
+
+    def lock_path(self, epoch: int) -> str:
+        """Give the path of an epoch's lock file."""
+        return f"{self.path}/{_LOCK}" if epoch == 1 else f"{self.path}/{_LOCK}-{epoch}"
+
+    def epoch(self) -> int:
+        """Give the present epoch."""
+        return max(1, *self.lock_epochs(), *(name.epoch for name in self.segment_files()))
+
+    def open_lock(self, *, write: bool, epoch: int = 0) -> LockFile | None:
+        """Open the lock file of the present epoch, or of ``epoch`` if that is later.
+
+        With ``write`` it is made if it is missing, else there may be none.
+        """
+        with named_errors(self.path, "open the lock file"):
+            while True:
+                present = max(self.epoch(), epoch)
+                path = self.lock_path(present)
+                try:
+                    fd = self.disk.create(path, truncate=False) if write else self.disk.open(path, write=False)
+                except FileNotFoundError:
+                    return None
+                lock = LockFile(OpenFile(self.disk, fd), path, present, self.memory_id)
+                # The file may be one that a takeover removed, and we have made it again: then its successor is there.
+                if max(self.epoch(), epoch) == present:
+                    return lock
 
     @contextmanager
     def rewriting(self) -> Iterator[None]:
         """Exclude others who rewrite segments of this store, in this process and in others; writers go on."""
         with named_errors(self.path, "rewrite the log"):
             lock = OpenFile(self.disk, self.disk.create(f"{self.path}/{_REWRITE_LOCK}", truncate=False))
-            self.disk.lock(lock.fd)  # released with the file
+            if not self.disk.lock(lock.fd, LOCK_TIMEOUT_S):  # released with the file
+                pid = self.disk.lock_holder(lock.fd)
+                raise LogLocked(
+                    f"{self.path}: {f'process {pid}' if pid else 'another process'} has been rewriting the log for "
+                    f"more than {LOCK_TIMEOUT_S:.0f} s; try again later",
+                    path=self.path,
+                    pid=pid,
+                )
             yield
 
     def sync_names(self) -> None:
@@ -164,7 +225,7 @@ class StoreDirectory:
             raise ForeignStore(f"{self.path}: is a file, not a memory's directory", path=self.path) from error
 
     def _require_ours(self, names: list[str]) -> None:
-        foreign = sorted(set(names) - _OURS)
+        foreign = sorted(name for name in names if name not in _OURS and not _LOCK_NAME.fullmatch(name))
         if not foreign and _LOG in names:
             foreign = [name for name in self.disk.listdir(self.log_path) if not _LOG_NAME.fullmatch(name)]
         if foreign:
@@ -174,21 +235,24 @@ class StoreDirectory:
             )
 
     def _make(self, memory_id: bytes, clock: Clock) -> None:
-        self._make_directories()
-        lock = self.open_lock()
-        lock.lock()  # released with the file; two who make the same store do it one after the other
+        self.make_directories()
+        # Two who make the same store do it one after the other; the lock is released with the file.
+        lock = OpenFile(self.disk, self.disk.create(self.lock_path(1), truncate=False))
+        if not self.disk.lock(lock.fd, LOCK_TIMEOUT_S):
+            raise LogLocked(f"{self.path}: another process is making this memory and does not finish", path=self.path)
         if _MEMORY in self.disk.listdir(self.path):
             return
         self.disk.mkdir(self.log_path)
-        firsts = self.segment_firsts()
-        if firsts:
-            memory_id = self.open_segment(firsts[0], write=False).header.memory_id
+        names = self.segments()
+        if names:
+            memory_id = self.open_segment(names[0], write=False).header.memory_id
         else:
-            SegmentFile.create(self.disk, self.segment_path(1), SegmentHeader(memory_id, 1, 1, NO_CHAIN))
+            name = SegmentName(1)
+            SegmentFile.create(self.disk, self.segment_path(name), name, SegmentHeader(memory_id, 1, 1, NO_CHAIN))
         self.sync_names()
-        self._write_memory_file(MemoryFile(FORMAT, VERSION, memory_id.hex(), clock.now_us()))
+        self.write_memory_file(MemoryFile(FORMAT, VERSION, memory_id.hex(), clock.now_us()))
 
-    def _make_directories(self) -> None:
+    def make_directories(self) -> None:
         """Make the directory and its missing parents, each name durable before what is in it.
 
         A parent that is there may have been made by somebody who died before its name was durable.
@@ -204,7 +268,8 @@ class StoreDirectory:
                 if not is_there or error.errno not in _NOT_OURS:
                     raise
 
-    def _write_memory_file(self, content: MemoryFile) -> None:
+    def write_memory_file(self, content: MemoryFile) -> None:
+        """Make the directory a memory's."""
         path = f"{self.path}/{_MEMORY}"
         file = OpenFile(self.disk, self.disk.create(f"{path}.tmp"))
         write_all(self.disk, file.fd, msgspec.json.format(msgspec.json.encode(content), indent=2) + b"\n", 0)

@@ -1,30 +1,27 @@
 """Finding the end of a segmented log, and mending it: what is a frame, what is torn, what is damage.
 
-Who calls ``judge``, ``settle`` or ``cut_torn`` holds the lock. The *tail* is what is known of the log's end; it is
+Nothing here takes a lock: who calls ``cut_torn`` holds it. The *tail* is what is known of the log's end; it is
 immutable, so that readers and threads always hold a consistent one.
 """
 
 from __future__ import annotations
 
 from itertools import count
-from typing import Final, NamedTuple, Self
+from typing import NamedTuple, Self
 
 from memorygraph.events.errors import DamagedLog, LogFailed
-from memorygraph.events.frames import HEADER_BYTES, chain_after
+from memorygraph.events.frames import HEADER_BYTES, FrameHeader, chain_after, claimed_bytes, whole_frame
 from memorygraph.events.log import Head
-from memorygraph.events.stores.directory import StoreDirectory, named_errors
-from memorygraph.events.stores.lock_file import Mark, locked_if_free
+from memorygraph.events.stores.directory import StoreDirectory
+from memorygraph.events.stores.lock_file import CommitPoint
+from memorygraph.events.stores.reading import next_frame
 from memorygraph.events.stores.segment_file import (
     SEGMENT_HEADER_BYTES,
-    SEGMENT_MAGIC,
     OpenFile,
     SegmentFile,
+    SegmentName,
     write_all,
 )
-
-_SEAL_BYTES: Final = 8  # magic and checksum: enough to recognise a frame
-_NEAR_BYTES: Final = 16 << 10
-POSITION_MAX: Final = (1 << 63) - 1
 
 
 class Tail(NamedTuple):
@@ -33,23 +30,34 @@ class Tail(NamedTuple):
     file: SegmentFile
     offset: int
     head: Head
-    firsts: tuple[int, ...]  # of the segments, rising; the last one is ``file``'s
-    seal: tuple[int, bytes]  # where the last frame is (or the segment's header), and its first bytes
+    segments: tuple[SegmentName, ...]  # of the log, in order; the last one is ``file``
+    frame_at: int  # the offset of the last frame; 0 if the segment has none yet
 
     @classmethod
-    def before(cls, file: SegmentFile, firsts: tuple[int, ...]) -> Self:
+    def before(cls, file: SegmentFile, segments: tuple[SegmentName, ...]) -> Self:
         """Give the tail before the first frame of a segment."""
         _, first, epoch, chain_before = file.header
-        return cls(file, SEGMENT_HEADER_BYTES, Head(first - 1, chain_before, epoch), firsts, (0, SEGMENT_MAGIC))
+        return cls(file, SEGMENT_HEADER_BYTES, Head(first - 1, chain_before, epoch), segments, 0)
 
-    def behind(self, frame: bytes | memoryview, offset: int, head: Head) -> Tail:
+    def after(self, head: Head, offset: int, size_bytes: int) -> Tail:
+        """Give the tail behind a frame at ``offset`` of the same file that leads to ``head``."""
+        return Tail(self.file, offset + size_bytes, head, self.segments, offset)
+
+    def behind(self, header: FrameHeader, chain: bytes, offset: int) -> Tail:
         """Give the tail behind a frame at ``offset`` of the same file."""
-        return Tail(self.file, offset + len(frame), head, self.firsts, (offset, bytes(frame[:_SEAL_BYTES])))
+        head = Head(header.last, chain, max(header.epoch, self.file.header.epoch))
+        return self.after(head, offset, header.size_bytes)
 
     @property
-    def durable(self) -> Mark:
-        """The mark that says that the log is durable up to here."""
-        return Mark(self.head.position, self.firsts[-1], self.head.chain)
+    def point(self) -> CommitPoint:
+        """The commit point of a log that is durable up to here."""
+        return CommitPoint(self.segments[-1], self.frame_at, self.offset, self.head)
+
+    @property
+    def order(self) -> tuple[int, int, int]:
+        """Compare tails of one log by this: the later one is further on."""
+        first, epoch = self.segments[-1]
+        return epoch, first, self.offset
 
     @property
     def where(self) -> str:
@@ -57,95 +65,146 @@ class Tail(NamedTuple):
         return f"{self.file.path} at byte {self.offset}"
 
 
-def find_end(directory: StoreDirectory, *, write: bool) -> tuple[Tail, str]:
-    """Find the end of what is durable by reading the last segment only; say what is damaged there ('' if nothing).
+def find_tail(directory: StoreDirectory, point: CommitPoint | None, *, write: bool) -> tuple[Tail, str]:
+    """Find the end of a log and say what is damaged there ('' if nothing), by reading its last segment only.
+
+    Args:
+        point: up to where the log is known to be durable; if it is of the last segment, only what is behind is read.
 
     Raises:
         DamagedLog: not one segment can be read.
-        StoreError: the disk fails.
     """
-    firsts = directory.segment_firsts()
-    damage = ""
-    while firsts:
+    segments, damage = directory.segments(), ""
+    while True:
+        if not segments:
+            raise DamagedLog(damage or f"{directory.log_path}: the log has no segments", where=directory.log_path)
         try:
-            tail = Tail.before(directory.open_segment(firsts[-1], write=write), firsts)
+            file = directory.open_segment(segments[-1], write=write)
         except DamagedLog as error:
-            firsts, damage = firsts[:-1], damage or error.message
+            segments, damage = segments[:-1], damage or error.message
         else:
-            return (through(tail), damage) if damage else look_at_durable(directory, tail, write=write)
-    raise DamagedLog(damage or f"{directory.log_path}: the log has no segments", where=directory.log_path)
+            break
+    tail = Tail.before(file, segments)
+    if point is not None and point.segment == segments[-1]:
+        tail = _at(tail, point) or tail
+    tail = through(tail)
+    if not damage and point is not None and tail.head.position < point.head.position:
+        damage = (
+            f"{tail.where}: {tail.file.fault_at(tail.offset)}, but the log was durable up to position "
+            f"{point.head.position}"
+        )
+    return (tail, damage) if damage else judge(directory, tail)
 
 
-def look_on(directory: StoreDirectory, tail: Tail, *, write: bool, upto: int = POSITION_MAX) -> tuple[Tail, bool]:
-    """Follow the log from a tail to its present end; say whether bytes that are no whole frame are behind it.
+def at_point(directory: StoreDirectory, point: CommitPoint) -> Tail | None:
+    """Give the tail at a commit point; None if the log does not say so."""
+    segments = directory.segments()
+    if point.segment not in segments:
+        return None
+    segments = segments[: segments.index(point.segment) + 1]
+    return _at(Tail.before(directory.open_segment(point.segment, write=False), segments), point)
 
-    With ``upto`` it goes no further than that position, and what is behind may be whole frames.
+
+def follow(directory: StoreDirectory, tail: Tail, point: CommitPoint, *, write: bool) -> Tail:
+    """Give the tail at a commit point that is not before a tail.
 
     Raises:
-        DamagedLog: the next segment does not continue the log.
-        LogFailed: the last frame known is no longer there (its writer could not sync it and took it back).
+        DamagedLog: the log does not reach the point.
+        LogFailed: the log no longer goes on from the tail; what was seen last was never acknowledged, and is undone.
     """
-    more = _look_behind(tail)
+    if point.segment == tail.segments[-1]:
+        base = tail
+    else:
+        segments = directory.segments()
+        if point.segment not in segments:
+            raise DamagedLog(f"{directory.segment_path(point.segment)}: this segment of the log is missing")
+        segments = segments[: segments.index(point.segment) + 1]
+        base = Tail.before(directory.open_segment(point.segment, write=write), segments)
+    reached = _at(base, point)
+    if reached is None:
+        raise DamagedLog(
+            f"{base.file.path} at byte {point.frame_at}: {base.file.fault_at(point.frame_at)}, but the log was durable "
+            f"up to position {point.head.position}",
+            position=tail.head.position + 1,
+        )
+    # A frame behind the tail is there now, and its chain must be the one that we know.
+    chain = point.head.chain
+    if point.head.position > tail.head.position:
+        chain = next_frame(directory, reached.file, reached.segments, tail.head.position + 1).chain_before
+    if chain != tail.head.chain:
+        raise LogFailed(
+            f"{tail.where}: the end of the log as it was seen last was never acknowledged, and is undone; open the "
+            "memory anew"
+        )
+    return reached
+
+
+def reach(directory: StoreDirectory, tail: Tail, point: CommitPoint | None, *, write: bool) -> Tail:
+    """Follow the commit point, unless the tail is there or further on; raises as ``follow``."""
+    if point is None or (point.segment.epoch, point.segment.first, point.offset) <= tail.order:
+        return tail
+    return follow(directory, tail, point, write=write)
+
+
+def look_on(directory: StoreDirectory, tail: Tail, epoch: int, *, thorough: bool) -> tuple[Tail, bytes]:
+    """Follow the log to its true end, under the lock, and give what is torn behind that.
+
+    Args:
+        thorough: look at everything behind the end, not only at the next bytes.
+
+    Raises:
+        DamagedLog: the next segment does not continue the log, or what is behind the end is not torn but damaged.
+    """
+    more = has_bytes(tail)
     while True:
         if more:
-            tail = through(tail, upto)
-        first = tail.head.position + 1
-        if first == tail.firsts[-1] or not directory.has_segment(first):
-            return tail, more and _has_bytes(tail)
-        file = directory.open_segment(first, write=write)
+            tail = through(tail)
+        following = SegmentName(tail.head.position + 1, epoch)
+        if following == tail.segments[-1] or not directory.has_segment(following):
+            break
+        file = directory.open_segment(following, write=True)
         if file.header.chain_before != tail.head.chain:
             raise DamagedLog(f"{file.path}: the segment does not continue the log's chain", where=file.path)
-        tail = Tail.before(file, (*tail.firsts, first))
-        more = _has_bytes(tail)
+        tail = Tail.before(file, (*tail.segments, following))
+        more = has_bytes(tail)
+    torn = tail.file.leftover(tail.offset) if thorough or (more and has_bytes(tail)) else b""
+    if torn:
+        tail, damage = judge(directory, tail)
+        if damage:
+            raise DamagedLog(damage, position=tail.head.position + 1)
+    return tail, torn
 
 
-def look_at_durable(directory: StoreDirectory, tail: Tail, *, write: bool) -> tuple[Tail, str]:
-    """Follow the log from a tail to the end of what is durable, without holding the lock; say what is damaged there.
-
-    What is behind the mark is shown only if nobody is writing, and synced first. Only then is it judged, too: bytes
-    that are being written are no damage.
-
-    Raises:
-        DamagedLog, LogFailed: as ``look_on``.
-        StoreError: the disk fails.
-    """
-    following = tail.head.position + 1
-    if not _look_behind(tail) and (following == tail.firsts[-1] or not directory.has_segment(following)):
-        return tail, ""
-    with (
-        named_errors(directory.path, "read the log"),
-        locked_if_free(directory.disk, directory.lock_path) as (mark, is_idle),
-    ):
-        reached, behind = look_on(directory, tail, write=write, upto=mark.position)
-        if not behind or not is_idle:
-            return reached, ""
-        found, behind = look_on(directory, reached, write=write)
-        if found.head != reached.head:
-            found.file.sync()
-        return found, judge(directory, found) if behind else ""
+def has_bytes(tail: Tail) -> bool:
+    """Say whether something is written right behind a tail."""
+    return bool(tail.file.read(HEADER_BYTES, tail.offset).strip(b"\0"))
 
 
-def judge(directory: StoreDirectory, tail: Tail) -> str:
-    """Say what is damaged behind a tail: bytes that are no frame, followed by frames; '' if they are only torn.
+def through(tail: Tail) -> Tail:
+    """Go through the whole frames behind a tail; the chain is checked at the first and computed after the last."""
+    last = None
+    for header, frame, offset in tail.file.frames(tail.offset, tail.head.position + 1):
+        if last is None and header.chain_before != tail.head.chain:
+            return tail
+        last = header, frame, offset
+    if last is None:
+        return tail
+    header, frame, offset = last
+    return tail.behind(header, chain_after(frame, header), offset)
 
-    The lock is held, so that nobody is writing there.
+
+def judge(directory: StoreDirectory, tail: Tail) -> tuple[Tail, str]:
+    """Say whether the bytes behind a tail are damage ('' if they are not), and give the tail that was judged.
+
+    Damage is when frames follow. As a writer finishes one frame before it begins the next, a second look past the
+    first tells damage from a frame that was being written at the first.
     """
     if not _is_followed(directory, tail):
-        return ""
-    return f"{tail.where}: {tail.file.fault_at(tail.offset)} after position {tail.head.position}"
-
-
-def settle(tail: Tail) -> None:
-    """Make the last frame durable, which somebody else wrote who died before saying so; the lock is held.
-
-    It is written again before the sync: after a failed sync, Linux takes bytes for written that never were.
-
-    Raises:
-        OSError: the disk fails.
-    """
-    offset, _ = tail.seal
-    tail.file.write(tail.file.read(tail.offset - offset, offset), offset)
-    tail.file.sync()
+        return tail, ""
+    again = through(tail)
+    if again.head.position > tail.head.position:
+        return judge(directory, again)
+    return again, f"{again.where}: {again.file.fault_at(again.offset)} after position {again.head.position}"
 
 
 def cut_torn(directory: StoreDirectory, tail: Tail, torn: bytes) -> str:
@@ -169,36 +228,21 @@ def cut_torn(directory: StoreDirectory, tail: Tail, torn: bytes) -> str:
     )
 
 
-def _look_behind(tail: Tail) -> bool:
-    """Say whether there are bytes behind the tail, after checking that its last frame is still there.
+def _at(base: Tail, point: CommitPoint) -> Tail | None:
+    """Give the tail at a commit point in the base's segment, if the point's last frame is there and leads to its head.
 
-    One read will do unless the frame is long: each system call is a moment in which another thread may take the GIL.
+    One read will do for a short frame: each system call is a moment in which another thread may take the GIL.
     """
-    offset, seal = tail.seal
-    near = tail.offset - offset <= _NEAR_BYTES
-    found = tail.file.read(tail.offset - offset + HEADER_BYTES if near else len(seal), offset)
-    if not found.startswith(seal):
-        raise LogFailed(f"{tail.where}: the end of the log was taken back by its writer; open the log anew")
-    return bool(found[tail.offset - offset :].strip(b"\0")) if near else _has_bytes(tail)
-
-
-def _has_bytes(tail: Tail) -> bool:
-    return bool(tail.file.read(HEADER_BYTES, tail.offset).strip(b"\0"))
-
-
-def through(tail: Tail, upto: int = POSITION_MAX) -> Tail:
-    """Go through the whole frames behind a tail; the chain is checked at the first and computed after the last."""
-    last = None
-    for header, frame, offset in tail.file.frames(tail.offset, tail.head.position + 1):
-        if header.last > upto:
-            break
-        if last is None and header.chain_before != tail.head.chain:
-            return tail
-        last = header, frame, offset
-    if last is None:
-        return tail
-    header, frame, offset = last
-    return tail.behind(frame, offset, Head(header.last, chain_after(frame, header), header.epoch))
+    if not point.frame_at:
+        return base if base.frame_at == 0 and base.head == point.head else None
+    file, size_bytes = base.file, point.offset - point.frame_at
+    if size_bytes < HEADER_BYTES:
+        return None
+    data = file.read(size_bytes, point.frame_at)
+    header = whole_frame(data, 0, file.header.memory_id) if claimed_bytes(data, 0) == size_bytes else None
+    if header is None or header.last != point.head.position or chain_after(data, header) != point.head.chain:
+        return None
+    return base.behind(header, point.head.chain, point.frame_at)
 
 
 def _is_followed(directory: StoreDirectory, tail: Tail) -> bool:
@@ -206,4 +250,5 @@ def _is_followed(directory: StoreDirectory, tail: Tail) -> bool:
     position = tail.head.position
     if tail.file.find_frame(tail.offset, position) is not None:
         return True
-    return directory.segment_firsts()[-1] > max(position + 1, tail.firsts[-1])
+    later = [name.first for name in directory.segments() if name.first > tail.segments[-1].first]
+    return bool(later) and later[0] > position + 1

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator
 from contextlib import suppress
+from itertools import pairwise
 
 from memorygraph.events.errors import DamagedLog
 from memorygraph.events.frames import FrameHeader, frame_entries, with_hashes
@@ -16,6 +17,7 @@ from memorygraph.events.stores.segment_file import (
     SEGMENT_HEADER_BYTES,
     OpenFile,
     SegmentFile,
+    SegmentName,
     encode_header,
     write_all,
 )
@@ -23,26 +25,42 @@ from memorygraph.events.stores.segment_file import (
 _BUFFER_BYTES = 1 << 20
 
 
-def rewrite_segment(
-    directory: StoreDirectory, first: int, last: int, positions: Collection[int], rest: Callable[[], None]
-) -> int:
-    """Replace the records at ``positions`` of the sealed segment first..last by their hashes; give how many were there.
+def rewrite_segments(directory: StoreDirectory, positions: Collection[int], rest: Callable[[], None]) -> int:
+    """Replace the records at ``positions``, all in sealed segments, by their hashes; give how many were there.
 
-    The caller holds the store's rewrite lock: of two that rewrite one segment, the later would undo the other's work.
+    ``rest`` is called after each frame.
 
     Raises:
-        DamagedLog: a frame of the segment fails its check; the file stays as it is.
-        OSError: the disk fails or is full; the file stays as it is, or is the new one already.
+        DamagedLog: a frame fails its check; its segment stays as it is.
+        LogLocked: another process has been rewriting for long.
+        StoreError: the disk fails or is full; some segments may be rewritten, others not.
     """
-    file = directory.open_segment(first, write=False)
-    present = sum(
-        entry.data is not None
-        for header, frame in _frames(file, last, rest)
-        if not positions_of(header).isdisjoint(positions)
-        for entry in frame_entries(frame, header)
-        if entry.position in positions
-    )
-    if present:
+    replaced = 0
+    with directory.rewriting():
+        for name, following in pairwise(directory.segments()):
+            inside = {position for position in positions if name.first <= position < following.first}
+            # A takeover copies the last frame of a segment into the next one, and leaves what was written in vain.
+            copied = following.epoch > name.epoch and any(position >= following.first for position in positions)
+            if inside or copied:
+                replaced += _rewrite_segment(directory, name, following.first - 1, inside, rest)
+    return replaced
+
+
+def _rewrite_segment(
+    directory: StoreDirectory, name: SegmentName, last: int, positions: Collection[int], rest: Callable[[], None]
+) -> int:
+    """Replace records of the segment that ends at position ``last``, and drop what an earlier epoch left behind that.
+
+    The store's rewrite lock is held: of two that rewrite one segment, the later would undo the other's work.
+    """
+    file = directory.open_segment(name, write=False)
+    present, end = 0, SEGMENT_HEADER_BYTES
+    for header, frame in _frames(file, last, rest):
+        end += header.size_bytes
+        if not positions_of(header).isdisjoint(positions):
+            entries = frame_entries(frame, header)
+            present += sum(entry.data is not None for entry in entries if entry.position in positions)
+    if present or file.leftover(end):
         _swap(directory, file, last, positions, rest)
     return present
 

@@ -1,14 +1,16 @@
 """One file of the segment store: its header, reading frames from it, and writing into its zero-filled end.
 
-A file is open as long as somebody refers to its object: readers take no lock, so a descriptor must not be closed (and
-its number given to another file) while a reader is between two reads.
+A descriptor is open as long as somebody refers to its object: readers take no lock, so it must not be closed (and its
+number given to another file) while a reader is between two reads. An idle file lets go of its descriptor (``rest``)
+and opens its path again when it is used; a reader that goes through frames keeps the one that it began with, because
+the path may stand for a rewritten file meanwhile.
 """
 
 from __future__ import annotations
 
 import errno
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from operator import itemgetter
 from struct import Struct
@@ -38,6 +40,18 @@ _FILL_BYTES_MAX: Final = 1 << 20
 _WINDOW_BYTES_MIN: Final = 16 << 10
 _WINDOW_BYTES_MAX: Final = 1 << 20
 _WAYPOINT_BYTES: Final = 32 << 10
+
+
+class SegmentName(NamedTuple):
+    """Which segment: the position of its first record, and the epoch in which it was made."""
+
+    first: int
+    epoch: int = 1
+
+    @property
+    def text(self) -> str:
+        """The file's name; of the first epoch, without the epoch."""
+        return f"{self.first:020d}.seg" if self.epoch == 1 else f"{self.first:020d}-{self.epoch}.seg"
 
 
 class SegmentHeader(NamedTuple):
@@ -80,36 +94,33 @@ class OpenFile:
         self.fd = fd
 
     def __del__(self) -> None:
-        if self.fd >= 0:
-            with suppress(OSError):  # nobody can act on it here, and what must last was synced
-                self.disk.close(self.fd)
-
-    def release(self) -> int:
-        """Give the descriptor away; the object no longer closes it."""
-        fd, self.fd = self.fd, -1
-        return fd
+        with suppress(OSError):  # nobody can act on it here, and what must last was synced
+            self.disk.close(self.fd)
 
 
-class SegmentFile(OpenFile):
-    """An open segment."""
+class SegmentFile:
+    """A segment, open or at rest."""
 
-    __slots__ = ("_fill_end", "_waypoints", "header", "path")
+    __slots__ = ("_fill_end", "_handle", "_waypoints", "_write", "disk", "header", "name", "path")
 
-    def __init__(self, disk: Disk, fd: int, path: str, header: SegmentHeader) -> None:
-        super().__init__(disk, fd)
+    def __init__(self, file: OpenFile, path: str, name: SegmentName, header: SegmentHeader, *, write: bool) -> None:
+        self.disk = file.disk
         self.path = path
+        self.name = name
         self.header = header
+        self._handle: OpenFile | None = file
+        self._write = write
         self._fill_end = 0  # up to here the file is known to be allocated
         # Some frames' (offset, position), so that a read need not start at the first frame. Readers in several threads
-        # add to it: an entry is one append, and one that comes twice or late does no harm.
+        # add to it: an entry is one append or insert, and one that comes twice or out of order does no harm.
         self._waypoints = [(SEGMENT_HEADER_BYTES, header.first)]
 
     @classmethod
-    def open(cls, disk: Disk, path: str, *, write: bool) -> SegmentFile:
+    def open(cls, disk: Disk, path: str, name: SegmentName, *, write: bool) -> SegmentFile:
         """Open an existing segment.
 
         Raises:
-            DamagedLog: the file is missing or its header is damaged.
+            DamagedLog: the file is missing, or its header is damaged or another segment's.
             StoreError: the file cannot be opened or read.
         """
         try:
@@ -119,33 +130,56 @@ class SegmentFile(OpenFile):
             raise DamagedLog(f"{path}: this segment of the log is missing", where=path) from error
         except OSError as error:
             raise StoreError(f"{path}: cannot be opened: {error.strerror}", where=path) from error
-        return cls(disk, file.release(), path, header)
+        if header.first != name.first:
+            raise DamagedLog(f"{path}: this segment belongs elsewhere", where=path, position=name.first)
+        return cls(file, path, name, header, write=write)
 
     @classmethod
-    def create(cls, disk: Disk, path: str, header: SegmentHeader) -> SegmentFile:
-        """Make a segment that is whole under its name or not there at all; the caller syncs its directory."""
+    def create(
+        cls, disk: Disk, path: str, name: SegmentName, header: SegmentHeader, *, frame: bytes = b""
+    ) -> SegmentFile:
+        """Make a segment that is whole under its name or not there at all; the caller syncs its directory.
+
+        Args:
+            frame: the frame that it begins with, if any.
+        """
         temporary = f"{path}.tmp"
         try:
-            file = cls(disk, disk.create(temporary), path, header)
-            file.write(encode_header(header).ljust(_FILL_BYTES_MIN, b"\0"), 0)
-            file.sync()
+            file = OpenFile(disk, disk.create(temporary))
+            write_all(disk, file.fd, (encode_header(header) + frame).ljust(_FILL_BYTES_MIN, b"\0"), 0)
+            disk.sync(file.fd)
             disk.rename(temporary, path)
         except OSError:
             with suppress(OSError):  # the first error is the one to report; the next attempt overwrites the file
                 disk.unlink(temporary)
             raise
-        return file
+        return cls(file, path, name, header, write=True)
+
+    def handle(self) -> OpenFile:
+        """Give the descriptor, opening the file again if it was at rest.
+
+        Raises:
+            OSError: the file cannot be opened.
+        """
+        handle = self._handle
+        if handle is None:
+            handle = self._handle = OpenFile(self.disk, self.disk.open(self.path, write=self._write))
+        return handle
+
+    def rest(self) -> None:
+        """Let go of the descriptor; it is closed as soon as no reader uses it."""
+        self._handle = None
 
     # -- reading -------------------------------------------------------------------------------------------------
 
-    def read(self, size_bytes: int, offset: int) -> bytes:
+    def read(self, size_bytes: int, offset: int, handle: OpenFile | None = None) -> bytes:
         """Read up to that many bytes; fewer at the end of the file.
 
         Raises:
             StoreError: the disk cannot read them.
         """
         try:
-            return self.disk.pread(self.fd, size_bytes, offset)
+            return self.disk.pread((handle or self.handle()).fd, size_bytes, offset)
         except OSError as error:
             where = f"{self.path} at byte {offset}"
             raise StoreError(f"{where}: cannot be read: {error.strerror}", where=where) from error
@@ -156,35 +190,49 @@ class SegmentFile(OpenFile):
         It ends at the first place where no whole frame of the next position is: the tail, or damage.
         """
         window, start, want_bytes = b"", offset, _WINDOW_BYTES_MIN
+        handle, waypoint_at = self._handle_to_read(), 0
         while True:
             header = whole_frame(window, offset - start, self.header.memory_id)
             if header is None:
                 needed_bytes = claimed_bytes(window, offset - start)
-                fresh = self._beyond(window, start, offset, max(want_bytes, needed_bytes), needed_bytes)
-                if not fresh:
+                have_bytes = start + len(window) - offset
+                if have_bytes >= needed_bytes:
+                    return
+                fresh = self.read(max(want_bytes, needed_bytes), offset, handle)
+                if len(fresh) <= have_bytes:
                     return
                 window, start, want_bytes = fresh, offset, min(want_bytes * 2, _WINDOW_BYTES_MAX)
             elif header.first != position:
                 return
             else:
-                self.passed(position, offset)
+                if offset >= waypoint_at:
+                    self.passed(position, offset)
+                    waypoint_at = offset + _WAYPOINT_BYTES
                 size_bytes = header.size_bytes
                 yield header, memoryview(window)[offset - start : offset - start + size_bytes], offset
                 offset += size_bytes
                 position += header.record_count
 
-    def _beyond(self, window: bytes, start: int, offset: int, size_bytes: int, needed_bytes: int) -> bytes:
-        """Read on at ``offset`` if the window ends before the bytes needed there and the file has more of them."""
-        have_bytes = start + len(window) - offset
-        if have_bytes >= needed_bytes:
-            return b""
-        fresh = self.read(size_bytes, offset)
-        return fresh if len(fresh) > have_bytes else b""
+    def _handle_to_read(self) -> OpenFile:
+        try:
+            return self.handle()
+        except OSError as error:
+            raise StoreError(f"{self.path}: cannot be opened: {error.strerror}", where=self.path) from error
+
+    def knows(self, waypoints: Iterable[tuple[int, int]]) -> None:
+        """Take over known frames' (offset, position)."""
+        for offset, position in waypoints:
+            self.passed(position, offset)
 
     def passed(self, position: int, offset: int) -> None:
-        """Remember where the frame that starts at ``position`` is, if the one remembered last is far behind."""
-        if offset >= self._waypoints[-1][0] + _WAYPOINT_BYTES:
-            self._waypoints.append((offset, position))
+        """Remember where the frame that starts at ``position`` is, if none that is remembered is near."""
+        known = self._waypoints
+        if offset >= known[-1][0] + _WAYPOINT_BYTES:
+            known.append((offset, position))
+        elif offset < known[-1][0]:  # in a part that was skipped when the file was opened
+            at = bisect_right(known, (offset, position))
+            if known[at - 1][0] + _WAYPOINT_BYTES <= offset <= known[at][0] - _WAYPOINT_BYTES:
+                known.insert(at, (offset, position))
 
     def waypoint(self, position: int) -> tuple[int, int]:
         """Give (offset, position) of a known frame at or before ``position``, which is not before the segment."""
@@ -216,7 +264,7 @@ class SegmentFile(OpenFile):
         size_bytes = claimed_bytes(self.read(HEADER_BYTES, offset), 0)
         return fault_of(self.read(size_bytes, offset), 0, self.header.memory_id)
 
-    def rest(self, offset: int) -> bytes:
+    def leftover(self, offset: int) -> bytes:
         """Give what is behind ``offset``, without the zeros at the end."""
         parts = []
         while part := self.read(_WINDOW_BYTES_MAX, offset):
@@ -230,7 +278,7 @@ class SegmentFile(OpenFile):
         """Zero-fill ahead so that the file reaches ``end``, in steps that grow with it; a failure changes nothing."""
         if end <= self._fill_end:
             return
-        size_bytes = self.disk.size_bytes(self.fd)  # asked anew: other processes fill too
+        size_bytes = self.disk.size_bytes(self.handle().fd)  # asked anew: other processes fill too
         if end > size_bytes:
             step_bytes = min(max(size_bytes, _FILL_BYTES_MIN), _FILL_BYTES_MAX)
             grown_bytes = max(end, size_bytes + step_bytes)
@@ -246,23 +294,23 @@ class SegmentFile(OpenFile):
 
     def _grow(self, size_bytes: int, end: int) -> None:
         try:
-            write_all(self.disk, self.fd, bytes(end - size_bytes), size_bytes)
+            write_all(self.disk, self.handle().fd, bytes(end - size_bytes), size_bytes)
         except OSError:
             with suppress(OSError):  # zeros left behind do no harm
-                self.disk.truncate(self.fd, size_bytes)
+                self.disk.truncate(self.handle().fd, size_bytes)
             raise
 
     def write(self, data: bytes, offset: int) -> None:
         """Write bytes."""
-        write_all(self.disk, self.fd, data, offset)
+        write_all(self.disk, self.handle().fd, data, offset)
 
     def erase(self, offset: int, size_bytes: int) -> None:
         """Write zeros."""
-        write_all(self.disk, self.fd, bytes(size_bytes), offset)
+        write_all(self.disk, self.handle().fd, bytes(size_bytes), offset)
 
     def sync(self) -> None:
         """Return when all that was written is on stable storage."""
-        self.disk.sync(self.fd)
+        self.disk.sync(self.handle().fd)
 
 
 def write_all(disk: Disk, fd: int, data: bytes, offset: int) -> None:

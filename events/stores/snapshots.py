@@ -68,7 +68,7 @@ class SnapshotDirectory(SnapshotFiles):
         try:
             with named_errors(self._path, "lock the snapshots"):
                 file = self._open_lock()
-                has_it = self._disk.try_lock(file.fd)
+                has_it = self._disk.lock(file.fd, 0.0)
             try:
                 if has_it:
                     self._clean()

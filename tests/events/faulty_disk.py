@@ -93,12 +93,18 @@ class SmallDisk(NoSyncDisk):
 
 
 class VolatileDisk(OsDisk):
-    """Forgets, at ``cut_power``, the writes and names that were not synced."""
+    """Forgets, at ``cut_power``, the writes and names that were not synced.
+
+    With ``forgets_next_sync`` the next sync fails, and what it should have written is never written, though it shows
+    and later syncs report success: as Linux does after an I/O error.
+    """
 
     def __init__(self) -> None:
         self._data: dict[int, list[tuple[int, int, bytes, int]]] = {}  # inode: (own descriptor, offset, bytes, size)
         self._names: dict[str, list[tuple[str, str, str]]] = {}  # directory: (name now, name before or '', replaced)
         self._own: dict[int, int] = {}
+        self._lost: list[tuple[int, int, int, bytes, int]] = []  # inode and the fields of ``_data``
+        self.forgets_next_sync = False
         self._numbers = count()
 
     def create(self, path: str, *, truncate: bool = True) -> int:
@@ -112,10 +118,16 @@ class VolatileDisk(OsDisk):
         if own < 0:
             own = self._own[inode] = os.dup(fd)
         self._data.setdefault(inode, []).append((own, offset, self.pread(fd, len(data), offset), self.size_bytes(fd)))
+        self._lost = [one for one in self._lost if (one[0], one[2], len(one[3])) != (inode, offset, len(data))]
         return super().pwrite(fd, data, offset)
 
     def sync(self, fd: int) -> None:
-        self._data[os.fstat(fd).st_ino] = []
+        inode = os.fstat(fd).st_ino
+        writes, self._data[inode] = self._data.get(inode, []), []
+        if self.forgets_next_sync:
+            self.forgets_next_sync = False
+            self._lost += [(inode, *write) for write in writes]
+            raise OSError(errno.EIO, "Input/output error")
 
     def rename(self, source: str, target: str) -> None:
         replaced = ""
@@ -131,6 +143,8 @@ class VolatileDisk(OsDisk):
                 Path(replaced).unlink()
 
     def cut_power(self) -> None:
+        for inode, *write in self._lost:
+            self._data.setdefault(inode, []).insert(0, tuple(write))
         for writes in self._data.values():
             for fd, offset, data, size_bytes in reversed(writes):
                 os.pwrite(fd, data, offset)

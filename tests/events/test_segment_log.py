@@ -24,6 +24,7 @@ from memorygraph.events.errors import (
 )
 from memorygraph.events.stores import MemoryLog, SegmentLog
 from memorygraph.events.stores.directory import StoreDirectory
+from memorygraph.events.stores.segment_file import SegmentName
 from tests.events.faulty_disk import NoSyncDisk
 from tests.events.log_contract import MEMORY_ID, LogContract, contents, fill, put
 
@@ -70,7 +71,7 @@ def test_a_store_opens_again_with_all_it_had(path):
     assert contents(again) == records
     assert list(again.frames()) == frames
     assert again.verify().whole
-    assert len(again._tail.firsts) > 3
+    assert len(again._tail.segments) > 3
 
 
 def test_a_small_store_takes_kilobytes(path):
@@ -200,16 +201,21 @@ def test_readers_need_no_lock_file(path):
     assert not (path / "lock").exists()
 
 
-def test_a_frame_that_is_not_whole_yet_is_not_there_for_readers(path):
-    writer = SegmentLog.open(path)
-    put(writer, b"a")
-    reader = SegmentLog.open(path, read_only=True)
+def next_frame_of(writer: SegmentLog, record: bytes) -> bytes:
+    """Encode the frame that would come next, without writing it."""
     source = MemoryLog(writer.memory_id)
     for frame in writer.frames():
         with source.lock():
             source.adopt(frame)
-    put(source, b"b" * 50)
-    frame = list(source.frames())[-1]
+    put(source, record)
+    return list(source.frames())[-1]
+
+
+def test_a_frame_is_not_there_for_readers_before_it_is_durable(path):
+    writer = SegmentLog.open(path)
+    put(writer, b"a")
+    reader = SegmentLog.open(path, read_only=True)
+    frame = next_frame_of(writer, b"b" * 50)
     offset = writer._tail.offset
     with (path / FIRST_SEGMENT).open("r+b", buffering=0) as file:
         for size in range(0, len(frame), 7):
@@ -219,31 +225,38 @@ def test_a_frame_that_is_not_whole_yet_is_not_there_for_readers(path):
         assert "in progress" in SegmentLog.open(path, read_only=True).notes[0]
         file.seek(offset)
         file.write(frame)
-    assert reader.refresh() == source.head
+    assert reader.refresh().position == 1  # its writer did not say that it is
+    assert SegmentLog.open(path, read_only=True).head.position == 2  # who opens the log makes it so
+    assert put(writer, b"c").position == 3  # and so does the next writer
+    assert reader.refresh() == writer.head
+    assert contents(reader) == [b"a", b"b" * 50, b"c"]
 
 
 def test_what_another_writer_took_back_is_noticed(path):
     writer = SegmentLog.open(path)
     put(writer, b"a")
-    reader = SegmentLog.open(path)
-    put(writer, b"b")
-    assert reader.refresh().position == 2
-    offset, _ = reader._tail.seal
-    with (path / FIRST_SEGMENT).open("r+b") as file:
+    frame, offset = next_frame_of(writer, b"b"), writer._tail.offset
+    with (path / FIRST_SEGMENT).open("r+b", buffering=0) as file:
         file.seek(offset)
-        file.write(bytes(200))
-    with pytest.raises(LogFailed, match="open the log anew"):
+        file.write(frame)
+        reader = SegmentLog.open(path, read_only=True)
+        assert reader.head.position == 2
+        file.seek(offset)
+        file.write(bytes(len(frame)))  # its sync failed
+    put(writer, b"another")
+    put(writer, b"and more")
+    with pytest.raises(LogFailed, match="open the memory anew"):
         reader.refresh()
-    with pytest.raises(LogFailed), reader.lock():
-        pass
-    assert SegmentLog.open(path).head.position == 1
+    assert contents(SegmentLog.open(path, read_only=True)) == [b"a", b"another", b"and more"]
 
 
 def test_a_far_read_does_not_start_at_the_beginning(path):
     log = open_quickly(path)
     for n in range(300):
         put(log, f"{n}".encode() * 300)
-    assert SegmentLog.open(path)._tail.file.waypoint(290)[1] > 200
+    again = SegmentLog.open(path)
+    assert contents(again, 250, 250) == contents(log, 250, 250)  # now the way is known
+    assert again._tail.file.waypoint(240)[1] > 200
     assert log._tail.file.waypoint(290)[1] > 200
     for first in range(1, 301, 13):
         assert contents(log, first, first) == [f"{first - 1}".encode() * 300]
@@ -295,7 +308,13 @@ def stored(path):
         put(log, b"first %d" % n, b"second %d" % n)
         ends.append(log._tail.offset)
     log.close()
+    forget_commit_point(path)
     return path / FIRST_SEGMENT, (path / FIRST_SEGMENT).read_bytes(), ends
+
+
+def forget_commit_point(path: Path) -> None:
+    """Leave the log as a power cut may: its last frames are there, that they were durable is not known."""
+    (path / "lock").unlink()
 
 
 @pytest.mark.parametrize("tear", [lambda data, at: data[:at], lambda data, at: data[:at] + bytes(len(data) - at)])
@@ -303,6 +322,7 @@ def test_a_tear_at_any_byte_loses_only_what_it_hit(stored, tear):
     segment, data, ends = stored
     for at in range(ends[2], ends[5] + 1):
         segment.write_bytes(tear(data, at))
+        forget_commit_point(segment.parent.parent) if at > ends[2] else None
         log = open_quickly(segment.parent.parent)
         whole = sum(end <= at for end in ends)
         assert log.head.position == 2 * whole
@@ -317,11 +337,54 @@ def test_a_tear_at_any_byte_loses_only_what_it_hit(stored, tear):
             copy.unlink()
 
 
+@pytest.mark.parametrize("tear", [lambda data, at: data[:at], lambda data, at: data[:at] + bytes(len(data) - at)])
+def test_a_tear_in_what_was_acknowledged_is_damage(path, tear):
+    log = open_quickly(path)
+    for n in range(3):
+        put(log, b"record %d" % n)
+    data, ends, lock = (path / FIRST_SEGMENT).read_bytes(), log._tail, (path / "lock").read_bytes()
+    for at in range(ends.frame_at, ends.offset):
+        (path / FIRST_SEGMENT).write_bytes(tear(data, at))
+        for read_only in (True, False):
+            log = open_quickly(path, read_only=read_only)
+            assert (log.read_only, log.head.position) == (True, 2)
+            assert f"byte {ends.frame_at}" in log.notes[0]
+            assert "durable up to position 3" in log.notes[0]
+            assert not log.verify().whole
+        assert (path / FIRST_SEGMENT).read_bytes() == tear(data, at), "damage must never be cut"
+        assert (path / "lock").read_bytes() == lock
+
+
+def test_every_flipped_bit_in_the_last_acknowledged_frame_is_found(path):
+    log = open_quickly(path)
+    put(log, b"first")
+    put(log, b"last")
+    data, tail = (path / FIRST_SEGMENT).read_bytes(), log._tail
+    for bit in range(tail.frame_at * 8, tail.offset * 8):
+        flipped = bytearray(data)
+        flipped[bit // 8] ^= 1 << bit % 8
+        (path / FIRST_SEGMENT).write_bytes(flipped)
+        log = open_quickly(path)
+        assert (log.read_only, log.head.position) == (True, 1)
+        assert (path / FIRST_SEGMENT).read_bytes() == flipped
+
+
+def test_a_damaged_commit_point_is_not_trusted(path):
+    log = open_quickly(path)
+    records = fill(log)
+    lock = (path / "lock").read_bytes()
+    for at in range(110):
+        (path / "lock").write_bytes(lock[:at] + bytes([lock[at] ^ 1 if at < len(lock) else 1]) + lock[at + 1 :])
+        again = open_quickly(path)
+        assert (again.read_only, again.notes, contents(again)) == (False, (), records)
+
+
 def test_torn_copies_are_never_overwritten(stored):
     segment, data, ends = stored
     for n in range(3):
         segment.write_bytes(data[: ends[4]] + bytes([n + 1]) * 9)
         open_quickly(segment.parent.parent)
+        forget_commit_point(segment.parent.parent)
     copies = sorted(segment.parent.glob("*.torn-*"))
     assert [copy.read_bytes() for copy in copies] == [b"\1" * 9, b"\2" * 9, b"\3" * 9]
 
@@ -390,12 +453,18 @@ def test_a_damaged_log_reads_up_to_the_damage_and_refuses_writes(stored):
     assert f"byte {ends[1]}" in report.damage[0].where
 
 
-def test_damage_that_comes_while_the_log_is_open(stored):
+@pytest.mark.parametrize("which", [2, 5])
+def test_damage_that_comes_while_the_log_is_open(stored, which):
     segment, data, ends = stored
     segment.write_bytes(data[: ends[1]].ljust(len(data), b"\0"))
     log, writer = (open_quickly(segment.parent.parent, read_only=mode) for mode in (True, False))
-    segment.write_bytes(data[: ends[1] + 5] + b"?" + data[ends[1] + 6 :])
-    with pytest.raises(DamagedLog, match=f"byte {ends[1]}"):
+    other = open_quickly(segment.parent.parent)
+    for n in range(2, 6):
+        put(other, b"first %d" % n, b"second %d" % n)
+    at = ends[which - 1] + 5
+    data = segment.read_bytes()
+    segment.write_bytes(data[:at] + b"?" + data[at + 1 :])
+    with pytest.raises(DamagedLog, match=f"byte {ends[which - 1]}"):
         log.refresh()
     assert log.refresh().position == 4
     with pytest.raises(DamagedLog), writer.lock():
@@ -488,4 +557,4 @@ def test_the_directory_sorts_its_segments(path):
     for _ in range(12):
         put(log, bytes(250))
     (path / "log" / f"{99:020d}.seg.tmp").touch()
-    assert StoreDirectory(OsDisk(), path).segment_firsts() == tuple(range(1, 13))
+    assert StoreDirectory(OsDisk(), path).segments() == tuple(SegmentName(n) for n in range(1, 13))

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import threading
+from contextlib import suppress
 
 import pytest
 
-from memorygraph.events.errors import DamagedLog, StoreError, StoreReadOnly
+from memorygraph.events.errors import DamagedLog, Fenced, StoreError, StoreReadOnly
 from memorygraph.events.stores import SegmentLog
 from tests.events.faulty_disk import FaultyDisk, NoSyncDisk, VolatileDisk
 from tests.events.log_contract import contents, put
@@ -151,3 +152,18 @@ def test_without_the_sync_it_would_not(tmp_path, monkeypatch, method):
     monkeypatch.setattr(SegmentLog, "replace_by_hash", replace)
     monkeypatch.setattr(VolatileDisk, method, lambda *args: None if is_rewriting else real(*args))
     assert not whole_after_a_power_cut(tmp_path)
+
+
+def test_what_a_takeover_left_in_the_old_file_goes_too(tmp_path):
+    log = filled(tmp_path, segment_bytes=1 << 20)
+    with log.lock():
+        new = SegmentLog.open(tmp_path, takeover=True, disk=NoSyncDisk())
+        with suppress(Fenced):
+            log.append([b"written in vain"], 1)
+    put(new, b"next")
+    new.replace_by_hash([12])
+    stored = b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
+    assert record(12) not in stored
+    assert b"written in vain" not in stored
+    assert contents(new) == [*kept({12}), b"next"]
+    assert new.verify().whole

@@ -17,8 +17,9 @@ from memorygraph.events.errors import LogFailed
 from memorygraph.events.frames import FrameHeader
 from memorygraph.events.log import Head
 from memorygraph.events.stores import SegmentLog, recovery, segment, segment_file
+from memorygraph.events.stores.appending import put_frame
 from memorygraph.events.stores.directory import StoreDirectory
-from memorygraph.events.stores.lock_file import LockFile
+from memorygraph.events.stores.lock_file import LockFile, encoded_point
 from memorygraph.events.stores.segment_file import SegmentFile
 
 
@@ -61,12 +62,12 @@ def header_only(data: bytes | memoryview, offset: int, memory_id: bytes) -> Fram
 def sync_again(file: SegmentFile) -> None:
     """Take the second answer."""
     try:
-        file.disk.sync(file.fd)
+        file.disk.sync(file.handle().fd)
     except OSError:
-        file.disk.sync(file.fd)
+        file.disk.sync(file.handle().fd)
 
 
-def only_synced(tail: recovery.Tail) -> None:
+def only_synced(_directory: StoreDirectory, tail: recovery.Tail) -> None:
     """Trust a sync to write what an earlier, failed one forgot."""
     tail.file.sync()
 
@@ -80,32 +81,40 @@ def go_on(log: SegmentLog, error: OSError, doing: str) -> LogFailed:
     return LogFailed(f"{log.location}: could not {doing}: {error.strerror}")
 
 
-def mark_first(log: SegmentLog, tail: recovery.Tail, frame: bytes, *, put=SegmentLog._put) -> recovery.Tail:
+def point_first(
+    directory: StoreDirectory, lock: LockFile, tail: recovery.Tail, frame: bytes, segment_bytes: int, *, put=put_frame
+) -> recovery.Tail:
     """Say that a frame is durable before it is."""
-    written = put(log, tail, frame)
+    written = put(directory, lock, tail, frame, segment_bytes)
     header = frames.frame_header(frame)
-    chain = frames.chain_after(frame, header)
-    log._mine.write_mark(written.durable._replace(position=header.last, chain=chain))
+    after = written.behind(header, frames.chain_after(frame, header), written.offset)
+    lock.publish(encoded_point(after.point, directory.memory_id))
     return written
 
 
-def everything_found(disk: Any, path: str) -> Any:
+def everything_found(log: SegmentLog, *, refresh=SegmentLog.refresh) -> Head:
     """Take every frame that is in the file for durable, whoever is writing."""
-    del disk, path
-    mark = recovery.Mark(recovery.POSITION_MAX, 0, b"")
-    return mock.MagicMock(__enter__=lambda _: (mark, False), __exit__=lambda *_: None)
+    head = refresh(log)
+    if log._appends % 2 == 0 and log._tail is not None:
+        log._publish(recovery.through(log._tail), log._appends)
+    return head
+
+
+def always(*_: Any) -> bool:
+    """Say yes."""
+    return True
 
 
 STORE_MUTANTS = (
     Mutant("acknowledged before the sync", "T1 T2", ((SegmentLog, "append", acknowledged_before_the_write),)),
-    Mutant("no fdatasync", "T2", ((SegmentFile, "sync", nothing),), 1),
-    Mutant("no directory fsync", "T2", ((StoreDirectory, "sync_names", nothing),), 2),
-    Mutant("checksum ignored", "T2 T3", ((segment_file, "whole_frame", header_only),), 84),
-    Mutant("sync tried again after it failed", "T2", ((SegmentFile, "sync", sync_again),), 14),
+    Mutant("no fdatasync", "T2", ((SegmentFile, "sync", nothing),)),
+    Mutant("no directory fsync", "T2", ((StoreDirectory, "sync_names", nothing),), 1),
+    Mutant("checksum ignored", "T2 T3", ((segment_file, "whole_frame", header_only),), 3),
+    Mutant("sync tried again after it failed", "T2", ((SegmentFile, "sync", sync_again),), 33),
     Mutant("going on after a failure", "T5", ((SegmentLog, "_failed", go_on),), 14),
-    Mutant("a found frame is taken for durable", "T2", ((segment, "settle", nothing),), 8),
-    Mutant("a found frame is synced, not written again", "T2", ((segment, "settle", only_synced),), 8),
-    Mutant("marked durable before the sync", "T2", ((SegmentLog, "_put", mark_first),), 137),
-    Mutant("readers see what is not durable yet", "T2", ((recovery, "locked_if_free", everything_found),), 766),
-    Mutant("no lock between processes", "T6", ((LockFile, "lock", nothing),)),
+    Mutant("a found frame is taken for durable", "T2", ((segment, "settle", nothing),), 32),
+    Mutant("a found frame is synced, not written again", "T2", ((segment, "settle", only_synced),), 895),
+    Mutant("marked durable before the sync", "T2", ((segment, "put_frame", point_first),), 10),
+    Mutant("readers see what is not durable yet", "T2", ((SegmentLog, "refresh", everything_found),), 2206),
+    Mutant("no lock between processes", "T6", ((LockFile, "acquire", always),)),
 )

@@ -291,13 +291,20 @@ class Disk:
         self._file(fd).truncate(size_bytes)
         self._late(fault)
 
-    def lock(self, fd: int) -> None:
+    def lock(self, fd: int, timeout_s: float) -> bool:
         self._step("lock", self._path(fd))
         file = self._file(fd)
         if file.locked_by:
+            if not timeout_s:
+                return False
             self._machine.wait_for(self._process, file)
         file.locked_by = [(self, fd)]
         file.shared = False
+        return True
+
+    def lock_holder(self, fd: int) -> int:
+        self._step("lock_holder", self._path(fd))
+        return 0
 
     def try_lock_shared(self, fd: int) -> bool:
         self._step("try_lock_shared", self._path(fd))
