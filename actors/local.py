@@ -38,6 +38,7 @@ from memorygraph.actors.touches import touched_by
 from memorygraph.actors.transaction import Transaction, Transactions, in_conflict
 from memorygraph.events.errors import (
     ClosedError,
+    DamagedLog,
     InputError,
     MemoryGraphError,
     StoreReadOnly,
@@ -109,7 +110,12 @@ class LocalEngine(Engine):
         self.location = log.location
         if log.head.position == 0 and not log.read_only:
             self._create(MemoryCreated(name=name, language=language), principal, provenance or {})
-        self._replay(progress)
+        try:
+            self._replay(progress)
+        except DamagedLog as damage:
+            log.salvage(damage)  # then read-only, with what comes before
+            self._shard, self._ledger = Shard(), Ledger()
+            self._replay(progress)
         _engines.add(self)
 
     @property

@@ -13,6 +13,7 @@ from contextlib import AbstractContextManager
 
 from msgspec import Struct
 
+from memorygraph.events.errors import DamagedLog
 from memorygraph.events.snapshots import SnapshotFiles
 
 
@@ -156,6 +157,14 @@ class EventLog(ABC):
     @abstractmethod
     def verify(self) -> VerifyReport:
         """Read everything from the first byte, checking checksums and chain."""
+
+    def salvage(self, damage: DamagedLog) -> None:
+        """Go on read-only with what comes before damage that a read has met: the head goes back to there.
+
+        Raises:
+            DamagedLog: there is nothing before it.
+        """
+        raise damage
 
     @abstractmethod
     def size_bytes(self) -> int:

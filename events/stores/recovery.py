@@ -6,7 +6,11 @@ immutable, so that readers and threads always hold a consistent one.
 
 from __future__ import annotations
 
+import sys
+from bisect import bisect_right
+from contextlib import suppress
 from itertools import count
+from operator import attrgetter
 from typing import NamedTuple, Self
 
 from memorygraph.events.errors import DamagedLog, LogFailed
@@ -139,6 +143,24 @@ def follow(directory: StoreDirectory, tail: Tail, point: CommitPoint, *, write: 
     return reached
 
 
+def tail_before(directory: StoreDirectory, tail: Tail, damage: DamagedLog) -> Tail:
+    """Give the tail behind the last whole frame that comes before damage.
+
+    Raises:
+        DamagedLog: there is none.
+    """
+    position = damage.about.get("position", 0)
+    at = bisect_right(tail.segments, position, key=attrgetter("first"))
+    while at and position <= tail.head.position:
+        at -= 1
+        with suppress(DamagedLog):
+            found = Tail.before(directory.open_segment(tail.segments[at], write=False), tail.segments[: at + 1])
+            found = through(found, before=position)
+            if found.head.position < position:
+                return found
+    raise damage
+
+
 def reach(directory: StoreDirectory, tail: Tail, point: CommitPoint | None, *, write: bool) -> Tail:
     """Follow the commit point, unless the tail is there or further on; raises as ``follow``."""
     if point is None or (point.segment.epoch, point.segment.first, point.offset) <= tail.order:
@@ -180,12 +202,16 @@ def has_bytes(tail: Tail) -> bool:
     return bool(tail.file.read(HEADER_BYTES, tail.offset).strip(b"\0"))
 
 
-def through(tail: Tail) -> Tail:
-    """Go through the whole frames behind a tail; the chain is checked at the first and computed after the last."""
+def through(tail: Tail, *, before: int = sys.maxsize) -> Tail:
+    """Go through the whole frames behind a tail; the chain is checked at the first and computed after the last.
+
+    Args:
+        before: do not go further than the frame before the one that holds this position.
+    """
     last = None
     for header, frame, offset in tail.file.frames(tail.offset, tail.head.position + 1):
-        if last is None and header.chain_before != tail.head.chain:
-            return tail
+        if header.last >= before or (last is None and header.chain_before != tail.head.chain):
+            break
         last = header, frame, offset
     if last is None:
         return tail

@@ -53,7 +53,7 @@ from memorygraph.events.stores.directory import StoreDirectory, named, named_err
 from memorygraph.events.stores.epoch_lock import EpochLock, fenced
 from memorygraph.events.stores.lock_file import LOCK_TIMEOUT_S, LockFile, Look, encoded_point
 from memorygraph.events.stores.reading import entries_between, frames_between
-from memorygraph.events.stores.recovery import Tail, cut_torn, has_bytes, look_on, reach
+from memorygraph.events.stores.recovery import Tail, cut_torn, has_bytes, look_on, reach, tail_before
 from memorygraph.events.stores.rewriting import rewrite_segments
 from memorygraph.events.stores.segment_index import index_sealed
 from memorygraph.events.stores.snapshots import SnapshotDirectory
@@ -217,6 +217,13 @@ class SegmentLog(BaseLog):
         """Read every segment from its first byte, checking checksums and chain; damage is listed and stepped over."""
         self._open_tail()
         return verify_segments(self._directory, known_point(self._directory), self.notes)
+
+    def salvage(self, damage: DamagedLog) -> None:
+        """Go on read-only with what comes before damage that a read has met."""
+        tail = tail_before(self._directory, self._open_tail(), damage)
+        self._damaged(damage.message)
+        with self._publishing:
+            self._tail = tail
 
     def size_bytes(self) -> int:
         """Return the bytes of the log's files, zero-filled space, indexes and torn copies included."""

@@ -69,18 +69,18 @@ def encode_header(header: SegmentHeader) -> bytes:
     return fields + _CRC.pack(crc32c(fields))
 
 
-def decode_header(data: bytes, where: str) -> SegmentHeader:
-    """Decode a segment's header.
+def decode_header(data: bytes, where: str, first: int) -> SegmentHeader:
+    """Decode the header of the segment that should begin at position ``first``.
 
     Raises:
         DamagedLog: the bytes are not one.
     """
     fields = data[: _HEADER.size]
     if len(data) < SEGMENT_HEADER_BYTES or data[_HEADER.size : SEGMENT_HEADER_BYTES] != _CRC.pack(crc32c(fields)):
-        raise DamagedLog(f"{where}: the segment's header fails its checksum", where=where)
+        raise DamagedLog(f"{where}: the segment's header fails its checksum", where=where, position=first)
     magic, memory_id, first, epoch, chain_before, _ = _HEADER.unpack(fields)
     if magic != SEGMENT_MAGIC:
-        raise DamagedLog(f"{where}: this is not a log segment", where=where)
+        raise DamagedLog(f"{where}: this is not a log segment", where=where, position=first)
     return SegmentHeader(memory_id, first, epoch, chain_before)
 
 
@@ -125,9 +125,9 @@ class SegmentFile:
         """
         try:
             file = OpenFile(disk, disk.open(path, write=write))
-            header = decode_header(disk.pread(file.fd, SEGMENT_HEADER_BYTES, 0), path)
+            header = decode_header(disk.pread(file.fd, SEGMENT_HEADER_BYTES, 0), path, name.first)
         except FileNotFoundError as error:
-            raise DamagedLog(f"{path}: this segment of the log is missing", where=path) from error
+            raise DamagedLog(f"{path}: this segment of the log is missing", where=path, position=name.first) from error
         except OSError as error:
             raise StoreError(f"{path}: cannot be opened: {error.strerror}", where=path) from error
         if header.first != name.first:

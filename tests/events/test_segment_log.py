@@ -558,3 +558,21 @@ def test_the_directory_sorts_its_segments(path):
         put(log, bytes(250))
     (path / "log" / f"{99:020d}.seg.tmp").touch()
     assert StoreDirectory(OsDisk(), path).segments() == tuple(SegmentName(n) for n in range(1, 13))
+
+
+@pytest.mark.parametrize("which", [0, 1, 3])
+def test_a_log_goes_on_read_only_before_damage_that_a_read_has_met(segments, which):
+    data = bytearray(segments[which].read_bytes())
+    data[200 if which != 3 else 40] ^= 4
+    segments[which].write_bytes(data)
+    log = open_quickly(segments[0].parent.parent)
+    with pytest.raises(DamagedLog) as caught:
+        contents(log)
+    first = int(segments[which].stem)
+    log.salvage(caught.value)
+    assert (log.read_only, log.head.position) == (True, first - 1)
+    assert contents(log) == [b"record %02d" % n * 10 for n in range(first - 1)]
+    assert "read-only up to there" in log.notes[0]
+    assert log.refresh() == log.head
+    with pytest.raises(StoreReadOnly), log.lock():
+        pass
