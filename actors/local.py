@@ -114,7 +114,6 @@ class LocalEngine(Engine):
             self._replay(progress)
         except DamagedLog as damage:
             log.salvage(damage)  # then read-only, with what comes before
-            self._shard, self._ledger = Shard(), Ledger()
             self._replay(progress)
         _engines.add(self)
 
