@@ -25,6 +25,7 @@ from memorygraph.actors.compactor import Compactor
 from memorygraph.actors.decide import propose
 from memorygraph.actors.engine import Committed, Engine, Saved, committed_of
 from memorygraph.actors.expiry import Expiry
+from memorygraph.actors.founding import found_memory
 from memorygraph.actors.ledger import Ledger
 from memorygraph.actors.past import PastViews
 from memorygraph.actors.pinned import PinnedEngine
@@ -49,9 +50,6 @@ from memorygraph.events.log import EventLog, Head, VerifyReport
 from memorygraph.events.ports import Clock, IdSource, RandomIds, SystemClock
 from memorygraph.events.records import (
     MemoryCreated,
-    Record,
-    encode_record,
-    pack_event,
 )
 from memorygraph.events.types import LIMITS
 from memorygraph.projections.frame import Frame
@@ -109,7 +107,9 @@ class LocalEngine(Engine):
         self.memory_id = log.memory_id.hex()
         self.location = log.location
         if log.head.position == 0 and not log.read_only:
-            self._create(MemoryCreated(name=name, language=language), principal, provenance or {})
+            found_memory(
+                log, MemoryCreated(name=name, language=language), principal, provenance or {}, self._clock, self._ids
+            )
         try:
             self._replay(progress)
         except DamagedLog as damage:
@@ -466,13 +466,6 @@ class LocalEngine(Engine):
                 progress(committed.position, total)
         self._shard.publish()
         self._half_done = False
-
-    def _create(self, event: MemoryCreated, principal: str, provenance: dict[str, str]) -> None:
-        name, now_us = self._ids.command_id(), self._clock.now_us()
-        record = Record(name, bytes(16), principal, provenance, now_us, 0, None, "", (pack_event(event),))
-        with self._log.lock() as head:
-            if head.position == 0:  # else another process was first
-                self._log.append([encode_record(record)], record.time_us)
 
     def _record(self, batch: Batch, wait_s: float = WAIT_S) -> None:
         self._execute(batch.command(self._ids.command_id()), wait_s)
