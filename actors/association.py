@@ -16,21 +16,25 @@ from memorygraph.projections.similarity import Norms, nearest_each
 
 
 def similarity_links(
-    frame: Frame, norms: Norms, added: Sequence[tuple[str, bytes]], policy: Associate
+    frame: Frame, norms: Norms, added: Sequence[tuple[str, bytes]], policy: Associate, *, before: Sequence[int] = ()
 ) -> EdgesAdded | None:
     """Link each new node (id, vector) to the nearest nodes of the Frame and to earlier ones of its batch.
 
     Weight is the cosine; up to ``policy.k`` links each, from ``policy.threshold`` on. None if there are none.
+
+    Args:
+        before: births, for nodes that are in the Frame already: each is linked to older ones of the Frame.
     """
     if not added:
         return None
     queries = np.stack([np.frombuffer(vector, dtype="<f4") for _, vector in added])
-    older = nearest_each(frame, norms, queries, policy.k, policy.threshold)
+    older = nearest_each(frame, norms, queries, policy.k, policy.threshold, before=before)
     ids = frame.interner.ids
     sources, targets, weights = [], [], []
     for place, (node_id, _) in enumerate(added):
         found = [(ids[row], cosine) for row, cosine in older[place]]
-        found += [(added[other][0], cosine) for other, cosine in _earlier(queries, place, policy.threshold)]
+        if not before:
+            found += [(added[other][0], cosine) for other, cosine in _earlier(queries, place, policy.threshold)]
         found.sort(key=lambda pair: -pair[1])
         for target, cosine in found[: policy.k]:
             sources.append(node_id)

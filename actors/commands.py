@@ -143,6 +143,34 @@ class RemoveEdges(Operation, frozen=True, kw_only=True):
     reason: str = ""
 
 
+class DeclareSpace(Operation, frozen=True, kw_only=True):
+    """Begin to fill another vector space (``space.space`` is of no meaning here)."""
+
+    space: SpaceDeclared
+
+
+class AddVectors(Operation, frozen=True, kw_only=True):
+    """Give nodes, at these versions, vectors of a space: the one that is being filled, or the active one."""
+
+    space: int
+    ids: list[str]
+    versions: list[int]
+    vectors: list[bytes]
+
+
+class ActivateSpace(Operation, frozen=True, kw_only=True):
+    """Let the space that was filled take the place of the active one."""
+
+    space: int
+
+
+class RenewLinks(Operation, frozen=True, kw_only=True):
+    """Make the links by similarity, from these nodes to older ones, those that their vectors give now."""
+
+    ids: list[str]
+    associate: Associate
+
+
 class Command(Struct, frozen=True, kw_only=True):
     """What one caller wants done, under an id that makes it safe to send twice.
 
@@ -164,7 +192,11 @@ class Command(Struct, frozen=True, kw_only=True):
         | AddEdges
         | ReviseEdge
         | StrengthenEdges
-        | RemoveEdges,
+        | RemoveEdges
+        | DeclareSpace
+        | AddVectors
+        | ActivateSpace
+        | RenewLinks,
         ...,
     ]
     principal: str = ""
@@ -232,7 +264,7 @@ class AllEdges(Query, frozen=True, kw_only=True):
 
 
 class Recall(Query, frozen=True, kw_only=True):
-    """Which memories answer a text, a vector (bytes) or both -> ``list[Hit]``."""
+    """Which memories answer a text, a vector (bytes) or both -> ``list[Hit]``; ``space``: the vector's, if known."""
 
     text: str | None = None
     vector: bytes = b""
@@ -240,6 +272,7 @@ class Recall(Query, frozen=True, kw_only=True):
     threshold: float = 0.0
     filters: Filters = OPEN
     window: Window | None = None
+    space: SpaceDeclared | None = None
 
 
 class Reason(Query, frozen=True, kw_only=True):
@@ -253,6 +286,7 @@ class Reason(Query, frozen=True, kw_only=True):
     seed_k: int = 3
     filters: Filters = OPEN
     window: Window | None = None
+    space: SpaceDeclared | None = None
 
 
 class Superseded(Query, frozen=True, kw_only=True):
@@ -268,6 +302,19 @@ class Similar(Query, frozen=True, kw_only=True):
     k: int = 10
     threshold: float = 0.0
     filters: Filters = OPEN
+
+
+class MissingVectors(Query, frozen=True, kw_only=True):
+    """Nodes that have a text and no vector of a space, oldest first -> ``Missing``."""
+
+    space: int
+    limit: int
+
+
+class BornUpTo(Query, frozen=True, kw_only=True):
+    """The ids of the live nodes that were added up to a position, oldest first -> ``list[str]``."""
+
+    position: int
 
 
 class Describe(Query, frozen=True, kw_only=True):
@@ -290,14 +337,22 @@ class PositionAt(Query, frozen=True, kw_only=True):
     time_us: int
 
 
+class Missing(Struct, frozen=True):
+    """How many nodes lack a vector, and the first of them: id, version, content."""
+
+    count: int
+    nodes: list[tuple[str, int, str]]
+
+
 class Description(Struct, frozen=True, kw_only=True):
-    """A memory's name and language, how many live nodes and edges it has, and its vector space, if any."""
+    """A memory's name and language, its live nodes and edges, its vector space, if any, and the one being filled."""
 
     name: str
     language: str
     nodes: int
     edges: int
     space: SpaceDeclared | None
+    pending: SpaceDeclared | None = None
 
 
 class Overview(Struct, frozen=True, kw_only=True):

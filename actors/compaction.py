@@ -220,7 +220,7 @@ class _Judge:
         match event:
             case ev.NodeAdded() | ev.NodeRevised():
                 return over(event.id)
-            case ev.NodesReinforced() | ev.AccessesFolded():
+            case ev.NodesReinforced() | ev.AccessesFolded() | ev.VectorsAdded():
                 return all(map(over, event.ids))
             case ev.AccessesRecorded():
                 return all(map(over, event.ids + event.shown))

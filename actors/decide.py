@@ -19,8 +19,8 @@ from msgspec import UNSET, Struct
 
 from memorygraph.actors import commands as cmd
 from memorygraph.actors.association import similarity_links, superseding_links
-from memorygraph.actors.spaces import fitting_space
-from memorygraph.actors.touches import ACCESSES, SPACE, version_of
+from memorygraph.actors.spaces import activate_space, add_vectors, declare_space, fitting_space, renew_links
+from memorygraph.actors.touches import ACCESSES, version_of
 from memorygraph.events import records as ev
 from memorygraph.events.errors import (
     BatchTooLarge,
@@ -32,9 +32,10 @@ from memorygraph.events.errors import (
 )
 from memorygraph.events.ports import IdSource
 from memorygraph.events.types import CODE_MAX, LIMITS, ConsolidationState, DecayFunction
+from memorygraph.projections.cells import fits_columns
 from memorygraph.projections.expiry import expired_rows
 from memorygraph.projections.frame import ORDINAL_BITS, ORDINAL_MASK, EdgeState, Frame, parse_edge_id
-from memorygraph.projections.graph import GraphState, fits_columns
+from memorygraph.projections.graph import GraphState
 from memorygraph.projections.retention import retention_now
 from memorygraph.projections.similarity import Norms
 
@@ -97,12 +98,16 @@ class Proposer:
         if self._tried < len(self.events):
             if self._fork is None:
                 self._fork = GraphState.fork(self._base)
-                vectors = self._base.vectors
-                self._norms = Norms() if vectors is None else self._base_norms.fork(vectors)
+                self._norms = self._base_norms.fork(self._base)
             self._fork.try_out(self._now_us, self.events[self._tried :])
             self._frame = self._fork.publish()
             self._tried = len(self.events)
         return self._frame
+
+    def norms(self) -> Norms:
+        """Return the lengths of the Frame's vectors."""
+        self.frame()
+        return self._norms
 
     def proposal(self) -> Proposal:
         """Return all that was decided."""
@@ -130,7 +135,7 @@ class Proposer:
     def add_nodes(self, operation: cmd.AddNodes) -> None:
         """Give ids, declare the space, add the nodes and their links to similar ones."""
         nodes = _with_vectors(operation.nodes, operation.derived)
-        space = self._fitting_space(operation.space, [node.vector for node in nodes])
+        space = fitting_space(self, operation.space, [node.vector for node in nodes])
         added: list[ev.NodeAdded] = []
         taken: set[str] = set()
         for node in nodes:
@@ -159,7 +164,7 @@ class Proposer:
                 for change, vector in zip(changes, operation.derived, strict=True)
             ]
         vectors = [change.vector for change in changes if isinstance(change.vector, bytes)]
-        space = self._fitting_space(operation.space, vectors)
+        space = fitting_space(self, operation.space, vectors)
         for place, change in enumerate(changes):
             row = self._existing(change.id)
             expected = operation.expected[place] if operation.expected else 0
@@ -261,7 +266,7 @@ class Proposer:
         taken: set[str] = set()
         for name in filter(None, edges.ids):
             self._claim_edge(name, taken)
-        self.events.append(self._named(edges))
+        self.events.append(self.named(edges))
 
     def revise_edge(self, operation: cmd.ReviseEdge) -> None:
         """Replace fields of an edge."""
@@ -326,7 +331,7 @@ class Proposer:
         taken.add(name)
         self.reads.append(name)
 
-    def _named(self, edges: ev.EdgesAdded) -> ev.EdgesAdded:
+    def named(self, edges: ev.EdgesAdded) -> ev.EdgesAdded:
         """Give edges ids, if they need them now."""
         if not self._names_edges:
             return edges
@@ -388,17 +393,6 @@ class Proposer:
             )
         self.reads.append(version_of(expected.id))
 
-    def _fitting_space(self, space: ev.SpaceDeclared | None, vectors: Sequence[bytes]) -> int:
-        """Return the number of the space that the vectors belong to, declaring the memory's first one."""
-        dims = {len(vector) // 4 for vector in vectors if vector}
-        if not dims:
-            return 0
-        current = fitting_space(self._frame.space, space, dims)
-        if self._frame.space is None:
-            self.events.append(current)
-            self.reads.append(SPACE)
-        return current.space
-
     def _supersede(self, added: list[ev.NodeAdded], supersedes: list[list[str]]) -> None:
         """Link each new node to those whose place it takes."""
         pairs = [(node.id, old) for node, olds in zip(added, supersedes, strict=False) for old in dict.fromkeys(olds)]
@@ -409,7 +403,7 @@ class Proposer:
             if old not in made:
                 self._existing(old)
         if pairs:
-            self.events.append(self._named(superseding_links(pairs)))
+            self.events.append(self.named(superseding_links(pairs)))
 
     def _associate(self, added: list[ev.NodeAdded], policy: cmd.Associate) -> None:
         """Link each new node to the nearest older ones and to earlier ones of its batch."""
@@ -417,7 +411,7 @@ class Proposer:
         links = similarity_links(self._frame, self._norms, vectors, policy)
         if links is not None:
             self.reads += links.targets
-            self.events.append(self._named(links))
+            self.events.append(self.named(links))
 
 
 def propose(frame: Frame, norms: Norms, command: cmd.Command, now_us: int, ids: IdSource) -> Proposal:
@@ -445,6 +439,10 @@ _DECISIONS: Final[dict[type[cmd.Operation], Callable[[Proposer, Any], None]]] = 
     cmd.ReviseEdge: Proposer.revise_edge,
     cmd.StrengthenEdges: Proposer.strengthen_edges,
     cmd.RemoveEdges: Proposer.remove_edges,
+    cmd.DeclareSpace: declare_space,
+    cmd.AddVectors: add_vectors,
+    cmd.ActivateSpace: activate_space,
+    cmd.RenewLinks: renew_links,
 }
 
 

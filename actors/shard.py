@@ -13,15 +13,16 @@ import numpy as np
 
 from memorygraph.actors import commands as cmd
 from memorygraph.actors.pace import Pace
+from memorygraph.actors.spaces import foreign_vectors, missing_vectors, same_space
 from memorygraph.events.errors import DamagedSnapshot, NodeNotFoundError
 from memorygraph.events.log import no_rest
-from memorygraph.events.records import Event
+from memorygraph.events.records import Event, SpaceDeclared
 from memorygraph.events.types import ConsolidationState
 from memorygraph.projections.contradictions import VERSION as STATEMENTS_VERSION
 from memorygraph.projections.contradictions import StatementIndex, settled, superseded
 from memorygraph.projections.digest import DigestCache
 from memorygraph.projections.filters import Filters, visible_nodes
-from memorygraph.projections.frame import ALIVE, EdgeState, Frame, NodeState
+from memorygraph.projections.frame import ALIVE, ORDINAL_BITS, EdgeState, Frame, NodeState
 from memorygraph.projections.graph import GraphState
 from memorygraph.projections.recall import Hit, RecallIndex
 from memorygraph.projections.sharing import sharing
@@ -167,7 +168,20 @@ class Shard:
         stop = None if query.limit is None else query.offset + query.limit
         return [frame.edge(row) for row in rows[query.offset : stop].tolist()]
 
+    def _missing_vectors(self, frame: Frame, query: cmd.MissingVectors) -> cmd.Missing:
+        rows = missing_vectors(frame, query.space)
+        names, version = frame.interner.ids, frame.nodes.value
+        return cmd.Missing(
+            len(rows), [(names[row], version("version", row), frame.content(row)) for row in rows[: query.limit]]
+        )
+
+    def _born_up_to(self, frame: Frame, query: cmd.BornUpTo) -> list[str]:
+        births = frame.nodes.column("birth")
+        rows = np.flatnonzero(frame.live_rows() & (births >> ORDINAL_BITS <= query.position))
+        return [frame.interner.ids[row] for row in rows[np.argsort(births[rows], kind="stable")].tolist()]
+
     def _recall(self, frame: Frame, query: cmd.Recall) -> list[Hit]:
+        _require_space(frame, query.space)
         hits = self.index(frame).recall(
             frame,
             query.text,
@@ -180,6 +194,7 @@ class Shard:
         return self._settled(frame, hits, query.k, query.filters)
 
     def _reason(self, frame: Frame, query: cmd.Reason) -> list[Hit]:
+        _require_space(frame, query.space)
         index = self.index(frame)
         if query.node_id is None:
             seeds = index.recall(
@@ -227,6 +242,7 @@ class Shard:
             nodes=frame.live_nodes,
             edges=frame.live_edges,
             space=frame.space,
+            pending=None if frame.pending is None else frame.pending.space,
         )
 
     def _summary(self, frame: Frame, _: cmd.Summary) -> cmd.Overview:
@@ -248,7 +264,7 @@ class Shard:
     def _bytes_by_part(self, frame: Frame) -> dict[str, int]:
         edge_columns = [name for name in frame.edges.chunks if name != "birth"]
         return {
-            "vectors": frame.vectors.size_bytes() if frame.vectors else 0,
+            "vectors": sum(part.size_bytes() for part in (frame.vectors, frame.pending) if part is not None),
             "columns": frame.nodes.size_bytes()
             + frame.labels.size_bytes()
             + frame.times_us.itemsize * len(frame.times_us),
@@ -276,11 +292,23 @@ _ANSWERS: Final[dict[type[cmd.Query], Callable[[Shard, Frame, Any], Any]]] = {
     cmd.Reason: Shard._reason,
     cmd.Superseded: Shard._superseded,
     cmd.Similar: Shard._similar,
+    cmd.MissingVectors: Shard._missing_vectors,
+    cmd.BornUpTo: Shard._born_up_to,
     cmd.Describe: Shard._describe,
     cmd.Summary: Shard._summary,
     cmd.Digest: Shard._digest,
     cmd.PositionAt: Shard._position_at,
 }
+
+
+def _require_space(frame: Frame, space: SpaceDeclared | None) -> None:
+    """Refuse a question of another embedder than the memory's.
+
+    Raises:
+        EmbedderMismatch: it is one.
+    """
+    if space is not None and frame.space is not None and not same_space(space, frame.space):
+        raise foreign_vectors(space, frame.space)
 
 
 def _text_bytes(frame: Frame) -> int:

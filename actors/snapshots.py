@@ -175,6 +175,11 @@ class Snapshots:
         with self._files.lock() as has_it:
             if not has_it or self._is_there(frame):
                 return
+            if frame.pending is not None:
+                raise StoreError(
+                    f"{self._log.location}: the embedder is being changed; call reembed with the new one until it is "
+                    "done, then take a snapshot"
+                )
             chain = self._log.chain_at(frame.position)
             if chain is None:
                 return

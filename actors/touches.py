@@ -12,6 +12,7 @@ from memorygraph.events import records as ev
 
 # No id starts with NUL.
 SPACE: Final = "\0space"  # the memory's vector space
+VECTORS: Final = "\0vectors"  # which memories there are, and their texts: each needs its vector
 ACCESSES: Final = "\0accesses"  # what is known of accesses
 
 
@@ -31,8 +32,10 @@ def touched_by(events: Sequence[ev.Event]) -> list[str]:
             touched += filter(None, event.ids)
         elif isinstance(event, ev.AccessesRecorded | ev.AccessesFolded):
             touched.append(ACCESSES)
-        elif isinstance(event, ev.SpaceDeclared):
+        elif isinstance(event, ev.SpaceDeclared | ev.SpaceActivated):
             touched.append(SPACE)
+    if any(isinstance(event, ev.NodeAdded | ev.NodeRevised) for event in events):
+        touched.append(VECTORS)
     return touched
 
 

@@ -198,6 +198,20 @@ class RecordsReplaced(Event, frozen=True, kw_only=True):
     memories: int = 0
 
 
+class VectorsAdded(Event, frozen=True, kw_only=True):
+    """Memories got vectors of a space that is not active yet, one vector per id."""
+
+    space: int
+    ids: tuple[str, ...]
+    vectors: tuple[bytes, ...]
+
+
+class SpaceActivated(Event, frozen=True, kw_only=True):
+    """A space took the place of the active one: from here on the memories' vectors are those that it has."""
+
+    space: int
+
+
 # Type numbers are for ever: never reused, never renumbered.
 EVENT_TYPES: Final[dict[int, type[Event]]] = {
     1: MemoryCreated,
@@ -213,6 +227,8 @@ EVENT_TYPES: Final[dict[int, type[Event]]] = {
     11: EdgesRemoved,
     12: AccessesFolded,
     13: RecordsReplaced,
+    14: VectorsAdded,
+    15: SpaceActivated,
 }
 EVENT_CODES: Final[dict[type[Event], int]] = {cls: code for code, cls in EVENT_TYPES.items()}
 SCHEMA: Final = 1

@@ -26,7 +26,7 @@ from memorygraph.bulk import Bulk
 from memorygraph.core.graph import MemoryGraph
 from memorygraph.core.node import MemoryNode, revision
 from memorygraph.drafts import Draft, change_of, chunks_of, draft_of, id_of, size_bytes, turn_of
-from memorygraph.embeddings import Embedder, HashingEmbedder, embed_batch, fitting_embedder, space_of
+from memorygraph.embeddings import Embedder, Embedders, HashingEmbedder, embed_batch, fitting_embedder, space_of
 from memorygraph.events.errors import CommandIdReused, EmbedderMismatch, InputError
 from memorygraph.events.keys import Signer, signer_of
 from memorygraph.events.log import EventLog
@@ -39,11 +39,12 @@ from memorygraph.home import Home
 from memorygraph.linking import Linking
 from memorygraph.projections.text import analyzer_for
 from memorygraph.reader import MemoryReader
+from memorygraph.reembedding import Reembedding
 from memorygraph.times import Expiry, TimeLike
 from memorygraph.upkeep import Upkeep
 
 
-class AgentMemory(Linking, Upkeep, MemoryReader):
+class AgentMemory(Linking, Upkeep, Reembedding, MemoryReader):
     """A memory of texts that are linked, weighed, recalled and forgotten; every change is an event in its log.
 
     ``AgentMemory()`` lives in this process only. ``AgentMemory(path="folder")`` is durable: when a method returns, its
@@ -140,10 +141,9 @@ class AgentMemory(Linking, Upkeep, MemoryReader):
     ) -> None:
         recorded: SpaceDeclared | None = engine.ask(Describe()).value.space
         self._engine = engine
-        self.embedder = fitting_embedder(recorded, embedder, embedding_dim)
-        space = None if self.embedder is None else space_of(self.embedder)
-        self._home = self._live = Home(engine, author=author, limits=self._limits, space=space)
-        self.graph = MemoryGraph(embedding_dim if self.embedder is None else self.embedder.dim, home=self._home)
+        used = fitting_embedder(recorded, embedder, embedding_dim)
+        self._home = self._live = Home(engine, author=author, limits=self._limits, embedders=Embedders(used))
+        self.graph = MemoryGraph(embedding_dim if used is None else used.dim, home=self._home)
 
     def remember(
         self,
@@ -391,7 +391,8 @@ class AgentMemory(Linking, Upkeep, MemoryReader):
 
     def _with_vector_bytes(self, event: NodeAdded | NodeRevised) -> int:
         """How many bytes an event takes in the log, with the vector that the embedder makes for it."""
-        return size_bytes(event) + (0 if event.vector or self.embedder is None else 4 * self.embedder.dim)
+        space = self._home.space
+        return size_bytes(event) + (0 if event.vector or space is None else 4 * space.dim)
 
     def _add(self, drafts: list[Draft], associate: bool, command_id: str | None) -> list[str]:
         """Add nodes and return their ids."""
@@ -423,7 +424,8 @@ class AgentMemory(Linking, Upkeep, MemoryReader):
         """Vectors for texts ('' for none)."""
         if self._engine.read_only or not any(texts):
             return []
-        if self.embedder is None:
+        embedder = self.embedder
+        if embedder is None:
             recorded: SpaceDeclared = self._engine.ask(Describe()).value.space
             raise EmbedderMismatch(
                 f"this memory holds vectors of {recorded.name!r} ({recorded.dim} dimensions); to add texts, open it "
@@ -431,7 +433,7 @@ class AgentMemory(Linking, Upkeep, MemoryReader):
                 expected=recorded.name,
             )
         wanted = [text for text in texts if text]
-        made = iter(embed_batch(self.embedder, wanted))
+        made = iter(embed_batch(embedder, wanted))
         return [next(made) if text else b"" for text in texts]
 
 

@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from memorygraph import checks
-from memorygraph.events.errors import EmbedderFailed, EmbedderMismatch, EmbeddingDimensionError, InputError
+from memorygraph.actors.spaces import foreign_vectors, same_space
+from memorygraph.events.errors import EmbedderFailed, EmbeddingDimensionError, InputError
 from memorygraph.events.records import SpaceDeclared
 from memorygraph.projections.stopwords import ENGLISH
 from memorygraph.tokens import estimate_tokens
@@ -308,15 +309,37 @@ def fitting_embedder(recorded: SpaceDeclared | None, given: Embedder | None, dim
     if given is None:
         made = HashingEmbedder(recorded.dim)
         return made if (recorded.name, recorded.version) == (made.name, made.version) else None
-    mine = space_of(given)
-    if (mine.name, mine.version, mine.dim) != (recorded.name, recorded.version, recorded.dim):
-        raise EmbedderMismatch(
-            f"this memory holds vectors of {recorded.name!r} {recorded.version} ({recorded.dim} dimensions), not of "
-            f"{mine.name!r} {mine.version} ({mine.dim}); open it with that embedder, or start a new memory",
-            expected=recorded.name,
-            found=mine.name,
-        )
+    if not same_space(space_of(given), recorded):
+        raise foreign_vectors(space_of(given), recorded)
     return given
+
+
+class Embedders:
+    """The embedders that a memory was used with in this process; shared by all its facades, views of the past too."""
+
+    def __init__(self, embedder: Embedder | None = None) -> None:
+        self._known: list[tuple[SpaceDeclared, Embedder]] = []
+        if embedder is not None:
+            self.add(embedder)
+
+    def add(self, embedder: Embedder) -> None:
+        """From now on use this one."""
+        self._known.append((space_of(embedder), embedder))
+
+    @property
+    def space(self) -> SpaceDeclared | None:
+        """The space of the one in use."""
+        return self._known[-1][0] if self._known else None
+
+    def of(self, space: SpaceDeclared | None) -> Embedder | None:
+        """Return the embedder to ask a state with whose vectors are of this space (None: it has none yet).
+
+        That is the one that makes it, if it is known, else the one in use, which the memory will refuse.
+        """
+        if not self._known:
+            return None
+        fitting = [embedder for made, embedder in self._known if space is not None and same_space(made, space)]
+        return fitting[-1] if fitting else self._known[-1][1]
 
 
 def cosine(one: Any, other: Any) -> float:

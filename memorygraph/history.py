@@ -32,6 +32,8 @@ _KINDS: Final[dict[type[ev.Event], str]] = {
     ev.EdgesRemoved: "unlinked",
     ev.AccessesFolded: "folded",
     ev.RecordsReplaced: "compacted",
+    ev.VectorsAdded: "embedded",
+    ev.SpaceActivated: "space_activated",
 }
 REPLACED: Final = "replaced"
 KINDS: Final = (*_KINDS.values(), REPLACED)
@@ -73,6 +75,8 @@ class Change(Struct, frozen=True):
         data: dict[str, Any] | None = msgspec.msgpack.decode(msgspec.msgpack.encode(self.event))
         if data and "vector" in data:
             data["vector"] = f"{len(data['vector']) // 4} numbers"
+        if data and "vectors" in data:
+            data["vectors"] = f"{len(data['vectors'])} vectors"
         return {
             "position": self.position,
             "index": self.index,
@@ -160,7 +164,7 @@ def _ids(event: ev.Event) -> tuple[str, ...]:
     """Return the nodes that an event concerns."""
     if isinstance(event, ev.NodeAdded | ev.NodeRevised):
         return (event.id,)
-    if isinstance(event, ev.NodesForgotten | ev.NodesReinforced | ev.AccessesFolded):
+    if isinstance(event, ev.NodesForgotten | ev.NodesReinforced | ev.AccessesFolded | ev.VectorsAdded):
         return event.ids
     if isinstance(event, ev.AccessesRecorded):
         return event.ids + event.shown

@@ -10,6 +10,7 @@ from memorygraph import checks
 from memorygraph.actors.commands import Command, GetEdges, GetNodes, Receipt
 from memorygraph.actors.engine import Engine
 from memorygraph.author import Author
+from memorygraph.embeddings import Embedders
 from memorygraph.events.errors import EdgeNotFoundError, InputError, NodeNotFoundError
 from memorygraph.events.ports import Clock, IdSource, RandomIds, SystemClock
 from memorygraph.events.records import SpaceDeclared
@@ -26,16 +27,21 @@ class Home:
         *,
         author: Author | None = None,
         limits: Limits = LIMITS,
-        space: SpaceDeclared | None = None,
+        embedders: Embedders | None = None,
         clock: Clock | None = None,
         ids: IdSource | None = None,
     ) -> None:
         self.engine = engine
         self.author = author or Author()
         self.limits = limits
-        self.space = space  # of the embedder in use; vectors given by hand are taken to be of it
+        self.embedders = embedders or Embedders()
         self.clock = clock or SystemClock()
         self.ids = ids or RandomIds()
+
+    @property
+    def space(self) -> SpaceDeclared | None:
+        """The space of the embedder in use; vectors given by hand are taken to be of it."""
+        return self.embedders.space
 
     def execute(self, *operations: Any, command_id: str | None = None, id_chosen: bool = True) -> Receipt:
         """Send operations as one command under the given id, or a new one.

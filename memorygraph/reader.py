@@ -26,9 +26,10 @@ from memorygraph.core.graph import MemoryGraph
 from memorygraph.core.node import MemoryNode
 from memorygraph.date_words import date_window
 from memorygraph.drafts import id_of
-from memorygraph.embeddings import Embedder, HashingEmbedder, embed_batch
+from memorygraph.embeddings import Embedder, HashingEmbedder, embed_batch, space_of
 from memorygraph.events.errors import InputError
 from memorygraph.events.log import Head, VerifyReport
+from memorygraph.events.records import SpaceDeclared
 from memorygraph.events.types import Limits, MemoryType, Scope
 from memorygraph.evidence import BEST_EFFORT, Evidence
 from memorygraph.filtering import FilterFields, TagMode, filters_of
@@ -48,7 +49,6 @@ class MemoryReader(Evidence):
     """The asking half of ``AgentMemory``; made by it, not by users."""
 
     graph: MemoryGraph
-    embedder: Embedder | None
     path: str | None
     _engine: Engine
     _home: Home
@@ -116,7 +116,7 @@ class MemoryReader(Evidence):
             "since": since,
             "until": until,
         }
-        text, vector = self._question(query)
+        text, vector, space = self._question(query)
         return self._hits(
             Recall(
                 text=text,
@@ -125,6 +125,7 @@ class MemoryReader(Evidence):
                 threshold=checks.number("threshold", threshold, 0.0, math.inf),
                 filters=filters_of(given, self._limits),
                 window=self._window(text, asked_at),
+                space=space,
             ),
             reinforce,
             record,
@@ -156,7 +157,7 @@ class MemoryReader(Evidence):
             past = self.at(as_of)
             return past.reason(cue, hops, k, seed_k, reinforce=reinforce, asked_at=asked_at, record=record, **filters)
         seed = self._seed(cue)
-        text, vector = (None, b"") if seed is not None else self._question(cue)
+        text, vector, space = (None, b"", None) if seed is not None else self._question(cue)
         asked = Reason(
             text=text,
             vector=vector,
@@ -166,6 +167,7 @@ class MemoryReader(Evidence):
             seed_k=checks.count("seed_k", seed_k, 1, self._limits.k_max),
             filters=filters_of(filters, self._limits),
             window=self._window(text, asked_at),
+            space=space,
         )
         return self._hits(asked, reinforce, record)
 
@@ -245,6 +247,11 @@ class MemoryReader(Evidence):
         return stats_of(self._engine)
 
     @property
+    def embedder(self) -> Embedder | None:
+        """What makes its vectors; None: they are of one that was not given."""
+        return self._home.embedders.of(self._engine.ask(Describe()).value.space)
+
+    @property
     def position(self) -> int:
         """The position of the newest record: the version of the memory."""
         return self._engine.ask(Describe()).position
@@ -280,7 +287,9 @@ class MemoryReader(Evidence):
         copy.__dict__.update(self.__dict__, _exports_json=False)
         copy._engine = engine
         home = self._home
-        copy._home = Home(engine, author=author, limits=self._limits, space=home.space, clock=home.clock, ids=home.ids)
+        copy._home = Home(
+            engine, author=author, limits=self._limits, embedders=home.embedders, clock=home.clock, ids=home.ids
+        )
         copy.graph = MemoryGraph(self.graph.embedding_dim, home=copy._home)
         return copy
 
@@ -368,16 +377,20 @@ class MemoryReader(Evidence):
     def __iter__(self) -> Iterator[MemoryNode]:
         return self.graph.nodes()
 
-    def _question(self, query: Any) -> tuple[str | None, bytes]:
-        """Return the text and the vector to ask with (none from the hashing embedder, which knows no meaning)."""
+    def _question(self, query: Any) -> tuple[str | None, bytes, SpaceDeclared | None]:
+        """Return what to ask with: the text, the vector and the vector's space.
+
+        The hashing embedder makes no vector for it: it knows no meaning.
+        """
         if not isinstance(query, str):
-            return None, checks.question(query)
+            return None, checks.question(query), None
         if not query.strip():
             raise InputError("the question is empty; ask with a text or a vector")
         text = checks.content(query, self._limits)
-        if self.embedder is None or isinstance(self.embedder, HashingEmbedder):
-            return text, b""
-        return text, embed_batch(self.embedder, [text])[0]
+        embedder = self.embedder
+        if embedder is None or isinstance(embedder, HashingEmbedder):
+            return text, b"", None
+        return text, embed_batch(embedder, [text])[0], space_of(embedder)
 
     def _window(self, text: str | None, asked_at: TimeLike | None) -> Window | None:
         """Return the time that the question's date words mean."""

@@ -14,7 +14,7 @@ import msgspec
 import numpy as np
 
 from memorygraph.events.log import no_rest
-from memorygraph.projections.frame import ALIVE, Frame
+from memorygraph.projections.frame import ALIVE, NO_ROW, Frame
 from memorygraph.projections.tables import CHUNK_BITS, CHUNK_ROWS, View
 
 _MODULUS: Final = 1 << 256
@@ -30,6 +30,7 @@ class DigestCache:
     def digest(self, frame: Frame, rest: Callable[[], None] = no_rest) -> str:
         """Return the digest of a Frame as 64 hexadecimal digits; ``rest`` is called after each row."""
         total = _sum([("space", space) for space in frame.spaces], rest)
+        total += _sum(_pending_rows(frame), rest)
         total += self._table("node", frame.nodes, lambda rows: _node_rows(frame, rows), rest)
         total += self._table("edge", frame.edges, lambda rows: _edge_rows(frame, rows), rest)
         return f"{total % _MODULUS:064x}"
@@ -54,6 +55,16 @@ def _sum(rows: Iterable[Any], rest: Callable[[], None]) -> int:
         total += int.from_bytes(hashlib.sha256(_encode(row)).digest(), "big")
         rest()
     return total
+
+
+def _pending_rows(frame: Frame) -> Iterable[Any]:
+    pending = frame.pending
+    if pending is None:
+        return
+    yield "pending", pending.space
+    rows = pending.vector_rows(frame.nodes.count)
+    for row in np.flatnonzero(frame.live_rows() & (rows != NO_ROW)).tolist():
+        yield "pending vector", frame.interner.ids[row], pending.vectors.vector(rows[row])
 
 
 def _node_rows(frame: Frame, rows: range) -> Iterable[Any]:

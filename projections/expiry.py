@@ -61,6 +61,7 @@ def unexpired(frame: Frame, now_us: int) -> Frame:
         texts=frame.texts,
         vectors=frame.vectors,
         spaces=frame.spaces,
+        pending=frame.pending,
         partitions=frame.partitions,
         live_nodes=frame.live_nodes - len(rows),
         live_edges=frame.live_edges - len(edges),

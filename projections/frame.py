@@ -22,6 +22,7 @@ from memorygraph.projections.tables import CHUNK_BITS, CHUNK_MASK, Interner, Vie
 
 if TYPE_CHECKING:
     from memorygraph.projections.adjacency import Adjacency
+    from memorygraph.projections.pending import PendingView
 
 ORDINAL_BITS: Final = 20  # a birth is (position << 20) | ordinal in its record
 ORDINAL_MASK: Final = (1 << ORDINAL_BITS) - 1
@@ -126,6 +127,7 @@ class Frame:
         "name",
         "nodes",
         "partitions",
+        "pending",
         "position",
         "recorded",
         "replaced",
@@ -159,6 +161,7 @@ class Frame:
         is_stale: bool = False,
         recorded: Frame | None = None,
         replaced: tuple[int, int, int] = (0, 0, 0),
+        pending: PendingView | None = None,
     ) -> None:
         self.position = position
         self.changes = changes
@@ -172,7 +175,8 @@ class Frame:
         self.texts = texts
         self.labels = labels
         self.vectors = vectors
-        self.spaces = spaces
+        self.spaces = spaces  # in the order in which they were active
+        self.pending = pending  # a space that is being filled
         self.partitions = partitions
         self.live_nodes = live_nodes
         self.live_edges = live_edges
@@ -261,9 +265,7 @@ class Frame:
         vector_row = self.nodes.value("vector_row", row)
         if vector_row == NO_ROW or self.vectors is None:
             return b""
-        chunk = self.vectors.chunks["vector"][vector_row >> CHUNK_BITS]
-        assert chunk is not None  # number columns have every chunk
-        return bytes(chunk[vector_row & CHUNK_MASK].tobytes())
+        return self.vectors.vector(vector_row)
 
     def node(self, row: int, *, vector: bool = True) -> NodeState:
         """Return a node's values."""

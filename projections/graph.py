@@ -22,6 +22,7 @@ from memorygraph.events import records as ev
 from memorygraph.events.errors import DamagedLog
 from memorygraph.events.types import CODE_MAX, EdgeType, Partition
 from memorygraph.projections.adjacency import Adjacency
+from memorygraph.projections.cells import COUNT_MAX, TIME_MAX, edge_extras_of, extras_of, fits_columns
 from memorygraph.projections.columns import EDGE_COLUMNS, LABEL_COLUMNS, NODE_COLUMNS, TEXT_COLUMNS, vector_columns
 from memorygraph.projections.expiry import Expiries
 from memorygraph.projections.frame import (
@@ -38,11 +39,11 @@ from memorygraph.projections.frame import (
     find_edge,
 )
 from memorygraph.projections.overlay import OverlayAdjacency, OverlayInterner, OverlayNames
+from memorygraph.projections.pending import PendingSpace
 from memorygraph.projections.replaced import without_ends
 from memorygraph.projections.tables import Interner, Table
 
 T = TypeVar("T")
-_TIME_MAX: Final = 1 << 62  # microseconds; far beyond any calendar
 ACCESS_TIMES_MAX: Final = 128  # contract item 17: the last 128 accesses are kept
 
 # NodeRevised fields that are columns of the same name.
@@ -55,7 +56,6 @@ _PLAIN_FIELDS: Final = (
     "decay_function",
     "decay_rate",
 )
-_COUNT_MAX: Final = 1 << 32
 _DEFAULT_TYPE: Final = EdgeType.ASSOCIATION.code
 _SMALL: Final = 16  # edges of one event that are queued one by one
 _EXTRA_FIELDS: Final = ("tags", "metadata", "speaker", "session", "source", "expires_us")
@@ -75,7 +75,8 @@ class GraphState:
         self.texts = Table(TEXT_COLUMNS)
         self.labels = Table(LABEL_COLUMNS)
         self.vectors: Table | None = None
-        self.spaces: tuple[ev.SpaceDeclared, ...] = ()
+        self.spaces: tuple[ev.SpaceDeclared, ...] = ()  # in the order in which they were active
+        self.pending: PendingSpace | None = None
         self.partitions: tuple[Partition, ...] = ()
         self._partition_codes: dict[Partition, int] = {}
         self.edge_names: dict[str, int] = {}
@@ -105,6 +106,8 @@ class GraphState:
             ev.EdgesRemoved: self._edges_removed,
             ev.AccessesFolded: self._accesses_folded,
             ev.RecordsReplaced: self._records_replaced,
+            ev.VectorsAdded: self._vectors_added,
+            ev.SpaceActivated: self._space_activated,
         }
 
     def apply(self, position: int, time_us: int, events: Sequence[ev.Event] | None) -> None:
@@ -153,6 +156,7 @@ class GraphState:
             labels=self.labels.publish(),
             vectors=None if self.vectors is None else self.vectors.publish(),
             spaces=self.spaces,
+            pending=None if self.pending is None else self.pending.publish(),
             partitions=self.partitions,
             live_nodes=self.live_nodes,
             live_edges=self.live_edges,
@@ -178,6 +182,8 @@ class GraphState:
         fork.labels = Table.fork(LABEL_COLUMNS, frame.labels)
         if frame.vectors is not None:
             fork.vectors = Table.fork(vector_columns(frame.spaces[-1].dim), frame.vectors)
+        if frame.pending is not None:
+            fork.pending = PendingSpace.fork(frame.pending)
         fork.spaces, fork.partitions = frame.spaces, frame.partitions
         fork._partition_codes = {partition: code for code, partition in enumerate(frame.partitions)}
         fork.edge_names = OverlayNames(frame)
@@ -205,18 +211,38 @@ class GraphState:
         self.language = event.language
 
     def _space_declared(self, event: ev.SpaceDeclared, _: int) -> None:
-        self.declare(event)
+        if self.spaces:  # it waits for its vectors, in place of any that did
+            self.pending = PendingSpace(event)
+        else:
+            self.begin_with((event,))
 
-    def declare(self, event: ev.SpaceDeclared) -> None:
-        """Take in a vector space and make its table.
+    def begin_with(self, spaces: tuple[ev.SpaceDeclared, ...]) -> None:
+        """Take in the vector spaces that were active, the last of which is, and make its table."""
+        self.spaces = spaces
+        self.vectors = Table(vector_columns(spaces[-1].dim))
 
-        Raises:
-            DamagedLog: there is one already.
-        """
-        if self.spaces:
-            raise DamagedLog(f"a second vector space, {event.name!r}, which this release does not know how to hold")
-        self.spaces = (event,)
-        self.vectors = Table(vector_columns(event.dim))
+    def _vectors_added(self, event: ev.VectorsAdded, _: int) -> None:
+        self.changes += len(event.ids)
+        is_active = bool(self.spaces) and event.space == self.spaces[-1].space
+        for row, vector in self._with_rows(event.ids, event.vectors):
+            if is_active:
+                self.nodes.set("vector_row", row, self._new_vector(row, vector))
+            else:
+                self._pending_space(event.space).put(row, vector)
+
+    def _space_activated(self, event: ev.SpaceActivated, _: int) -> None:
+        pending = self._pending_space(event.space)
+        self.changes += self.nodes.count
+        for row, vector_row in enumerate(pending.publish().vector_rows(self.nodes.count).tolist()):
+            self.nodes.set("vector_row", row, vector_row)
+        self.vectors = pending.vectors
+        self.spaces = (*self.spaces, pending.space)
+        self.pending = None
+
+    def _pending_space(self, number: int) -> PendingSpace:
+        if self.pending is None or self.pending.space.space != number:
+            raise DamagedLog(f"the vector space {number} is not one that waits for its vectors", space=number)
+        return self.pending
 
     def _node_added(self, event: ev.NodeAdded, birth: int) -> None:
         if not fits_columns(event):
@@ -252,7 +278,7 @@ class GraphState:
             self.partition_code(event.partition),
             self._new_vector(row, event.vector) if event.vector else NO_ROW,
             self.texts.append(row, event.content, event.speaker) if event.content else NO_ROW,
-            self._new_labels(_extras_of(event)) if has_extras else NO_ROW,
+            self._new_labels(extras_of(event)) if has_extras else NO_ROW,
             event.access_times_us[-ACCESS_TIMES_MAX:] or None,
         )
         if row == self.nodes.count:
@@ -260,6 +286,8 @@ class GraphState:
         else:
             for name, value in zip(NODE_COLUMNS, values, strict=True):
                 self.nodes.set(name, row, value)
+            if self.pending is not None:
+                self.pending.drop(row)
         self.live_nodes += 1
 
     def _node_revised(self, event: ev.NodeRevised, birth: int) -> None:
@@ -277,7 +305,7 @@ class GraphState:
             after = Extras(**{name: changed.get(name, getattr(before, name)) for name in _EXTRA_FIELDS})
             self.nodes.set("label_row", row, NO_ROW if after == NO_EXTRAS else self._new_labels(after))
         if after.expires_us is not None and after.expires_us != before.expires_us:
-            if abs(after.expires_us) >= _TIME_MAX:
+            if abs(after.expires_us) >= TIME_MAX:
                 raise DamagedLog(f"the node {event.id!r} has a time that no release writes", id=event.id)
             self.expires(row, after.expires_us)
         if event.content is not UNSET or after.speaker != before.speaker:
@@ -287,6 +315,8 @@ class GraphState:
             self.nodes.set("occurred_us", row, occurred)
         if event.vector is not UNSET:
             self.nodes.set("vector_row", row, self._new_vector(row, event.vector) if event.vector else NO_ROW)
+        if self.pending is not None and event.content is not UNSET:
+            self.pending.drop(row)
         self.nodes.set("version", row, birth >> ORDINAL_BITS)
 
     def _nodes_forgotten(self, event: ev.NodesForgotten, _: int) -> None:
@@ -336,7 +366,7 @@ class GraphState:
             types,
             [ALIVE | UNDIRECTED if both else ALIVE for both in event.undirected] or np.full(count, ALIVE, np.uint8),
             births,
-            _edge_extras_of(event),
+            edge_extras_of(event),
         )
         if count < _SMALL:
             for row in zip(sources.tolist(), targets.tolist(), *columns[2:], strict=True):
@@ -380,7 +410,7 @@ class GraphState:
         self.changes += len(event.ids)
         values = zip(event.access_counts, event.accessed_us, event.access_times_us, strict=True)
         for row, (count, accessed_us, times_us) in self._with_rows(event.ids, list(values)):
-            if not (0 <= count < _COUNT_MAX and max(map(abs, (accessed_us, *times_us))) < _TIME_MAX):
+            if not (0 <= count < COUNT_MAX and max(map(abs, (accessed_us, *times_us))) < TIME_MAX):
                 raise DamagedLog("accesses were folded to a count or time that no release writes", count=count)
             self.nodes.set("access_count", row, count)
             self.nodes.set("accessed_us", row, accessed_us)
@@ -451,33 +481,3 @@ class GraphState:
         if content is UNSET:
             content = "" if text_row == NO_ROW else self.texts.value("content", text_row)
         self.nodes.set("text_row", row, self.texts.append(row, content, speaker) if content else NO_ROW)
-
-
-def fits_columns(event: ev.NodeAdded) -> bool:
-    """Whether a node's codes, count and times are in the ranges that its row can hold."""
-    codes = event.memory_type | event.consolidation_state | event.decay_function
-    if not (0 <= codes <= CODE_MAX and 0 <= event.access_count < _COUNT_MAX):
-        return False
-    if event.recorded_us is event.occurred_us is event.expires_us is None and not event.access_times_us:
-        return True
-    times_us = (event.recorded_us or 0, event.occurred_us or 0, event.expires_us or 0, *event.access_times_us)
-    return max(map(abs, times_us)) < _TIME_MAX
-
-
-def _extras_of(event: ev.NodeAdded) -> Extras:
-    return Extras(event.tags, event.metadata, event.speaker, event.session, event.source, event.expires_us)
-
-
-def _edge_extras_of(event: ev.EdgesAdded) -> Sequence[EdgeExtras | None]:
-    count = len(event.sources)
-    if not (event.ids or event.confidences or event.metadata):
-        return [None] * count
-    no_metadata: dict[str, Any] = {}
-    columns = zip(
-        event.ids or [""] * count,
-        event.confidences or [1.0] * count,
-        event.metadata or [no_metadata] * count,
-        strict=True,
-    )
-    made = (EdgeExtras(*values) for values in columns)
-    return [None if extras == NO_EDGE_EXTRAS else extras for extras in made]

@@ -95,8 +95,7 @@ class RecallIndex:
         self.catch_up(frame)
         fork = RecallIndex(self.language)
         fork.lexical = self.lexical.fork(frame.texts.count)
-        if frame.vectors is not None:
-            fork.norms = self.norms.fork(frame.vectors)
+        fork.norms = self.norms.fork(frame)
         return fork
 
     def catch_up(self, frame: Frame, rows_max: int | None = None) -> bool:
@@ -121,11 +120,11 @@ class RecallIndex:
             f"texts {first:09d}-{stop:09d}": partial(self.lexical.dump, first, stop)
             for first, stop in self._segments.ranges(count)
         }
-        if frame.vectors is not None:
-            lengths = self.norms.upto(frame.vectors)
+        if frame.space is not None:
+            lengths = self.norms.upto(frame)
             for first in range(0, len(lengths), _NORMS_ROWS):
                 some = lengths[first : first + _NORMS_ROWS]
-                blobs[f"vectors {first:09d}-{first + len(some):09d}"] = some.tobytes
+                blobs[f"vectors {frame.space.space:05d} {first:09d}-{first + len(some):09d}"] = some.tobytes
         return Part(self.version, count, blobs)
 
     def restore(self, blobs: Mapping[str, bytes]) -> None:
@@ -140,7 +139,7 @@ class RecallIndex:
                     self.lexical.load(data)
                     self._segments.read(self.lexical.count)
                 else:
-                    self.norms.load(data)
+                    self.norms.load(data, int(name.split()[1]))
 
     def size_bytes(self) -> int:
         """Return the bytes that postings, norms and label codes take."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
@@ -17,28 +18,33 @@ BATCH_CELLS_MAX: Final = 1 << 22  # scores held at once by a batch: 16 MiB
 
 
 class Norms:
-    """Euclidean length of each vector row; grows with the rows and serves every Frame."""
+    """Euclidean length of each vector row; grows with the rows and serves every Frame, also those of a former space."""
 
     def __init__(self) -> None:
-        self._values: Floats = np.zeros(0, dtype=np.float32)
-        self._count = 0
+        self._spaces: dict[int, _Lengths] = {}
         self._growing = threading.Lock()
 
-    def upto(self, vectors: View) -> Floats:
-        """Return the lengths of the view's rows, shape (rows,); a zero vector has length 1, so its cosine is 0."""
-        if self._count < vectors.count:
+    def upto(self, frame: Frame) -> Floats:
+        """Return the lengths of a Frame's vectors, shape (rows,); a zero vector has length 1, so its cosine is 0."""
+        if frame.vectors is None or frame.space is None:
+            return np.zeros(0, dtype=np.float32)
+        lengths = self._spaces.get(frame.space.space)
+        if lengths is None or lengths.count < frame.vectors.count:
             with self._growing:
-                self._grow(vectors)
-        return self._values[: vectors.count]
+                lengths = self._spaces.setdefault(frame.space.space, _Lengths())
+                lengths.grow(frame.vectors)
+        return lengths.values[: frame.vectors.count]
 
-    def fork(self, vectors: View) -> Norms:
-        """Return the lengths of the view's rows; more of them do not become known here."""
+    def fork(self, frame: Frame) -> Norms:
+        """Return the lengths of a Frame's vectors; more of them do not become known here."""
         norms = Norms()
-        norms._values, norms._count = self.upto(vectors), vectors.count
+        if frame.space is not None:
+            lengths = self.upto(frame)
+            norms._spaces[frame.space.space] = _Lengths(lengths, len(lengths))
         return norms
 
-    def load(self, data: bytes) -> None:
-        """Take in the lengths of the next rows (float32 bytes), before anything was asked.
+    def load(self, data: bytes, space: int = 1) -> None:
+        """Take in the lengths of the next rows of a space (float32 bytes), before anything was asked.
 
         Raises:
             ValueError: they are not finite lengths above 0.
@@ -46,26 +52,37 @@ class Norms:
         values = np.frombuffer(data, np.float32)
         if not bool((np.isfinite(values) & (values > 0)).all()):
             raise ValueError("these are not lengths of vectors")
-        self._values = np.concatenate([self._values[: self._count], values])
-        self._count = len(self._values)
+        known = self._spaces.get(space, _Lengths())
+        values = np.concatenate([known.values[: known.count], values])
+        self._spaces[space] = _Lengths(values, len(values))
 
     def size_bytes(self) -> int:
-        """Return the bytes of the array."""
-        return self._values.nbytes
+        """Return the bytes of the arrays."""
+        return sum(lengths.values.nbytes for lengths in list(self._spaces.values()))
 
-    def _grow(self, vectors: View) -> None:
-        values = self._values
+
+class _Lengths:
+    """The lengths of one space's vectors, as far as they are known."""
+
+    def __init__(self, values: Floats | None = None, count: int = 0) -> None:
+        self.values: Floats = np.zeros(0, dtype=np.float32) if values is None else values
+        self.count = count
+
+    def grow(self, vectors: View) -> None:
+        if self.count >= vectors.count:
+            return
+        values = self.values
         if len(values) < vectors.count:
             values = np.ones(max(vectors.count, len(values) * 5 // 4, 16), dtype=np.float32)
-            values[: self._count] = self._values[: self._count]
+            values[: self.count] = self.values[: self.count]
         for first, block in vectors.blocks("vector"):
-            new = block[max(self._count - first, 0) :]
+            new = block[max(self.count - first, 0) :]
             if len(new):
                 lengths = np.linalg.norm(new.astype(np.float64), axis=1)
-                start = max(self._count, first)
+                start = max(self.count, first)
                 values[start : start + len(new)] = np.where(lengths > 0, lengths, 1)
-        self._values = values
-        self._count = max(self._count, vectors.count)
+        self.values = values
+        self.count = vectors.count
 
 
 def cosines(frame: Frame, norms: Norms, query: Floats) -> Floats:
@@ -82,7 +99,7 @@ def cosines(frame: Frame, norms: Norms, query: Floats) -> Floats:
     scores = np.empty(vectors.count, dtype=np.float32)
     for first, block in vectors.blocks("vector"):
         np.dot(block, query, out=scores[first : first + len(block)])
-    scores /= norms.upto(vectors)
+    scores /= norms.upto(frame)
     scores /= length if length > 0 else 1.0
     return np.clip(scores, -1.0, 1.0, out=scores)
 
@@ -105,17 +122,21 @@ def nearest(
 
 
 def nearest_each(
-    frame: Frame, norms: Norms, queries: Floats, k: int, threshold: float
+    frame: Frame, norms: Norms, queries: Floats, k: int, threshold: float, *, before: Sequence[int] = ()
 ) -> list[list[tuple[int, float]]]:
-    """Return what ``nearest`` gives for each query, shape (queries, dim), as one product per block of vectors."""
+    """Return what ``nearest`` gives for each query, shape (queries, dim), as one product per block of vectors.
+
+    Args:
+        before: for each query a birth; only older nodes may be found. Empty: every live one.
+    """
     vectors = frame.vectors
-    if len(queries) == 1 or vectors is None or not vectors.count:
+    if (len(queries) == 1 and not before) or vectors is None or not vectors.count:
         return [nearest(frame, norms, query, k, threshold=threshold) for query in queries]
     lengths = np.linalg.norm(queries, axis=1, keepdims=True)
     units = queries / np.where(lengths > 0, lengths, 1)
-    norm = norms.upto(vectors)
+    norm = norms.upto(frame)
     step = max(1, BATCH_CELLS_MAX // vectors.count)
-    results = []
+    results: list[list[tuple[int, float]]] = []
     for start in range(0, len(units), step):
         part = units[start : start + step]
         scores = np.empty((len(part), vectors.count), dtype=np.float32)
@@ -123,7 +144,9 @@ def nearest_each(
             scores[:, first : first + len(block)] = part @ block.T
         scores /= norm
         np.clip(scores, -1.0, 1.0, out=scores)
-        results += [_best(frame, row, k, threshold, None) for row in scores]
+        for place, row in enumerate(scores, start):
+            older = frame.nodes.column("birth") < before[place] if before else None
+            results.append(_best(frame, row, k, threshold, older))
     return results
 
 

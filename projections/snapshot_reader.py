@@ -74,8 +74,8 @@ class _Reader:
         state.name = manifest.name
         state.language = manifest.language
         state.replaced, state.replaced_told, state.content_left = manifest.replaced
-        for space in manifest.spaces:
-            state.declare(space)
+        if manifest.spaces:
+            state.begin_with(manifest.spaces)
         for partition in manifest.partitions:
             state.partition_code(partition)
         tables = tables_of(state)

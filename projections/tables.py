@@ -52,6 +52,11 @@ class View:
         chunk = self.chunks[name][row >> CHUNK_BITS]
         return None if chunk is None else chunk.item(row & CHUNK_MASK)
 
+    def vector(self, row: int) -> bytes:
+        """Return the cell of a column of vectors, named "vector", as bytes."""
+        chunk = _array(self.chunks["vector"][row >> CHUNK_BITS])
+        return bytes(chunk[row & CHUNK_MASK].tobytes())
+
     def column(self, name: str) -> NDArray[Any]:
         """Return a whole column (not of objects), shape (count, ...); several chunks are joined once per view."""
         whole = self.joined.get(name)

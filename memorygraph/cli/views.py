@@ -28,6 +28,7 @@ from memorygraph.events.records import (
     NodeRevised,
     NodesForgotten,
     RecordsReplaced,
+    SpaceActivated,
     SpaceDeclared,
 )
 from memorygraph.events.types import EdgeType
@@ -273,6 +274,8 @@ def what_of(event: Event | None, ids: Sequence[str], about: str = "") -> str:
             return _linked(event, about)
         case MemoryCreated():
             return f'the memory "{plain(event.name)}", its texts in language "{plain(event.language)}"'
+        case SpaceActivated():
+            return f"vectors of space {event.space} are used from here on"
         case SpaceDeclared():
             made_by = f"{plain(event.name)} {plain(event.version)}".rstrip()
             return f"vectors of {event.dim} dimensions, made by {made_by}"

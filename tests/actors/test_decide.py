@@ -142,8 +142,8 @@ def test_what_a_decision_rests_on(operation, reads) -> None:
 @pytest.mark.parametrize(
     ("operation", "touched"),
     [
-        (adding("x", vector=vector(1, 0)), ["\0space", "x"]),
-        (revising("a"), ["\0version a"]),
+        (adding("x", vector=vector(1, 0)), ["\0space", "x", "\0vectors"]),
+        (revising("a"), ["\0version a", "\0vectors"]),
         (cmd.ForgetNodes(ids=["a", "b"]), ["a", "b"]),
         (cmd.ReinforceNodes(ids=["a"], delta=0.1), []),
         (cmd.RecordAccesses(ids=["a"], times_us=[1]), ["\0accesses"]),

@@ -70,6 +70,8 @@ EVENTS: dict[str, Event] = {
     ),
     "records-replaced": records.RecordsReplaced(up_to=7, records=3, replaced=4, reason="retention", memories=2),
     "edges-removed": records.EdgesRemoved(ids=("3.0",), reason="unlinked"),
+    "vectors-added": records.VectorsAdded(space=2, ids=("a",), vectors=(VECTOR,)),
+    "space-activated": records.SpaceActivated(space=2),
 }
 
 

@@ -106,9 +106,9 @@ def test_norms_serve_older_and_newer_frames() -> None:
     state.apply(3, 1, [ev.NodeAdded(id=f"m{at}", vector=packed([0, 0, at])) for at in range(9)])
     new = state.publish()
     norms = Norms()
-    assert norms.upto(old.vectors).tolist() == [1, 2]
-    assert norms.upto(new.vectors).tolist() == [1, 2, 1, 1, 2, 3, 4, 5, 6, 7, 8]
-    assert norms.upto(old.vectors).tolist() == [1, 2]
+    assert norms.upto(old).tolist() == [1, 2]
+    assert norms.upto(new).tolist() == [1, 2, 1, 1, 2, 3, 4, 5, 6, 7, 8]
+    assert norms.upto(old).tolist() == [1, 2]
     assert norms.size_bytes() >= 11 * 4
 
 
@@ -124,7 +124,7 @@ def test_norms_grow_under_many_readers() -> None:
     def ask(step: int) -> None:
         expected = {frame.position: [1.0, *range(3, frame.position + 1)] for frame in frames}
         asked = frames[::step]
-        wrong.extend(one for one in asked if norms.upto(one.vectors).tolist() != expected[one.position])
+        wrong.extend(one for one in asked if norms.upto(one).tolist() != expected[one.position])
 
     threads = [threading.Thread(target=ask, args=(step,)) for step in (1, -1, 3, -5)]
     for thread in threads:

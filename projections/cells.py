@@ -1,0 +1,45 @@
+"""What events become in the graph's tables: cells, and whether they fit."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from memorygraph.events import records as ev
+from memorygraph.events.types import CODE_MAX
+from memorygraph.projections.frame import NO_EDGE_EXTRAS, EdgeExtras, Extras
+
+TIME_MAX: Final = 1 << 62  # microseconds; far beyond any calendar
+COUNT_MAX: Final = 1 << 32
+
+
+def fits_columns(event: ev.NodeAdded) -> bool:
+    """Whether a node's codes, count and times are in the ranges that its row can hold."""
+    codes = event.memory_type | event.consolidation_state | event.decay_function
+    if not (0 <= codes <= CODE_MAX and 0 <= event.access_count < COUNT_MAX):
+        return False
+    if event.recorded_us is event.occurred_us is event.expires_us is None and not event.access_times_us:
+        return True
+    times_us = (event.recorded_us or 0, event.occurred_us or 0, event.expires_us or 0, *event.access_times_us)
+    return max(map(abs, times_us)) < TIME_MAX
+
+
+def extras_of(event: ev.NodeAdded) -> Extras:
+    """Return a node's labels."""
+    return Extras(event.tags, event.metadata, event.speaker, event.session, event.source, event.expires_us)
+
+
+def edge_extras_of(event: ev.EdgesAdded) -> Sequence[EdgeExtras | None]:
+    """Return what each edge has beside its columns, None for most."""
+    count = len(event.sources)
+    if not (event.ids or event.confidences or event.metadata):
+        return [None] * count
+    no_metadata: dict[str, Any] = {}
+    columns = zip(
+        event.ids or [""] * count,
+        event.confidences or [1.0] * count,
+        event.metadata or [no_metadata] * count,
+        strict=True,
+    )
+    made = (EdgeExtras(*values) for values in columns)
+    return [None if extras == NO_EDGE_EXTRAS else extras for extras in made]
