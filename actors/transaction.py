@@ -21,6 +21,7 @@ from memorygraph.actors.touches import version_of
 from memorygraph.events.errors import BatchTooLarge, TransactionConflict
 from memorygraph.events.ports import IdSource
 from memorygraph.events.types import LIMITS
+from memorygraph.projections.contradictions import StatementIndex
 from memorygraph.projections.frame import Frame
 from memorygraph.projections.recall import RecallIndex
 
@@ -160,6 +161,11 @@ class TriedOut(Shard):
         if self._index is None:
             self._index = self._shard.index(self._base).fork(self._base)
         return self._index
+
+    def _said(self) -> StatementIndex:
+        if self._statements is None:
+            self._statements = self._shard._said().fork(self._base)
+        return self._statements
 
 
 def in_conflict(conflict: str | None, when: str) -> TransactionConflict:

@@ -46,6 +46,14 @@ class StatementIndex:
         self._count = 0
         self._growing = threading.Lock()
         self._segments = Segments()
+        self._base: tuple[dict[str, array[int]], int] = {}, 0  # of a fork: the first rows, and how many
+
+    def fork(self, frame: Frame) -> StatementIndex:
+        """Return an index that begins with the rows that a Frame has in this one and goes on by itself."""
+        self.catch_up(frame)
+        fork = StatementIndex()
+        fork._base, fork._count = (self._rows, frame.texts.count), frame.texts.count
+        return fork
 
     def part(self, frame: Frame) -> Part:
         """Return what a snapshot keeps of the index, in segments; catch up first."""
@@ -106,11 +114,13 @@ class StatementIndex:
 
     def _newer(self, frame: Frame, row: int, said: Statement, visible: NDArray[np.bool_]) -> int | None:
         """Return the node of the newest visible statement with this key, if it is later and in conflict."""
-        rows = self._rows.get(said.key)
-        if rows is None:
-            return None
-        texts = np.frombuffer(rows.tobytes(), dtype=np.int32)  # a copy: the writer may be appending
+        shared, count = self._base
+        own, before = self._rows.get(said.key), shared.get(said.key)
+        texts = np.frombuffer(b"" if own is None else own.tobytes(), dtype=np.int32)  # a copy: the writer may append
         texts = texts[texts < frame.texts.count]
+        if before is not None:
+            known = np.frombuffer(before.tobytes(), dtype=np.int32)
+            texts = np.concatenate([known[known < count], texts])
         owners = frame.texts.take("node", texts)
         current = visible[owners] & (frame.nodes.column("text_row")[owners] == texts)
         if not current.any():

@@ -342,6 +342,31 @@ def test_recalls_in_a_block_are_noted_with_it(memory):
     assert memory.get("a").access_count == 1
 
 
+def test_a_search_in_a_block_finds_what_it_finds_afterwards():
+    """Words, labels and contradictions of what is not recorded yet count like those of what is."""
+    with AgentMemory(auto_associate=False) as memory:
+        memory.remember_many([f"note {number} about cats" for number in range(20)])
+        memory.remember("The launch is on Monday", tags=["plan"], speaker="Ann", node_id="monday")
+        memory.remember("The office is in Rome", node_id="rome")
+        asked = [
+            lambda: memory.recall("When is the launch?", k=3, reinforce=False),
+            lambda: memory.recall("Where is the office?", k=3, reinforce=False),
+            lambda: memory.recall("launch", k=2, tags=["plan"], reinforce=False),
+            lambda: memory.recall("cats", k=30, speaker="Bob", reinforce=False),
+            lambda: memory.reason("launch", reinforce=False),
+        ]
+        before = [ask() for ask in asked]
+        with memory.transaction():
+            memory.remember("The launch is on Friday", tags=["plan"], node_id="friday")
+            memory.remember("Cats sleep", speaker="Bob", node_id="cats")
+            memory.revise("rome", content="The office is in Paris")
+            memory.link("friday", "cats")
+            inside = [[(hit.node_id, hit.score, str(hit.why)) for hit in ask()] for ask in asked]
+            assert elsewhere(lambda: [ask() for ask in asked]) == before
+        assert inside == [[(hit.node_id, hit.score, str(hit.why)) for hit in ask()] for ask in asked]
+        assert inside != [[(hit.node_id, hit.score, str(hit.why)) for hit in hits] for hits in before]
+
+
 def test_bulk_calls_in_a_block_are_part_of_it(memory):
     with memory.transaction():
         nodes = memory.remember_many([f"text {number}" for number in range(1500)])
