@@ -37,6 +37,7 @@ from memorygraph.actors.snapshots import Snapshots
 from memorygraph.actors.ticket import Ticket, first_result
 from memorygraph.actors.touches import touched_by
 from memorygraph.actors.transaction import Transaction, Transactions, in_conflict
+from memorygraph.actors.upkeep import Upkeep
 from memorygraph.events.errors import (
     ClosedError,
     DamagedLog,
@@ -106,15 +107,15 @@ class LocalEngine(Engine):
         self._closed = False
         self.memory_id = log.memory_id.hex()
         self.location = log.location
-        if log.head.position == 0 and not log.read_only:
-            found_memory(
-                log, MemoryCreated(name=name, language=language), principal, provenance or {}, self._clock, self._ids
-            )
+        found_memory(
+            log, MemoryCreated(name=name, language=language), principal, provenance or {}, self._clock, self._ids
+        )
         try:
             self._replay(progress)
         except DamagedLog as damage:
             log.salvage(damage)  # then read-only, with what comes before
             self._replay(progress)
+        self._upkeep = Upkeep(log)
         _engines.add(self)
 
     @property
@@ -320,6 +321,7 @@ class LocalEngine(Engine):
     def _current(self) -> Frame:
         """Return the newest Frame, applying first what other processes wrote."""
         self._check_open()
+        self._upkeep.used()
         frame = self._shard.frame
         if self._log.refresh().position > frame.position or self._half_done:
             with self._applying:

@@ -59,6 +59,8 @@ class AgentMemory(Linking, Upkeep, Reembedding, MemoryReader):
         decay_rate: base stability of new memories in hours (168: a week).
         name, language: of the memory (an ISO 639-1 code, for stemming and stop words), recorded when it is made.
         read_only: open an existing store without writing to it; it follows what others write.
+        exclusive: keep other writers out until ``close``; they get ``LogLocked`` at once.
+        takeover: shut out whoever writes now, even if it hangs and holds the lock; it gets ``Fenced``.
         principal: who writes, recorded with every change; nobody in particular by default.
         provenance: what to record of the origin beside version, host and process; an empty text leaves one out.
         record: how recalls are recorded, "best_effort" or "audited" (see ``recall``).
@@ -84,6 +86,8 @@ class AgentMemory(Linking, Upkeep, Reembedding, MemoryReader):
         decay_rate: float = 168.0,
         language: str = "en",
         read_only: bool = False,
+        exclusive: bool = False,
+        takeover: bool = False,
         principal: str = "",
         provenance: Mapping[str, str] | None = None,
         record: str = BEST_EFFORT,
@@ -113,13 +117,17 @@ class AgentMemory(Linking, Upkeep, Reembedding, MemoryReader):
             raise InputError("signing_key needs the path of a store that is open for writing; its heads are kept there")
         if path is None and read_only:
             raise InputError("read_only=True needs the path of a store; a memory in this process begins empty")
+        if (exclusive or takeover) and (path is None or read_only):
+            raise InputError("exclusive=True and takeover=True are for a memory with a path that is written to")
         self.path = None if path is None else str(checks.path("path", path))
         self._exports_json = self.path is not None and self.path.endswith(".json") and not read_only
         if self.path is None:
             log: EventLog = MemoryLog()
         else:
             folder = portable.folder_of(type(self), self.path, read_only=read_only)
-            log = SegmentLog.open(folder, create=not read_only, read_only=read_only)
+            log = SegmentLog.open(
+                folder, create=not read_only, read_only=read_only, exclusive=exclusive, takeover=takeover
+            )
         try:
             engine = LocalEngine(
                 log,

@@ -179,7 +179,8 @@ class SegmentFile:
             StoreError: the disk cannot read them.
         """
         try:
-            return self.disk.pread((handle or self.handle()).fd, size_bytes, offset)
+            handle = handle or self.handle()  # held by name until the call is over: see ``rest``
+            return self.disk.pread(handle.fd, size_bytes, offset)
         except OSError as error:
             where = f"{self.path} at byte {offset}"
             raise StoreError(f"{where}: cannot be read: {error.strerror}", where=where) from error
@@ -278,39 +279,42 @@ class SegmentFile:
         """Zero-fill ahead so that the file reaches ``end``, in steps that grow with it; a failure changes nothing."""
         if end <= self._fill_end:
             return
-        size_bytes = self.disk.size_bytes(self.handle().fd)  # asked anew: other processes fill too
+        handle = self.handle()
+        size_bytes = self.disk.size_bytes(handle.fd)  # asked anew: other processes fill too
         if end > size_bytes:
             step_bytes = min(max(size_bytes, _FILL_BYTES_MIN), _FILL_BYTES_MAX)
             grown_bytes = max(end, size_bytes + step_bytes)
             try:
-                self._grow(size_bytes, grown_bytes)
+                self._grow(handle, size_bytes, grown_bytes)
             except OSError as error:
                 if not is_full(error) or grown_bytes == end:
                     raise
                 grown_bytes = end  # a nearly full disk may have room for what is needed now
-                self._grow(size_bytes, end)
+                self._grow(handle, size_bytes, end)
             size_bytes = grown_bytes
         self._fill_end = size_bytes
 
-    def _grow(self, size_bytes: int, end: int) -> None:
+    def _grow(self, handle: OpenFile, size_bytes: int, end: int) -> None:
         try:
-            write_all(self.disk, self.handle().fd, bytes(end - size_bytes), size_bytes)
+            write_all(self.disk, handle.fd, bytes(end - size_bytes), size_bytes)
         except OSError:
             with suppress(OSError):  # zeros left behind do no harm
-                self.disk.truncate(self.handle().fd, size_bytes)
+                self.disk.truncate(handle.fd, size_bytes)
             raise
 
     def write(self, data: bytes, offset: int) -> None:
         """Write bytes."""
-        write_all(self.disk, self.handle().fd, data, offset)
+        handle = self.handle()
+        write_all(self.disk, handle.fd, data, offset)
 
     def erase(self, offset: int, size_bytes: int) -> None:
         """Write zeros."""
-        write_all(self.disk, self.handle().fd, bytes(size_bytes), offset)
+        self.write(bytes(size_bytes), offset)
 
     def sync(self) -> None:
         """Return when all that was written is on stable storage."""
-        self.disk.sync(self.handle().fd)
+        handle = self.handle()
+        self.disk.sync(handle.fd)
 
 
 def write_all(disk: Disk, fd: int, data: bytes, offset: int) -> None:
