@@ -3,10 +3,9 @@
 Two kinds of records may be replaced by their hashes. Those that hold only accesses, once what they came to is said
 anew (``AccessesFolded``). And those that hold only events about memories that were forgotten long ago.
 
-What must hold: the records that are left come to the same state. So a record that takes nodes or edges away is always
-kept, and one that mixes what may go with anything else is kept whole. Then a node or edge that is there at some
-position of what is left was there in the whole log, too, in the same life; and of one that is there at the end only
-accesses are missing.
+What must hold: the records that are left come to the same state. So a record that forgets is always kept, and one that
+mixes what may go with anything else is kept whole. Then a memory that is alive at some position of what is left was
+alive there in the whole log, too, in the same life; and of one that is alive at the end only accesses are missing.
 """
 
 from __future__ import annotations
@@ -24,7 +23,6 @@ from memorygraph.events.records import EVENT_CODES, Record, decode_record, unpac
 _ADDED: Final = EVENT_CODES[ev.NodeAdded]
 _FORGOTTEN: Final = EVENT_CODES[ev.NodesForgotten]
 _FOLDED: Final = EVENT_CODES[ev.AccessesFolded]
-_TAKES_AWAY: Final = frozenset({_FORGOTTEN, EVENT_CODES[ev.EdgesRemoved]})
 _ACCESSES: Final = frozenset({EVENT_CODES[ev.AccessesRecorded], _FOLDED})
 
 Records = Callable[[], Iterable[tuple[int, bytes]]]
@@ -180,7 +178,7 @@ class _Judge:
             return
         if types <= _ACCESSES and self._is_due(position, record.time_us):
             self._take_accesses(position, record)
-        elif types.isdisjoint(_TAKES_AWAY) and self._history.has_ended:
+        elif _FORGOTTEN not in types and self._history.has_ended:
             events = [unpack_event(packed, position) for packed in record.events]
             if all(self._is_over(event, position) for event in events):
                 self._positions.add(position)
@@ -209,7 +207,7 @@ class _Judge:
             return
         self._positions.add(position)
         last_folds = self._history.last_folds
-        self._fold |= dict.fromkeys(one for one in ids if last_folds.get(one, 0) <= position and self._is_live(one))
+        self._fold |= dict.fromkeys(one for one in ids if last_folds.get(one, 0) < position and self._is_live(one))
 
     def _is_over(self, event: ev.Event, position: int) -> bool:
         """Whether an event is about lives that ended long ago and nothing else."""
@@ -228,7 +226,7 @@ class _Judge:
                 return all(over(one) or over(other) for one, other in zip(event.sources, event.targets, strict=True))
             case ev.EdgeRevised():
                 return any(map(over, event.nodes))
-            case ev.EdgesStrengthened():  # whose ends the nodes are is not said
+            case ev.EdgesStrengthened() | ev.EdgesRemoved():  # whose ends the nodes are is not said
                 return bool(event.nodes) and all(map(over, event.nodes))
         return False
 

@@ -130,8 +130,8 @@ class LocalEngine(Engine):
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What the log has to say of itself: what was cut, what is damaged, what could not be signed."""
-        return self._log.notes + (() if self._signer is None else self._signer.notes)
+        """What there is to say of the log, the signing and the clock: cut, damaged, not signed, set."""
+        return self._log.notes + (() if self._signer is None else self._signer.notes) + self._clock.notes
 
     def execute(self, command: Command) -> Receipt:
         """Carry out a command; durable when this returns (as durable as the log's ``append``)."""
@@ -315,7 +315,7 @@ class LocalEngine(Engine):
 
     def _require_writable(self) -> None:
         if self.read_only:
-            reason = "".join(f" ({note})" for note in self.notes)
+            reason = "".join(f" ({note})" for note in self._log.notes)
             raise StoreReadOnly(f"the memory at {self.location} is open read-only{reason}; nothing was written")
 
     def _current(self) -> Frame:

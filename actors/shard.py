@@ -65,8 +65,8 @@ class Shard:
         if replaced <= told:
             return ()
         note = (
-            f"of {replaced} records up to position {self.frame.position} only the hash is kept: what was about "
-            "memories that were forgotten later, and recalls, may be missing from this view"
+            f"of {replaced} records up to position {self.frame.position} only the hash is kept: memories that were "
+            "forgotten later, and recalls, may be missing from this view"
         )
         return (note,)
 

@@ -17,7 +17,7 @@ from memorygraph.actors.association import similarity_links
 from memorygraph.actors.touches import SPACE, VECTORS, version_of
 from memorygraph.events import records as ev
 from memorygraph.events.errors import EmbedderMismatch, EmbeddingDimensionError, ExpectationFailed, InputError
-from memorygraph.events.types import EdgeType
+from memorygraph.events.types import DIM_MAX, EdgeType
 from memorygraph.projections.frame import ALIVE, NO_ROW, UNDIRECTED, Frame
 
 if TYPE_CHECKING:
@@ -41,6 +41,7 @@ def fitting_space(proposer: Proposer, space: ev.SpaceDeclared | None, vectors: S
     if current is None:
         dim = next(iter(dims))
         current = msgspec.structs.replace(space or _external(dim), space=1)
+        require_dimensions(current.dim)
         proposer.events.append(current)
     if space is not None and not same_space(space, current):
         raise foreign_vectors(space, current)
@@ -54,6 +55,18 @@ def fitting_space(proposer: Proposer, space: ev.SpaceDeclared | None, vectors: S
     return current.space
 
 
+def require_dimensions(dim: int) -> None:
+    """Check that a space is not longer than a memory can hold.
+
+    Raises:
+        EmbeddingDimensionError: it is.
+    """
+    if dim > DIM_MAX:
+        raise EmbeddingDimensionError(
+            f"vectors of {dim} dimensions are longer than a memory can hold ({DIM_MAX})", found=dim
+        )
+
+
 def declare_space(proposer: Proposer, operation: cmd.DeclareSpace) -> None:
     """Begin to fill a space, unless it is active or being filled already; another one that was is given up."""
     frame = proposer.frame()
@@ -61,6 +74,7 @@ def declare_space(proposer: Proposer, operation: cmd.DeclareSpace) -> None:
     proposer.reads.append(SPACE)
     if any(space is not None and same_space(space, operation.space) for space in (frame.space, pending)):
         return
+    require_dimensions(operation.space.dim)
     numbers = [space.space for space in (*frame.spaces, pending) if space is not None]
     proposer.events.append(msgspec.structs.replace(operation.space, space=max(numbers, default=0) + 1))
 

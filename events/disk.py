@@ -16,6 +16,8 @@ from typing import Final, Protocol
 
 _WAIT_MIN_S: Final = 50e-6  # about a commit on a fast disk, so that those who take turns lose little
 _WAIT_MAX_S: Final = 2e-3
+# A store is no place for links and pipes: who prepares one could have us write elsewhere, or wait for ever.
+_PLAIN: Final = os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 _NO_SPACE: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
@@ -77,6 +79,10 @@ class Disk(Protocol):
         """Say whether there is something at ``path``."""
         ...
 
+    def is_link(self, path: str) -> bool:
+        """Say whether ``path`` is a symbolic link."""
+        ...
+
     def listdir(self, path: str) -> list[str]:
         """Give the names in a directory, sorted."""
         ...
@@ -108,11 +114,11 @@ class OsDisk:
 
     def open(self, path: str, *, write: bool) -> int:
         """Open an existing file."""
-        return os.open(path, (os.O_RDWR if write else os.O_RDONLY) | os.O_CLOEXEC)
+        return os.open(path, (os.O_RDWR if write else os.O_RDONLY) | _PLAIN)
 
     def create(self, path: str, *, truncate: bool = True) -> int:
         """Open a file for writing, making it if it is missing."""
-        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | (os.O_TRUNC if truncate else 0), 0o666)
+        return os.open(path, os.O_RDWR | os.O_CREAT | _PLAIN | (os.O_TRUNC if truncate else 0), 0o666)
 
     def close(self, fd: int) -> None:
         """Close a descriptor."""
@@ -182,10 +188,14 @@ class OsDisk:
     def exists(self, path: str) -> bool:
         """Say whether there is something at ``path``; an error is no answer, as whoever asks may build on it."""
         try:
-            Path(path).stat()
+            Path(path).lstat()
         except FileNotFoundError:
             return False
         return True
+
+    def is_link(self, path: str) -> bool:
+        """Say whether ``path`` is a symbolic link."""
+        return Path(path).is_symlink()
 
     def listdir(self, path: str) -> list[str]:
         """Give the sorted names in a directory."""

@@ -12,6 +12,7 @@ from typing import NamedTuple, Self
 from memorygraph.events.errors import InputError
 
 CODE_MAX = 255  # codes are kept in a byte
+DIM_MAX = 65_536  # dimensions of a vector space
 
 
 class CodedEnum(Enum):

@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
+import numpy as np
+
 from memorygraph.events import records as ev
+from memorygraph.events.errors import DamagedLog
 from memorygraph.events.types import CODE_MAX
 from memorygraph.projections.frame import NO_EDGE_EXTRAS, EdgeExtras, Extras
 
 TIME_MAX: Final = 1 << 62  # microseconds; far beyond any calendar
 COUNT_MAX: Final = 1 << 32
+SINGLE_MAX: Final = float(np.finfo(np.float32).max)
 
 
 def fits_columns(event: ev.NodeAdded) -> bool:
@@ -18,10 +22,22 @@ def fits_columns(event: ev.NodeAdded) -> bool:
     codes = event.memory_type | event.consolidation_state | event.decay_function
     if not (0 <= codes <= CODE_MAX and 0 <= event.access_count < COUNT_MAX):
         return False
+    if max(abs(event.emotional_valence), abs(event.confidence), abs(event.decay_rate)) > SINGLE_MAX:
+        return False
     if event.recorded_us is event.occurred_us is event.expires_us is None and not event.access_times_us:
         return True
     times_us = (event.recorded_us or 0, event.occurred_us or 0, event.expires_us or 0, *event.access_times_us)
     return max(map(abs, times_us)) < TIME_MAX
+
+
+def require_single(*values: float) -> None:
+    """Check that numbers fit single precision columns.
+
+    Raises:
+        DamagedLog: one does not.
+    """
+    if values and max(map(abs, values)) > SINGLE_MAX:
+        raise DamagedLog("a number that no release writes, as no column can hold it")
 
 
 def extras_of(event: ev.NodeAdded) -> Extras:

@@ -20,9 +20,9 @@ from msgspec import UNSET
 
 from memorygraph.events import records as ev
 from memorygraph.events.errors import DamagedLog
-from memorygraph.events.types import CODE_MAX, EdgeType, Partition
+from memorygraph.events.types import CODE_MAX, DIM_MAX, EdgeType, Partition
 from memorygraph.projections.adjacency import Adjacency
-from memorygraph.projections.cells import COUNT_MAX, TIME_MAX, edge_extras_of, extras_of, fits_columns
+from memorygraph.projections.cells import COUNT_MAX, TIME_MAX, edge_extras_of, extras_of, fits_columns, require_single
 from memorygraph.projections.columns import EDGE_COLUMNS, LABEL_COLUMNS, NODE_COLUMNS, TEXT_COLUMNS, vector_columns
 from memorygraph.projections.expiry import Expiries
 from memorygraph.projections.frame import (
@@ -211,6 +211,8 @@ class GraphState:
         self.language = event.language
 
     def _space_declared(self, event: ev.SpaceDeclared, _: int) -> None:
+        if not 0 < event.dim <= DIM_MAX:
+            raise DamagedLog(f"a vector space of {event.dim} dimensions, which no release declares", dim=event.dim)
         if self.spaces:  # it waits for its vectors, in place of any that did
             self.pending = PendingSpace(event)
         else:
@@ -297,6 +299,7 @@ class GraphState:
         for name in _PLAIN_FIELDS:
             value = getattr(event, name)
             if value is not UNSET:
+                require_single(value)
                 self.nodes.set(name, row, value)
         before = self._labels(row)
         changed = {name: value for name in _EXTRA_FIELDS if (value := getattr(event, name)) is not UNSET}
@@ -359,6 +362,7 @@ class GraphState:
         types = event.types or [_DEFAULT_TYPE] * count
         if count and (max(types) > CODE_MAX or min(types) < 0):
             raise DamagedLog("an edge has a type that no release writes", types=sorted(set(types)))
+        require_single(*event.weights)
         columns = (
             sources,
             targets,
@@ -387,6 +391,7 @@ class GraphState:
         if event.edge_type is not UNSET:
             self.edges.set("edge_type", row, event.edge_type)
         if event.weight is not UNSET:
+            require_single(event.weight)
             self.edges.set("weight", row, event.weight)
         before: EdgeExtras = self.edges.value("extras", row) or NO_EDGE_EXTRAS
         after = EdgeExtras(

@@ -25,6 +25,7 @@ from memorygraph.events.errors import (
     DamagedLog,
     DiskFull,
     ForeignStore,
+    InputError,
     LogLocked,
     NewerFormat,
     StoreError,
@@ -64,7 +65,8 @@ class MemoryFile(msgspec.Struct, frozen=True):
 def named(error: OSError, path: str, doing: str) -> StoreError:
     """Make a ``DiskFull`` or ``StoreError`` that says what could not be done."""
     cls = DiskFull if is_full(error) else StoreError
-    return cls(f"{path}: cannot {doing}: {error.strerror or error}", path=path)
+    reason = "a file of it is a symbolic link" if error.errno == errno.ELOOP else error.strerror or error
+    return cls(f"{path}: cannot {doing}: {reason}", path=path)
 
 
 @contextmanager
@@ -91,6 +93,8 @@ class StoreDirectory:
 
     def __init__(self, disk: Disk, path: str | os.PathLike[str]) -> None:
         self.disk = disk
+        if "\0" in os.fspath(path):
+            raise InputError(f"a path cannot hold a null character: {os.fspath(path)!r}")
         self.path = str(Path(path).absolute())
         self.log_path = f"{self.path}/{_LOG}"
         self.snapshots_path = f"{self.path}/{_SNAPSHOTS}"
@@ -205,6 +209,7 @@ class StoreDirectory:
         """
         with named_errors(self.path, "open the memory"):
             names = self._names()
+            self._require_no_links(names)
             if _MEMORY not in names:
                 self._require_ours(names)
                 if not create:
@@ -223,6 +228,12 @@ class StoreDirectory:
             return []
         except NotADirectoryError as error:
             raise ForeignStore(f"{self.path}: is a file, not a memory's directory", path=self.path) from error
+
+    def _require_no_links(self, names: list[str]) -> None:
+        """A link out of the store would be written through; those in the place of files are not opened at all."""
+        for name in sorted({_LOG, _SNAPSHOTS}.intersection(names)):
+            if self.disk.is_link(f"{self.path}/{name}"):
+                raise ForeignStore(f"{self.path}/{name}: is a symbolic link; a store holds none", path=self.path)
 
     def _require_ours(self, names: list[str]) -> None:
         foreign = sorted(name for name in names if name not in _OURS and not _LOCK_NAME.fullmatch(name))

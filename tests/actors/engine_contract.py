@@ -41,6 +41,8 @@ _numbers = itertools.count()
 class Ticks:
     """A clock that goes on by one microsecond per look; ``offset_us`` moves it."""
 
+    notes = ()
+
     def __init__(self) -> None:
         self._looks = itertools.count(1)
         self.offset_us = 0

@@ -59,6 +59,11 @@ def header_only(data: bytes | memoryview, offset: int, memory_id: bytes) -> Fram
     return header if header.magic == frames.MAGIC and header.memory_id == memory_id and fits else None
 
 
+def checksum_of_the_header(data: memoryview, *, crc32c=frames.crc32c) -> int:
+    """Leave the records out of the checksum."""
+    return crc32c(data[: frames.HEADER_BYTES - frames._CHECKED_FROM])
+
+
 def sync_again(file: SegmentFile) -> None:
     """Take the second answer."""
     try:
@@ -117,4 +122,11 @@ STORE_MUTANTS = (
     Mutant("marked durable before the sync", "T2", ((segment, "put_frame", point_first),), 10),
     Mutant("readers see what is not durable yet", "T2", ((SegmentLog, "refresh", everything_found),), 2206),
     Mutant("no lock between processes", "T6", ((LockFile, "acquire", always),)),
+)
+
+BYTE_MUTANTS = (
+    Mutant("checksum of the header only", "T3", ((frames, "crc32c", checksum_of_the_header),)),
+    Mutant(
+        "no checksum at all", "T3", ((segment_file, "whole_frame", header_only), (frames, "whole_frame", header_only))
+    ),
 )

@@ -18,6 +18,8 @@ _CONCEPTS = (
 class SteppedClock:
     """A clock that moves only when told to."""
 
+    notes = ()
+
     def __init__(self, now_us=1_700_000_000_000_000):
         self.time_us = now_us
 

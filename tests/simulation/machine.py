@@ -330,6 +330,10 @@ class Disk:
             return False
         return True
 
+    def is_link(self, path: str) -> bool:
+        self._step("is_link", path)
+        return False
+
     def listdir(self, path: str) -> list[str]:
         self._step("listdir", path)
         return sorted(self._storage.directory(path).names)
