@@ -158,7 +158,7 @@ class StoreDirectory:
 
     def epoch(self) -> int:
         """Give the present epoch."""
-        return max(1, *self.lock_epochs(), *(name.epoch for name in self.segment_files()))
+        return max([1, *self.lock_epochs(), *(name.epoch for name in self.segment_files())])
 
     def open_lock(self, *, write: bool, epoch: int = 0) -> LockFile | None:
         """Open the lock file of the present epoch, or of ``epoch`` if that is later.

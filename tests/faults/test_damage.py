@@ -51,7 +51,7 @@ def make_store(segment_bytes: int) -> Store:
         store.records += records
         path, end = log._tail.file.path, log._tail.offset
         if n >= FRAMES - LAST:
-            start = store.last_frames.get(path, (log._tail.seal[0], 0))[0]
+            start = store.last_frames.get(path, (log._tail.frame_at, 0))[0]
             store.last_frames[path] = (start, end)
     return store
 
