@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import mmap
 import re
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -24,6 +23,7 @@ from memorygraph.actors.commands import Digest
 from memorygraph.actors.engine import Engine
 from memorygraph.actors.local import LocalEngine
 from memorygraph.actors.pace import Pace
+from memorygraph.copies import make_store
 from memorygraph.events.disk import OsDisk
 from memorygraph.events.errors import (
     BackupMismatch,
@@ -46,7 +46,7 @@ from memorygraph.events.frames import (
 from memorygraph.events.stores import SegmentLog
 from memorygraph.events.stores.directory import named_errors
 from memorygraph.events.stores.lock_file import LOCK_TIMEOUT_S
-from memorygraph.portable import folder_named, replacing
+from memorygraph.portable import replacing
 
 FORMAT: Final = "memorygraph-backup"
 VERSION: Final = 1
@@ -165,24 +165,9 @@ def restore(path: str | Path, to: str | Path) -> RestoreReport:
     """
     folder = checks.path("path", path)
     manifest = _manifest_of(folder)
-    target = checks.path("to", to)
-    store = Path(folder_named(str(target)))
-    for taken in (target, store):
-        if taken.exists():
-            raise ForeignStore(f"{taken}: there is something already; restore to another path", path=str(taken))
-    with (
-        named_errors(str(store), "restore the memory"),
-        tempfile.TemporaryDirectory(prefix=f"{store.name}.", dir=store.absolute().parent) as made,
-    ):
-        log = SegmentLog.open(Path(made) / "store", memory_id=bytes.fromhex(manifest.memory_id), disk=_LaterDisk())
-        with closing(log), log.lock():
-            for frame in _frames_of(folder, manifest):
-                log.adopt(bytes(frame))
-        _sync_all(Path(made) / "store")
-        report = _checked(Path(made) / "store", manifest)
-        (Path(made) / "store").rename(store)
-        OsDisk().sync_directory(str(store.absolute().parent))
-    return report
+    frames = _frames_of(folder, manifest)
+    memory_id = bytes.fromhex(manifest.memory_id)
+    return make_store(checks.path("to", to), memory_id, frames, lambda store: _checked(store, manifest))
 
 
 def _name_of(first: int) -> str:
@@ -335,26 +320,3 @@ def _checked(store: Path, manifest: Manifest) -> RestoreReport:
             found=digest,
         )
     return RestoreReport(manifest.memory_id, report.head.position, manifest.chain, digest)
-
-
-class _LaterDisk(OsDisk):
-    """Leaves syncing for later: nothing is acknowledged before all of it is there."""
-
-    def sync(self, fd: int) -> None:
-        """Go on at once."""
-
-    def sync_directory(self, path: str) -> None:
-        """Go on at once."""
-
-
-def _sync_all(folder: Path) -> None:
-    disk = OsDisk()
-    for path in [*folder.rglob("*"), folder]:
-        if path.is_dir():
-            disk.sync_directory(str(path))
-        else:
-            fd = disk.open(str(path), write=True)
-            try:
-                disk.sync(fd)
-            finally:
-                disk.close(fd)

@@ -58,7 +58,7 @@ from memorygraph.events.stores.rewriting import rewrite_segments
 from memorygraph.events.stores.segment_index import index_sealed
 from memorygraph.events.stores.snapshots import SnapshotDirectory
 from memorygraph.events.stores.takeover import begun, claim_epoch, find_durable_tail, find_end, is_recorded, known_point
-from memorygraph.events.stores.verifying import verify_segments
+from memorygraph.events.stores.verifying import verify_segments, walk
 
 SEGMENT_BYTES: Final = 64 << 20
 
@@ -217,6 +217,11 @@ class SegmentLog(BaseLog):
         """Read every segment from its first byte, checking checksums and chain; damage is listed and stepped over."""
         self._open_tail()
         return verify_segments(self._directory, known_point(self._directory), self.notes)
+
+    def whole_frames(self) -> Iterator[bytes]:
+        """Give every frame that passes its own check, in order, stepping over damage; for salvage."""
+        self._open_tail()
+        return (bytes(step.frame) for step in walk(self._directory) if step.frame)
 
     def salvage(self, damage: DamagedLog) -> None:
         """Go on read-only with what comes before damage that a read has met."""

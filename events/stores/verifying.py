@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import NamedTuple
+
 from memorygraph.events.errors import DamagedLog
 from memorygraph.events.frames import NO_CHAIN, FrameHeader, chain_after, require_next
 from memorygraph.events.log import Damage, Head, VerifyReport
 from memorygraph.events.stores.directory import StoreDirectory
 from memorygraph.events.stores.lock_file import CommitPoint
-from memorygraph.events.stores.segment_file import SEGMENT_HEADER_BYTES, SegmentHeader, SegmentName
+from memorygraph.events.stores.segment_file import SEGMENT_HEADER_BYTES, SegmentFile, SegmentHeader
 
 
 class Verifier:
@@ -76,27 +79,47 @@ def verify_segments(directory: StoreDirectory, point: CommitPoint | None, notes:
         notes: for the report.
     """
     verifier = Verifier()
-    segments = directory.segments()
-    for name, following in zip(segments, (*segments[1:], None), strict=True):
-        _verify_segment(directory, verifier, name, following and following.first)
+    for step in walk(directory):
+        if step.header is None:
+            verifier.damaged(step.where, step.reason)
+        elif isinstance(step.header, SegmentHeader):
+            verifier.starts(step.header, step.where)
+        else:
+            verifier.take(step.frame, step.header, step.where)
     if point is not None and point.head.position > verifier.position:
         where = f"{directory.segment_path(point.segment)} at byte {point.frame_at}"
         verifier.damaged(where, f"the log ends here, but was durable up to position {point.head.position}")
     return verifier.report(notes)
 
 
-def _verify_segment(directory: StoreDirectory, verifier: Verifier, name: SegmentName, following: int | None) -> None:
-    try:
-        file = directory.open_segment(name, write=False)
-    except DamagedLog as error:
-        verifier.damaged(directory.segment_path(name), error.message)
-        return
-    verifier.starts(file.header, file.path)
-    offset, position = SEGMENT_HEADER_BYTES, name.first
+class Step(NamedTuple):
+    """What a walk comes to next: the start of a segment, a whole frame, or (no header) damage and why it is that."""
+
+    where: str
+    header: SegmentHeader | FrameHeader | None
+    frame: bytes | memoryview = b""
+    reason: str = ""
+
+
+def walk(directory: StoreDirectory) -> Iterator[Step]:
+    """Go through all segments from their first byte, stepping over damage; frames are checked, each by itself."""
+    segments = directory.segments()
+    for name, following in zip(segments, (*segments[1:], None), strict=True):
+        try:
+            file = directory.open_segment(name, write=False)
+        except DamagedLog as error:
+            yield Step(directory.segment_path(name), None, reason=error.message)
+        else:
+            yield Step(file.path, file.header)
+            yield from _walk_segment(file, None if following is None else following.first)
+
+
+def _walk_segment(file: SegmentFile, following: int | None) -> Iterator[Step]:
+    offset, position = SEGMENT_HEADER_BYTES, file.header.first
     doubted = -1
     while position != following:
         for header, frame, start in file.frames(offset, position):
-            verifier.take(frame, header, f"{file.path} at byte {start}")
+            yield Step(f"{file.path} at byte {start}", header, frame)
             offset, position = start + len(frame), header.last + 1
             if position == following:
                 return
@@ -106,7 +129,7 @@ def _verify_segment(directory: StoreDirectory, verifier: Verifier, name: Segment
             doubted = offset
             continue
         if found is not None or following is not None:
-            verifier.damaged(f"{file.path} at byte {offset}", file.fault_at(offset))
+            yield Step(f"{file.path} at byte {offset}", None, reason=file.fault_at(offset))
         if found is None:
             return
         offset, position = found[0], found[1].first

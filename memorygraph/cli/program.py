@@ -12,7 +12,7 @@ from typing import Annotated, Final, ParamSpec
 
 import typer
 
-from memorygraph.cli import audits, reads, records, signing, writes
+from memorygraph.cli import audits, reads, records, repairs, signing, writes
 from memorygraph.cli.options import ProgramStoreOption
 from memorygraph.cli.output import abandon_output, complain, say
 from memorygraph.events.errors import MemoryGraphError
@@ -92,6 +92,7 @@ _COMMANDS: Final[dict[str, dict[str, Callable[..., None]]]] = {
         "log": records.log,
         "audit": audits.audit,
         "verify": records.verify,
+        "repair": repairs.repair,
         "replay": records.replay,
         "snapshot": writes.snapshot,
         "compact": writes.compact,

@@ -333,6 +333,7 @@ def verify_facts(report: VerifyReport) -> dict[str, Any]:
         "frames": report.frames,
         "size_bytes": report.size_bytes,
         "damage": [structs.asdict(damage) for damage in report.damage],
+        "readable": [list(one) for one in report.readable],
         "notes": list(report.notes),
     }
 
@@ -382,8 +383,18 @@ def _damage_lines(report: VerifyReport) -> Iterator[str]:
     for one in report.damage:
         yield f"  {plain(one.where)}, position {one.position}: {plain(one.reason)}"
     if beyond := report.records - last:
-        yield f"  behind it, {beyond:,} records pass their own check, but do not follow from what can be read"
+        behind = [(max(first, last + 1), end) for first, end in report.readable if end > last]
+        yield (
+            f"  behind it, {beyond:,} records pass their own check ({ranges(behind)}), but do not follow from what can "
+            "be read"
+        )
     yield f"the store is read-only, and export and copies of it hold only what comes before position {last + 1}"
+    yield '"repair --to DIR" copies that into a new store, which can be written to'
+
+
+def ranges(positions: Iterable[tuple[int, int]]) -> str:
+    """Return ranges of positions in words."""
+    return "positions " + ", ".join(f"{first}" if first == last else f"{first} to {last}" for first, last in positions)
 
 
 def _pairs(facts: dict[str, Any]) -> Table:

@@ -229,3 +229,22 @@ def test_the_agent_comes_from_the_environment(shell: Shell, monkeypatch: pytest.
     made = shell.json("remember", "something")
     with AgentMemory(path=shell.store, read_only=True) as memory:
         assert memory.history(made["id"])[0].principal == "Ada"
+
+
+def test_repair_says_what_it_copied_and_what_is_lost(shell: Shell, tmp_path: Path) -> None:
+    damaged(shell)
+    assert "positions 10 to 21" in shell.run("verify", code=1)
+    assert shell.json("verify", code=1)["readable"] == [[1, 8], [10, 21]]
+    new, rest = tmp_path / "new.memory", tmp_path / "rest.jsonl"
+    said = shell.run("repair", "--to", str(new))
+    assert "copied positions 1 to 8" in said
+    assert "lost: positions 9\n" in said
+    assert "not copied, because they follow on what is lost: positions 10 to 21" in said
+    assert "--rest FILE" in said
+    Shell(new).run("remember", "goes on")
+    other = tmp_path / "other.memory"
+    report = shell.json("repair", "--to", str(other), "--rest", str(rest))
+    assert (report["position"], report["lost"], report["behind"], report["written"]) == (8, [[9, 9]], [[10, 21]], 12)
+    assert "memory number 8" in rest.read_text()
+    assert "something already" in complaint(shell, "repair", "--to", str(new))
+    assert "nothing to repair" in complaint(Shell(new), "repair", "--to", str(tmp_path / "third"))
