@@ -6,7 +6,7 @@ from memorygraph.actors.command_table import Seen
 from memorygraph.actors.commands import Command, Receipt
 from memorygraph.actors.decide import Proposal
 from memorygraph.actors.touches import touched_by
-from memorygraph.events.errors import BatchTooLarge, CommandIdReused, MemoryGraphError
+from memorygraph.events.errors import BatchTooLarge, CommandExpired, CommandIdReused, MemoryGraphError
 from memorygraph.events.log import EventLog
 from memorygraph.events.records import Record, decode_record, encode_record, pack_event, unpack_event
 from memorygraph.events.types import LIMITS
@@ -45,6 +45,7 @@ def first_result(log: EventLog, command: Command, seen: Seen) -> Receipt:
 
     Raises:
         CommandIdReused: its id was used for another body.
+        CommandExpired: its record was replaced by its hash, so its result is no longer known.
     """
     position = seen.position
     entry = next(log.read(position, position))
@@ -59,6 +60,11 @@ def first_result(log: EventLog, command: Command, seen: Seen) -> Receipt:
             position=position,
         )
     if record is None:
-        return Receipt(position, 0, (), replayed=True)
+        raise CommandExpired(
+            f"command {command.id!r} was carried out at position {position}; compaction has let go of its "
+            "result since, and nothing is done again",
+            command_id=command.id,
+            position=position,
+        )
     events = tuple(unpack_event(packed, position) for packed in record.events)
     return Receipt(position, record.time_us, events, replayed=True)

@@ -161,7 +161,7 @@ def test_a_built_edge(memory):
     assert edge.to_dict() == stronger.to_dict()
     for frozen in (edge, view):
         for name, value in (("weight", 0.1), ("confidence", 0.1), ("edge_type", "causal"), ("metadata", {})):
-            with pytest.raises(FrozenViewError, match="hebbian_update"):
+            with pytest.raises(FrozenViewError, match="revise_edge"):
                 setattr(frozen, name, value)
 
 
