@@ -24,7 +24,8 @@ from memorygraph.projections.digest import DigestCache
 from memorygraph.projections.filters import Filters, visible_nodes
 from memorygraph.projections.frame import ALIVE, ORDINAL_BITS, EdgeState, Frame, NodeState
 from memorygraph.projections.graph import GraphState
-from memorygraph.projections.recall import Hit, RecallIndex
+from memorygraph.projections.hit import Hit
+from memorygraph.projections.recall import RecallIndex
 from memorygraph.projections.sharing import sharing
 from memorygraph.projections.similarity import nearest
 from memorygraph.projections.snapshot_format import Part

@@ -9,17 +9,20 @@ from msgspec import Struct
 
 from memorygraph.events.types import MemoryType
 from memorygraph.plain import plain_copy
-from memorygraph.projections.recall import Hit
+from memorygraph.projections.hit import Hit
 from memorygraph.times import to_seconds
 
 
 class Why(Struct, frozen=True):
     """What a score is made of; ``str(why)`` is one line.
 
-    ``lexical``, ``dense`` and ``walk`` are 0..1, None where that leg had no say. ``terms`` are the question's words
-    found in the memory. ``path`` are node ids from a seed to this memory. ``window`` are the question's date words, if
-    the memory lies in the time they mean. ``superseded_by`` is the id of the memory that is current where this one is
-    not ('' for a current one); ``supersedes`` is that of the memory which this one was put before.
+    ``lexical`` and ``dense`` are what words and vectors say, 0..1, None where that leg was not asked. ``turns``,
+    ``session`` and ``speaker`` are the shares (0..1) of the evidence that come from the turns beside the memory, from
+    its session and from who spoke; ``walk`` is the share of its activation that came over concepts and links; None
+    where that had no say. ``terms`` are the question's words found in the memory, ``concepts`` the names that led to
+    it. ``path`` are node ids from another memory to this one. ``window`` are the question's date words, if the memory
+    lies in the time they mean. ``superseded_by`` is the id of the memory that is current where this one is not ('' for
+    a current one); ``supersedes`` is that of the memory which this one was put before.
     """
 
     lexical: float | None
@@ -30,6 +33,10 @@ class Why(Struct, frozen=True):
     window: str = ""
     superseded_by: str = ""
     supersedes: str = ""
+    turns: float | None = None
+    session: float | None = None
+    speaker: float | None = None
+    concepts: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         parts = []
@@ -39,16 +46,26 @@ class Why(Struct, frozen=True):
             parts.append(f"text {self.lexical:.2f}")
         if self.dense is not None and self.dense > 0:
             parts.append(f"vector {self.dense:.2f}")
+        if self.turns is not None or self.session is not None:
+            parts.append(f"conversation {(self.turns or 0) + (self.session or 0):.0%}")
+        if self.speaker is not None:
+            parts.append(f"who spoke {self.speaker:.0%}")
         if self.window:
             parts.append(f"happened {self.window}")
         if self.walk is not None:
-            steps = len(self.path) - 1
-            parts.append(f"reached in {steps} step{'s' if steps != 1 else ''} from {self.path[0]}")
+            parts.append(self._way())
         if self.supersedes:
             parts.append(f"current, where {self.supersedes} is not")
         if self.superseded_by:
             parts.append(f"superseded by {self.superseded_by}")
         return "; ".join(parts) or "no match"
+
+    def _way(self) -> str:
+        names = f" by {', '.join(self.concepts)}" if self.concepts else ""
+        if len(self.path) > 1:
+            steps = len(self.path) - 1
+            return f"reached{names} in {steps} step{'s' if steps != 1 else ''} from {self.path[0]}"
+        return f"reached{names} {self.walk:.0%}"
 
 
 class MemoryHit(Struct, frozen=True):
@@ -95,6 +112,10 @@ class MemoryHit(Struct, frozen=True):
                 "window": self.why.window,
                 "superseded_by": self.why.superseded_by,
                 "supersedes": self.why.supersedes,
+                "turns": self.why.turns,
+                "session": self.why.session,
+                "speaker": self.why.speaker,
+                "concepts": list(self.why.concepts),
             },
         }
 
@@ -131,5 +152,9 @@ def hit_of(found: Hit) -> MemoryHit:
             found.window,
             found.superseded_by,
             found.supersedes,
+            found.turns,
+            found.session,
+            found.speaker,
+            found.concepts,
         ),
     )

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from memorygraph.events.types import EdgeType
 from memorygraph.projections.frame import ALIVE, NO_EDGE_EXTRAS, NO_ROW, Frame
-from memorygraph.projections.recall import Hit
+from memorygraph.projections.hit import Hit
 from memorygraph.projections.segments import Lists, Segments, adder, part_of
 from memorygraph.projections.similarity import births
 from memorygraph.projections.snapshot_format import Part

@@ -64,6 +64,18 @@ class LabelIndex:
         passing: Mask = rows[frame.nodes.column("label_row")]
         return passing
 
+    def codes(self, frame: Frame, field: str) -> NDArray[np.int32]:
+        """Return a number for each node's session, speaker or source, shape (node rows,); ``NO_CODE``: it has none."""
+        labels = frame.labels
+        rows = np.full(labels.count + 1, NO_CODE, dtype=np.int32)  # the last place is for nodes without labels
+        rows[:-1] = self._codes(labels, field, "").rows[: labels.count]
+        coded: NDArray[np.int32] = rows[frame.nodes.column("label_row")]
+        return coded
+
+    def values(self, frame: Frame, field: str) -> list[Any]:
+        """Return the value of each number that ``codes`` gave at this Frame, and of some later ones."""
+        return list(self._codes(frame.labels, field, "").values)
+
     def size_bytes(self) -> int:
         """Return the bytes of the codes."""
         return sum(codes.rows.nbytes for codes in list(self._fields.values()))
@@ -103,6 +115,11 @@ class _Codes:
         self._holders: dict[str, array[int]] = {}  # of tags: the codes of the tuples that hold each
         self.rows: NDArray[np.int32] = np.zeros(0, dtype=np.int32)
         self.count = 0
+
+    @property
+    def values(self) -> dict[Hashable, int]:
+        """The values, in the order of their numbers."""
+        return self._code_of
 
     def equal_to(self, value: Hashable, count: int) -> Mask:
         """Return which of the first ``count`` label rows have this value."""

@@ -71,9 +71,14 @@ class LexicalMatches:
     _posting_rows: NDArray[np.int64] = field(repr=False)  # (p,)
     _posting_terms: NDArray[np.intp] = field(repr=False)  # (p,) index into terms, ascending
 
-    def matched(self, row: int) -> list[str]:
-        """Return the words of the query that a row matched, as the query spells them. Takes time linear in postings."""
-        return [self._words[self.terms[index]] for index in self._posting_terms[self._posting_rows == row]]
+    def matched(self, rows: NDArray[np.integer]) -> dict[int, list[str]]:
+        """Return the words of the query that each of some rows matched, as the query spells them, in its order."""
+        words: dict[int, list[str]] = {}
+        wanted = np.isin(self._posting_rows, rows)
+        found = zip(self._posting_rows[wanted].tolist(), self._posting_terms[wanted].tolist(), strict=True)
+        for row, index in found:
+            words.setdefault(row, []).append(self._words[self.terms[index]])
+        return words
 
 
 class LexicalIndex:

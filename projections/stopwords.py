@@ -22,3 +22,19 @@ im ive youre youve hes shes theyre theyve thats whats
 dont doesnt didnt isnt arent wasnt werent havent hasnt hadnt cant couldnt wont wouldnt shouldnt
 """
 ENGLISH: frozenset[str] = frozenset(_ENGLISH.split())
+
+_INTERJECTIONS = """
+hey hi hello bye goodbye thanks thank please sorry congrats congratulations welcome
+yes yeah yep yup nope ok okay sure right well wow oh ooh ah aw aww hmm haha lol ugh yay woohoo
+great good cool nice awesome amazing glad absolutely definitely exactly totally indeed
+"""
+INTERJECTIONS: frozenset[str] = frozenset(_INTERJECTIONS.split())
+"""What begins a chat turn with a capital letter and names nothing."""
+
+_TIMES = """
+january february march april may june july august september october november december
+jan feb mar apr jun jul aug sep sept oct nov dec
+monday tuesday wednesday thursday friday saturday sunday today tomorrow yesterday last next
+"""
+TIMES: frozenset[str] = frozenset(_TIMES.split())
+"""Words of dates: said of too many things to connect two memories."""

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
 from memorygraph.projections.frame import Frame
-
-WEIGHT: Final = 0.25
-"""How far a memory's score moves towards 1 when it lies in the window."""
 
 
 class Window(Struct, frozen=True):
@@ -31,8 +26,3 @@ def inside(frame: Frame, window: Window) -> NDArray[np.bool_]:
     for start_us, end_us in window.spans:
         mask |= (occurred >= start_us) & (occurred < end_us)
     return mask
-
-
-def boosted(scores: NDArray[np.float64], is_inside: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Return scores (0..1, shape (n,)) with those inside moved towards 1: s + WEIGHT (1 - s), as a noisy or."""
-    return np.where(is_inside, scores + WEIGHT * (1.0 - scores), scores)

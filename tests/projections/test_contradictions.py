@@ -14,7 +14,7 @@ from memorygraph.projections import contradictions as module
 from memorygraph.projections import statements as statements_module
 from memorygraph.projections.contradictions import SUPERSEDES, StatementIndex, settled, superseded
 from memorygraph.projections.graph import GraphState
-from memorygraph.projections.recall import Hit
+from memorygraph.projections.hit import Hit
 from memorygraph.projections.statements import conflict, plain_claims, statements_of
 
 PAIRS = json.loads((Path(__file__).parent / "data" / "contradictions.json").read_text())

@@ -75,7 +75,10 @@ def check_tried(trier: Trier, index: RecallIndex, base: Frame) -> None:
     alone = GraphState()  # the same, built from its first event
     nodes = sorted(trier.model.nodes.values(), key=lambda node: node.birth)
     space = ev.SpaceDeclared(space=1, name="external", dim=DIM)
-    born = [ev.NodeAdded(id=node.id, content=node.content, speaker=node.speaker, vector=node.vector) for node in nodes]
+    born = [
+        ev.NodeAdded(id=node.id, content=node.content, speaker=node.speaker, session=node.session, vector=node.vector)
+        for node in nodes
+    ]
     alone.apply(1, 1, [space, *born])
     whole = alone.publish()
     fork, fresh = index.fork(base), RecallIndex("en")

@@ -155,7 +155,7 @@ def test_a_query_of_function_words_or_of_nothing_known_matches_nothing():
         matches = index.search(query, np.ones(2, bool))
         assert matches.rows.tolist() == []
         assert matches.scores.tolist() == []
-        assert matches.matched(0) == []
+        assert matches.matched(np.array([0])) == {}
     assert index.search("cat", np.zeros(2, bool)).rows.tolist() == []
     assert index.search("cat", np.zeros(0, bool)).rows.tolist() == []
     assert LexicalIndex(EN).search("cat", np.zeros(0, bool)).rows.tolist() == []
@@ -171,9 +171,8 @@ def test_matched_words_are_spelled_as_in_the_query():
     index = build(["Alice fed the rabbit", "rabbits in remember_many", "owl"])
     matches = index.search("Did Alice's Rabbits use remember_many?", np.ones(3, bool))
     assert matches.terms == ("alic", "rabbit", "use", "rememb", "mani", "remembermani")
-    assert matches.matched(0) == ["Alice", "Rabbits"]
-    assert matches.matched(1) == ["Rabbits", "remember", "many", "remember_many"]
-    assert matches.matched(2) == []
+    assert matches.matched(np.array([0])) == {0: ["Alice", "Rabbits"]}
+    assert matches.matched(np.array([1, 2])) == {1: ["Rabbits", "remember", "many", "remember_many"]}
 
 
 def test_a_mask_beyond_the_index_is_refused():

@@ -9,7 +9,8 @@ from memorygraph.events import records as ev
 from memorygraph.projections.filters import OPEN, Filters, visible_nodes
 from memorygraph.projections.frame import Frame
 from memorygraph.projections.graph import GraphState
-from memorygraph.projections.recall import Hit, RecallIndex
+from memorygraph.projections.hit import Hit
+from memorygraph.projections.recall import RecallIndex
 from tests.projections.graph_model import check_whole, chunks_of
 
 DIM = 2
@@ -95,13 +96,15 @@ def test_what_every_recall_keeps(frame, text, vector, k, threshold, by_speaker) 
 def check_hit(frame: Frame, hit: Hit, text: str | None, vector) -> None:
     assert hit.node == frame.node(frame.row(hit.node.id), vector=False)
     assert 0.0 <= hit.score <= 1.0
-    assert (hit.lexical is None, hit.dense is None, hit.walk, hit.path) == (text is None, vector is None, None, ())
+    assert (hit.lexical is None, hit.dense is None) == (text is None, vector is None)
+    assert all(part is None or 0.0 < part <= 1.0 for part in (hit.walk, hit.turns, hit.session, hit.speaker))
+    assert not hit.path or hit.path[-1] == hit.node.id
     assert all(part is None or 0.0 <= part <= 1.0 for part in (hit.lexical, hit.dense))
     assert bool(hit.terms) == bool(hit.lexical)
     if hit.score == 0:
-        assert not hit.lexical or vector is not None
-    if (text is None) != (vector is None):
-        assert hit.score == (hit.lexical if vector is None else hit.dense)
+        assert not hit.lexical
+    if text is None and vector is not None:
+        assert hit.score == hit.dense
 
 
 def test_the_words_that_matched_are_told() -> None:

@@ -1,0 +1,246 @@
+"""The concept graph: which memories name what (``names.py``), kept beside the inverted index.
+
+Concepts are not nodes of the memory graph: length, iteration and export do not know them. A text row has arcs to the
+concepts that it names, a concept has postings of the rows that name it. As in ``lexical.py`` rows are only ever added,
+readers bring a mask of the rows that count, and how common a concept is is counted over these alone.
+
+Readers need no lock: postings are copied with ``tobytes()``; the arrays of arcs are written beyond every reader's rows
+and swapped when they grow.
+"""
+
+from __future__ import annotations
+
+import sys
+from array import array
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
+from typing import Any, Final, NamedTuple
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from memorygraph.projections.names import RULES_VERSION, names_in
+
+VERSION: Final = f"names-{RULES_VERSION}"
+"""What the concepts of a text depend on."""
+
+_CLOSENESS_BITS: Final = 2
+_CLOSENESS_MASK: Final = (1 << _CLOSENESS_BITS) - 1
+
+Ints = NDArray[np.int64]
+_encode: Final = msgspec.msgpack.Encoder().encode
+_decode: Final = msgspec.msgpack.Decoder(tuple[list[str], bytes, bytes, bytes]).decode
+
+
+class Mentions(NamedTuple):
+    """Postings of several concepts, one after the other: text row, place of the concept, closeness (``names.py``)."""
+
+    rows: Ints
+    concepts: Ints
+    closeness: Ints
+
+
+class ConceptIndex:
+    """Concepts of text rows and text rows of concepts; one writer at a time, any number of readers beside it."""
+
+    def __init__(self) -> None:
+        self._ids: dict[str, int] = {}
+        self._names: list[str] = []
+        self._postings: dict[int, array[int]] = {}
+        self._arcs: NDArray[np.int32] = np.zeros(64, np.int32)
+        self._closeness: NDArray[np.int8] = np.zeros(64, np.int8)  # of each arc
+        self._ends: NDArray[np.int64] = np.zeros(64, np.int64)  # of row r: its arcs end there
+        self._count = 0
+        self._base: tuple[ConceptIndex, int, int] | None = None  # of a fork: the index, its rows and its concepts
+
+    @property
+    def count(self) -> int:
+        """How many text rows are indexed."""
+        return self._count
+
+    @property
+    def concepts(self) -> int:
+        """How many different concepts were named in any row."""
+        return len(self._names) + (self._base[2] if self._base else 0)
+
+    def add(self, texts: Iterable[tuple[str, str | None]]) -> None:
+        """Index the next rows, (text, speaker) each; each whole or not at all."""
+        for text, speaker in texts:
+            found = names_in(text, speaker)
+            self._append([self._intern(name) for name in found], list(found.values()))
+
+    def fork(self, count: int) -> ConceptIndex:
+        """Return an index that begins with the first ``count`` rows of this one and goes on by itself."""
+        if self._base is not None:
+            raise ValueError("this index is a fork")
+        fork = ConceptIndex()
+        fork._base = self, count, self.concepts
+        fork._count = count
+        fork._ends = self._ends[:count]
+        arcs = int(fork._ends[-1]) if count else 0
+        fork._arcs, fork._closeness = self._arcs[:arcs], self._closeness[:arcs]
+        return fork
+
+    def dump(self, first: int, stop: int) -> bytes:
+        """Return what is known of the text rows first..stop-1, for ``load``; they must be indexed."""
+        begin = int(self._ends[first - 1]) if first else 0
+        ends = self._ends[first:stop] - begin
+        arcs = self._arcs[begin : begin + (int(ends[-1]) if stop > first else 0)]
+        concepts, places = np.unique(arcs, return_inverse=True)
+        closeness = self._closeness[begin : begin + len(arcs)]
+        names = [self.name(concept) for concept in concepts.tolist()]
+        return _encode((names, ends.tobytes(), places.astype(np.int32).tobytes(), closeness.tobytes()))
+
+    def load(self, data: bytes) -> None:
+        """Take in the next text rows from what ``dump`` gave, instead of ``add``.
+
+        Raises:
+            ValueError: the bytes are something else.
+        """
+        try:
+            names, packed_ends, packed_places, packed_closeness = _decode(data)
+            ends, places = np.frombuffer(packed_ends, np.int64), np.frombuffer(packed_places, np.int32)
+            closeness = np.frombuffer(packed_closeness, np.int8)
+        except (msgspec.DecodeError, UnicodeDecodeError, ValueError) as error:
+            raise ValueError(f"these are not concepts: {error}") from error
+        lengths = np.diff(ends, prepend=0)
+        total = int(ends[-1]) if len(ends) else 0
+        is_whole = len(places) == len(closeness) == total and (lengths >= 0).all()
+        if not is_whole or (total and not (0 <= places.min() <= places.max() < len(names))):
+            raise ValueError("these are not the concepts of the next rows")
+        concepts = np.array([self._intern(name) for name in names], np.int64)[places]
+        rows = np.repeat(np.arange(self._count, self._count + len(ends)), lengths)
+        self._post(concepts, rows << _CLOSENESS_BITS | closeness)
+        begin = int(self._ends[self._count - 1]) if self._count else 0
+        self._reserve(self._count + len(ends), begin + total)
+        self._arcs[begin : begin + total] = concepts
+        self._closeness[begin : begin + total] = closeness
+        self._ends[self._count : self._count + len(ends)] = ends + begin
+        self._count += len(ends)
+
+    def _post(self, concepts: Ints, entries: Ints) -> None:
+        """Append entries, whose rows rise, to the postings of their concepts."""
+        order = np.argsort(concepts, kind="stable")
+        concepts, entries = concepts[order], entries[order]
+        starts = np.flatnonzero(np.diff(concepts, prepend=-1))
+        for start, stop in pairwise([*starts.tolist(), len(concepts)]):
+            posting = self._postings.setdefault(int(concepts[start]), array("q"))
+            posting.frombytes(entries[start:stop].tobytes())
+
+    def id_of(self, name: str) -> int | None:
+        """Return the number of a concept by its key; None if no row ever named it."""
+        own = self._ids.get(name)
+        if own is not None or self._base is None:
+            return own
+        shared = self._base[0].id_of(name)
+        return shared if shared is not None and shared < self._base[2] else None
+
+    def name(self, concept: int) -> str:
+        """Return the key of a concept."""
+        shared = self._base[2] if self._base else 0
+        if self._base and concept < shared:
+            return self._base[0].name(concept)
+        return self._names[concept - shared]
+
+    def arcs(self, rows: NDArray[np.integer[Any]]) -> tuple[Ints, Ints]:
+        """Return the concepts of some rows, one row after the other, and how many each row has."""
+        ends = self._ends
+        starts = np.where(rows > 0, ends[rows - 1], 0)
+        lengths = ends[rows] - starts
+        return self._arcs[_spans(starts, lengths)].astype(np.int64), lengths
+
+    def mentions(self, concepts: Ints, visible: NDArray[np.bool_]) -> Mentions:
+        """Return the visible rows that name some concepts; ``Mentions.concepts`` are places in ``concepts``."""
+        known = self._postings
+        if self._base is None:
+            blocks = [known[concept].tobytes() for concept in concepts.tolist()]
+        else:
+            blocks = [self._entries(concept) for concept in concepts.tolist()]
+        entries = np.frombuffer(b"".join(blocks), np.int64)
+        places = np.repeat(np.arange(len(blocks)), [len(block) >> 3 for block in blocks])
+        rows = entries >> _CLOSENESS_BITS
+        seen = rows < len(visible)
+        seen &= visible.take(rows, mode="clip") if len(visible) else False
+        if not seen.all():
+            rows, places, entries = rows[seen], places[seen], entries[seen]
+        return Mentions(rows, places, entries & _CLOSENESS_MASK)
+
+    def counts(self, visible: NDArray[np.bool_]) -> Ints:
+        """Return how many visible rows name each concept, shape (concepts,); worth keeping per state of the memory."""
+        total = self.concepts
+        count = len(visible)
+        ends = self._ends[:count]
+        arcs = self._arcs[: int(ends[-1]) if count else 0]
+        if not visible.all():
+            arcs = arcs[np.repeat(visible, np.diff(ends, prepend=0))]
+        return np.bincount(arcs, minlength=total)
+
+    def size_bytes(self) -> int:
+        """Return the bytes that the index takes in memory."""
+        names, postings = self._ids.copy(), self._postings.copy()  # readers may ask while the writer adds
+        texts = sum(map(sys.getsizeof, names)) + sys.getsizeof(names) + sys.getsizeof(self._names)
+        return (
+            texts
+            + sum(map(sys.getsizeof, postings.values()))
+            + sys.getsizeof(postings)
+            + self._arcs.nbytes
+            + self._closeness.nbytes
+            + self._ends.nbytes
+        )
+
+    def _intern(self, name: str) -> int:
+        concept = self.id_of(name)
+        if concept is None:
+            concept = self.concepts
+            self._names.append(name)
+            self._ids[name] = concept
+        return concept
+
+    def _append(self, concepts: Sequence[int], closeness: Sequence[int]) -> None:
+        row = self._count
+        start = int(self._ends[row - 1]) if row else 0
+        end = start + len(concepts)
+        self._reserve(row + 1, end)
+        for concept, close in zip(concepts, closeness, strict=True):
+            entry = row << _CLOSENESS_BITS | close
+            posting = self._postings.get(concept)
+            if posting is None:
+                self._postings[concept] = array("q", (entry,))
+            elif posting[-1] >> _CLOSENESS_BITS < row:  # else: Ctrl-C came between the postings of this row
+                posting.append(entry)
+        self._arcs[start:end] = concepts
+        self._closeness[start:end] = closeness
+        self._ends[row] = end
+        self._count = row + 1
+
+    def _entries(self, concept: int) -> bytes:
+        own = self._postings.get(concept)
+        entries = b"" if own is None else own.tobytes()
+        if self._base is None or concept >= self._base[2]:
+            return entries
+        base, count, _ = self._base
+        known = np.frombuffer(base._entries(concept), np.int64)
+        return known[: np.searchsorted(known, count << _CLOSENESS_BITS)].tobytes() + entries
+
+    def _reserve(self, rows: int, arcs: int) -> None:
+        if rows > len(self._ends):
+            ends = np.zeros(max(rows, 2 * len(self._ends), 64), np.int64)
+            ends[: self._count] = self._ends[: self._count]
+            self._ends = ends
+        if arcs > len(self._arcs):
+            size = max(arcs, len(self._arcs) * 3 // 2, 64)
+            self._arcs, self._closeness = _grown(self._arcs, size), _grown(self._closeness, size)
+
+
+def _grown(values: NDArray[Any], size: int) -> NDArray[Any]:
+    grown = np.zeros(size, values.dtype)
+    grown[: len(values)] = values
+    return grown
+
+
+def _spans(starts: Ints, lengths: Ints) -> Ints:
+    """Return starts[0].., starts[1].., ...: the places of several spans, one after the other."""
+    before = np.cumsum(lengths) - lengths
+    places: Ints = np.arange(int(lengths.sum())) + np.repeat(starts - before, lengths)
+    return places

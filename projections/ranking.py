@@ -1,0 +1,197 @@
+"""From a question to the ranks of memories: the legs are fused, conversations and dates added, then activation spreads.
+
+1. Legs: BM25 and, with a real embedder's vectors, cosine; each in its standard deviations over what is seen, so that a
+   leg that is sure counts for more (a z-score sum), cut at 0.
+2. Evidence around a memory: turns beside it, its session, its speaker, its date.
+3. The walk (``walk.py``) restarts at each memory with that score to the power ``sharpness``. Its activations rank; the
+   score that is shown is the same power's root, scaled so that the first hit has the share of the question that the
+   best match answers. Where no concept is shared the walk changes nothing, and the score is that share itself.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+from msgspec import Struct
+from numpy.typing import NDArray
+
+from memorygraph.projections.concepts import ConceptIndex
+from memorygraph.projections.lexical import LexicalMatches
+from memorygraph.projections.names import key_of, words_of
+from memorygraph.projections.question import Named
+from memorygraph.projections.seen import Seen
+from memorygraph.projections.turns import beside, of_session
+from memorygraph.projections.walk import Walked, walk
+from memorygraph.projections.weights import Weights
+
+Doubles = NDArray[np.float64]
+Ints = NDArray[np.int64]
+Mask = NDArray[np.bool_]
+CIRCUMSTANCE: Final = 0.25
+"""Score of the best hit when only who spoke or when it happened answers the question, none of its words."""
+
+
+class Legs(Struct, frozen=True):
+    """What the question's words and vector say of each node, 0..1, shape (node rows,); None: not asked."""
+
+    lexical: Doubles | None
+    dense: Doubles | None
+    matches: LexicalMatches | None = None
+
+
+class Ranked(Struct, frozen=True):
+    """Scores of all nodes, 0..1, and what they are made of, shape (node rows,) each; None: had no say."""
+
+    scores: Doubles
+    legs: Legs
+    evidence: Doubles  # the sum of what follows, in standard deviations
+    turns: Doubles | None = None
+    session: Doubles | None = None
+    speaker: Mask | None = None
+    date: Mask | None = None
+    walked: Walked | None = None
+    asked: tuple[int, ...] = ()  # concepts that the question names
+
+
+class Speakers(Struct, frozen=True):
+    """Who of the speakers a question names: codes of their labels, and the keys of the words that name them."""
+
+    codes: tuple[int, ...] = ()
+    keys: frozenset[str] = frozenset()
+
+
+def speakers_named(named: Named, names: dict[str, list[int]], seen: Seen) -> Speakers:
+    """Return which speakers of what is seen a question names, by their whole or their first name."""
+    if not names or seen.speaker is None:
+        return Speakers()
+    codes: list[int] = []
+    keys: set[str] = set()
+    heard = None
+    for _, _, key in named.candidates:
+        known = names.get(key)
+        if known is None:
+            continue
+        if heard is None:
+            heard = set(np.unique(seen.speaker[seen.nodes]).tolist())
+        here = [code for code in known if code in heard]
+        if here and not keys.issuperset(key.split()):
+            codes += here
+            keys.update(key.split())
+    return Speakers(tuple(dict.fromkeys(codes)), frozenset(keys))
+
+
+def speaker_names(values: list[str | None]) -> dict[str, list[int]]:
+    """Return the codes of speakers by the keys of their whole and first names."""
+    found: dict[str, list[int]] = {}
+    for code, name in enumerate(values):
+        key = key_of(words_of(name or ""))
+        for known in {key, key.partition(" ")[0]} - {""}:
+            found.setdefault(known, []).append(code)
+    return found
+
+
+def asked_concepts(named: Named, seen: Seen, index: ConceptIndex, weights: Weights) -> Ints:
+    """Return the concepts that a question names: the longest known names, each word in one; common ones left out."""
+    counts, most = seen.graph.counts, seen.graph.common(weights)
+    found: list[int] = []
+    used: set[int] = set()
+    for start, stop, key in named.candidates:
+        places = range(start, stop)
+        if not used.isdisjoint(places):
+            continue
+        concept = index.id_of(key)
+        if concept is not None and concept < len(counts) and counts[concept]:
+            used.update(places)
+            if counts[concept] <= most:
+                found.append(concept)
+    return np.array(list(dict.fromkeys(found)), dtype=np.int64)
+
+
+def rank(
+    seen: Seen, legs: Legs, named: Named | None, speakers: Speakers, date: Mask | None, weights: Weights
+) -> Ranked:
+    """Rank what is seen by all evidence.
+
+    Args:
+        named: the names in the question; None (a vector alone): nothing spreads, and scores are those of the leg.
+        date: which nodes happened in the time that the question means.
+    """
+    base = _share(legs, seen)
+    if named is None:
+        return Ranked(base, legs, base)
+    evidence = matched = _sum(legs, seen, weights)
+    turns = session = spoken = None
+    if seen.turns is not None:
+        turns = beside(evidence, seen.turns, weights)
+        evidence = evidence + turns
+        session = of_session(evidence, seen.turns, weights)
+        evidence = evidence + session
+    if speakers.codes and seen.speaker is not None:
+        spoken = np.isin(seen.speaker, speakers.codes) & seen.nodes
+        evidence = evidence + weights.speaker * spoken
+    if date is not None:
+        date = date & seen.nodes
+        evidence = evidence + weights.date * date
+    best = float(evidence.max(initial=0.0))
+    if best <= 0.0:
+        return Ranked(np.zeros(len(base)), legs, evidence, date=date)
+    relative = evidence / best
+    restart = _power(relative, weights.sharpness)
+    total = float(restart.sum())
+    restart /= total
+    asked = asked_concepts(named, seen, seen.graph.index, weights)
+    walked = walk(seen.graph, seen.specificity_with(weights), restart, asked, relative, weights)
+    highest = max(float(base.max(initial=0.0)), CIRCUMSTANCE if matched is not evidence and not matched.any() else 0.0)
+    scores = highest * (walked.activation / walked.activation.max()) ** (1.0 / weights.sharpness)
+    return Ranked(_with_rest(scores, base), legs, evidence, turns, session, spoken, date, walked, tuple(asked.tolist()))
+
+
+def _with_rest(scores: Doubles, base: Doubles) -> Doubles:
+    """Put what has a share, but no activation (a vector that is farther than the mean), behind all that has some."""
+    rest = (scores <= 0.0) & (base > 0.0)
+    if not rest.any():
+        return scores
+    least = float(scores[scores > 0.0].min())
+    return np.where(rest, base * (least / max(1.0, float(base[rest].max()))), scores)
+
+
+def _sum(legs: Legs, seen: Seen, weights: Weights) -> Doubles:
+    """The legs in standard deviations over what is seen, added, and cut at 0."""
+    total = np.zeros(len(seen.nodes))
+    if legs.lexical is not None:
+        total += _standard(legs.lexical, seen, centred=False)
+    if legs.dense is not None:
+        total += weights.dense * _standard(legs.dense, seen, centred=True)
+    return np.maximum(total, 0.0, out=total)
+
+
+def _standard(leg: Doubles, seen: Seen, *, centred: bool) -> Doubles:
+    values = leg[seen.nodes]
+    spread = float(values.std()) if len(values) else 0.0
+    if spread <= 0.0:
+        return np.where(seen.nodes, leg, 0.0)
+    mean = float(values.mean()) if centred else 0.0
+    return np.where(seen.nodes, (leg - mean) / spread, 0.0)
+
+
+def _share(legs: Legs, seen: Seen) -> Doubles:
+    """Weighted mean of the legs in 0..1, weights 1 / standard deviation over what is seen."""
+    asked = [leg for leg in (legs.lexical, legs.dense) if leg is not None]
+    if not asked or not seen.total:
+        return np.zeros(len(seen.nodes))
+    spreads = [float(np.std(leg[seen.nodes])) for leg in asked]
+    parts = [1.0 / value if value > 0 else 0.0 for value in spreads]
+    whole = sum(parts)
+    if not whole:
+        parts, whole = [1.0] * len(asked), float(len(asked))
+    mean = sum((leg * (part / whole) for leg, part in zip(asked, parts, strict=True)), np.zeros(1))
+    return np.where(seen.nodes, mean, 0.0)
+
+
+def _power(values: Doubles, exponent: int) -> Doubles:
+    """Values to a whole power by multiplication: the same on every machine, which ``pow`` is not."""
+    result = values
+    for _ in range(exponent - 1):
+        result = result * values
+    return result

@@ -1,0 +1,164 @@
+"""The walk over concepts: personalised PageRank (Page et al., 1999; Haveliwala, 2002) from the best matches.
+
+Activation goes from memories to what they name and from there to other memories that name it: spreading activation
+with the fan effect (Anderson, 1974). A memory shares its activation among its concepts by their idf, and keeps some:
+one that names little keeps most. A concept gives its activation to the memories about it (whose title it is), and the
+rest to those that mention it, more to those that match the question. Level by level, p is ::
+
+    p = (1 - damping) * restart + damping * (what arrives)
+
+A fixed number of rounds, from arcs in a fixed order: the same numbers on every machine, up to rounding.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+from msgspec import Struct
+from numpy.typing import NDArray
+
+from memorygraph.projections.concepts import ConceptIndex, Mentions
+from memorygraph.projections.weights import Weights
+
+Doubles = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+ACTIVATION_MIN: Final = 1e-3
+"""Of all activation: less is not passed on, which bounds what a round touches at any size of the memory."""
+
+COMMON_MIN: Final = 10.0
+"""A concept that so many memories name is not too common, however few memories there are."""
+
+
+class ConceptGraph(Struct, frozen=True):
+    """The concepts of what a reader sees.
+
+    ``texts`` (text rows,) says which text rows count; ``owner`` (text rows,) are their nodes; ``text_of`` (node rows,)
+    is the text row of a node, negative for none; ``counts`` (concepts,) says how many of these rows name each concept.
+    """
+
+    index: ConceptIndex
+    texts: NDArray[np.bool_]
+    owner: NDArray[np.int32]
+    text_of: NDArray[np.int32]
+    counts: Ints
+    total: int
+
+    def common(self, weights: Weights) -> float:
+        """Return how many memories may name a concept that says something."""
+        return max(COMMON_MIN, weights.common * self.total)
+
+    def specificity(self, weights: Weights) -> Doubles:
+        """Return the idf of each concept that connects: named by two memories, and not by too many; else 0."""
+        connects = (self.counts >= 2) & (self.counts <= self.common(weights))  # noqa: PLR2004 - one connects to no other
+        return np.where(connects, np.log1p(self.total / np.maximum(self.counts, 1)), 0.0)
+
+
+class Walked(Struct, frozen=True):
+    """Where activation came to.
+
+    ``activation``, ``restart``, and ``before`` (one round earlier) are by node, shape (node rows,). The mentions that
+    it went through are a column each, shape (mentions,): node, concept, and the share of the concept's activation that
+    the node gets; ``concepts`` is the activation of each concept before the last step.
+    """
+
+    activation: Doubles
+    restart: Doubles
+    before: Doubles
+    concepts: Doubles
+    nodes: Ints
+    named: Ints
+    shares: Doubles
+
+
+def walk(
+    graph: ConceptGraph, specificity: Doubles, restart: Doubles, asked: Ints, match: Doubles, weights: Weights
+) -> Walked:
+    """Let activation flow from the restart, and from what the question names.
+
+    Args:
+        specificity: of ``graph``.
+        restart: where activation starts, sums to 1, shape (node rows,).
+        asked: the concepts that the question names.
+        match: how well each memory matches the question, 0..1, shape (node rows,).
+    """
+    reach = _Reach(graph, specificity, match, weights)
+    named = np.zeros(len(specificity))
+    if asked.size:
+        idf = np.log1p(graph.total / graph.counts[asked])
+        named[asked] = weights.asked * idf / idf.sum()
+        restart = restart * (1.0 - weights.asked)
+    p = before = restart
+    concepts = named
+    for _ in range(weights.rounds):
+        before = p
+        concepts = named + reach.to_concepts(p)
+        p = (1.0 - weights.damping) * restart + weights.damping * reach.to_memories(concepts, p)
+    return Walked(p, restart, before, concepts, reach.mention_nodes, reach.mention_concepts, reach.mention_shares)
+
+
+class _Reach:
+    """The part of the graph that activation has come to, with the share of it that each arc passes on."""
+
+    def __init__(self, graph: ConceptGraph, specificity: Doubles, match: Doubles, weights: Weights) -> None:
+        self._graph = graph
+        self._specificity = specificity
+        self._match = match
+        self._weights = weights
+        self._stays = np.zeros(len(match))  # share that a memory keeps; 0: not reached
+        self._is_known = np.zeros(len(specificity), np.bool_)
+        self._arc_nodes = self._arc_concepts = self.mention_nodes = self.mention_concepts = np.zeros(0, np.int64)
+        self._arc_shares = self.mention_shares = np.zeros(0)
+
+    def to_concepts(self, p: Doubles) -> Doubles:
+        """Return what each concept gets from the memories."""
+        self._expand(np.flatnonzero((p > ACTIVATION_MIN) & (self._stays == 0.0)))
+        given = p[self._arc_nodes] * self._arc_shares
+        return np.bincount(self._arc_concepts, given, len(self._specificity)).astype(np.float64, copy=False)
+
+    def to_memories(self, concepts: Doubles, p: Doubles) -> Doubles:
+        """Return what each memory gets from the concepts, and keeps."""
+        self._recognise(np.flatnonzero((concepts > ACTIVATION_MIN) & ~self._is_known))
+        arrived = np.bincount(self.mention_nodes, concepts[self.mention_concepts] * self.mention_shares, len(p))
+        return arrived + self._stays * p
+
+    def _expand(self, nodes: Ints) -> None:
+        """Add the arcs of memories that were reached."""
+        texts = self._graph.text_of[nodes]
+        self._stays[nodes] = 1.0
+        nodes, texts = nodes[texts >= 0], texts[texts >= 0]
+        concepts, lengths = self._graph.index.arcs(texts)
+        weight = self._specificity[concepts]
+        origin = np.repeat(np.arange(len(nodes)), lengths)
+        total = np.bincount(origin, weight, len(nodes)) + self._weights.stay
+        self._stays[nodes] = self._weights.stay / total
+        connects = weight > 0.0
+        origin = origin[connects]
+        self._arc_nodes = np.concatenate([self._arc_nodes, nodes[origin]])
+        self._arc_concepts = np.concatenate([self._arc_concepts, concepts[connects]])
+        self._arc_shares = np.concatenate([self._arc_shares, weight[connects] / total[origin]])
+
+    def _recognise(self, concepts: Ints) -> None:
+        """Add the mentions of concepts that were reached."""
+        self._is_known[concepts] = True
+        found = self._graph.index.mentions(concepts, self._graph.texts)
+        nodes = self._graph.owner[found.rows]
+        shares = _shares(found, self._match[nodes], len(concepts), self._weights)
+        self.mention_nodes = np.concatenate([self.mention_nodes, nodes])
+        self.mention_concepts = np.concatenate([self.mention_concepts, concepts[found.concepts]])
+        self.mention_shares = np.concatenate([self.mention_shares, shares])
+
+
+def _shares(found: Mentions, match: Doubles, concepts: int, weights: Weights) -> Doubles:
+    """Return which share of its concept's activation each mention gets; those of a concept sum to 1."""
+    closeness = np.array([0.0, 0.0, weights.titled, 1.0])[found.closeness]
+    fit = 1.0 + weights.match * match
+    close = closeness * fit
+    fit_sum = np.bincount(found.concepts, fit, concepts)
+    close_sum = np.bincount(found.concepts, close, concepts)
+    about = np.zeros(concepts)
+    np.maximum.at(about, found.concepts, closeness)
+    about *= weights.about
+    mentioned = ((1.0 - about) / np.maximum(fit_sum, 1.0))[found.concepts] * fit
+    return mentioned + (about / np.maximum(close_sum, 1e-12))[found.concepts] * close
