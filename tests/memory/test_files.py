@@ -112,7 +112,7 @@ def test_load_with_its_embedder_or_without(tmp_path):
     memory.save(tmp_path / "m.json")
     assert AgentMemory.load(tmp_path / "m.json", embedder=meaningful_embedder()).recall("dog")[0].score > 0
     assert AgentMemory.load(tmp_path / "m.json").recall("puppy")[0].score > 0
-    with pytest.raises(EmbedderMismatch, match="'meaning'"):
+    with pytest.raises(EmbedderMismatch, match="vectors of meaning"):
         AgentMemory.load(tmp_path / "m.json", embedder=meaningful_embedder(name="other"))
 
 

@@ -9,7 +9,6 @@ from memorygraph.core.types import (
     ClosedError,
     DiskFull,
     EmbedderMismatch,
-    EmbeddingDimensionError,
     ForeignStore,
     ImportFormatError,
     InputError,
@@ -307,7 +306,7 @@ def test_a_foreign_embedder_is_refused_when_opening(store):
         meaningful_embedder(version="2"),
         meaningful_embedder(name="other", version="1"),
     ):
-        with pytest.raises(EmbedderMismatch, match="open it with that embedder, or start a new memory"):
+        with pytest.raises(EmbedderMismatch, match=r"Open it with that embedder, or change the memory's with reembed"):
             AgentMemory(store, embedder=foreign)
     with AgentMemory(store) as memory:  # reading by words needs no embedder
         assert memory.embedder is None
@@ -324,9 +323,9 @@ def test_a_foreign_embedder_is_refused_when_opening(store):
 @pytest.mark.parametrize(
     ("second", "error", "message"),
     [
-        ({"embedder": meaningful_embedder(name="other")}, EmbedderMismatch, "start a new memory"),
+        ({"embedder": meaningful_embedder(name="other")}, EmbedderMismatch, "with reembed"),
         ({"embedding_dim": 4}, EmbedderMismatch, "hashing.*meaning"),
-        ({}, EmbeddingDimensionError, "has 256 dimensions; this memory holds vectors of 4"),
+        ({}, EmbedderMismatch, r"hashing.*256 dimensions.*meaning \(4 dimensions\)"),
     ],
 )
 def test_a_foreign_embedder_is_refused_when_writing(store, second, error, message):
