@@ -21,6 +21,7 @@ from memorygraph.events.stores.segment_file import (
     encode_header,
     write_all,
 )
+from memorygraph.events.stores.segment_index import index_path
 
 _BUFFER_BYTES = 1 << 20
 
@@ -84,6 +85,7 @@ def _swap(
                 offset += _write(new, parts, offset)
         _write(new, parts, offset)
         disk.sync(new.fd)
+        disk.unlink(index_path(file.path))  # it is made anew
         disk.rename(temporary, file.path)
     except BaseException:
         with suppress(OSError):  # the first error is the one to report; the next attempt overwrites the file

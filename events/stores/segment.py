@@ -55,6 +55,7 @@ from memorygraph.events.stores.lock_file import LOCK_TIMEOUT_S, LockFile, Look, 
 from memorygraph.events.stores.reading import entries_between, frames_between
 from memorygraph.events.stores.recovery import Tail, cut_torn, has_bytes, look_on, reach, tail_before
 from memorygraph.events.stores.rewriting import rewrite_segments
+from memorygraph.events.stores.segment_file import SegmentName
 from memorygraph.events.stores.segment_index import index_sealed
 from memorygraph.events.stores.snapshots import SnapshotDirectory
 from memorygraph.events.stores.takeover import begun, claim_epoch, find_durable_tail, find_end, is_recorded, known_point
@@ -84,6 +85,7 @@ class SegmentLog(BaseLog):
         self._seen = b""  # what the lock file said when the tail was last brought up to it
         self._point = b""  # the tail as a commit point, if that was written or read last
         self._appends = 0  # odd while an append is under way
+        self._indexed: tuple[SegmentName, ...] = ()  # the segments that ``tend`` has seen
         self._examined = False  # whether everything behind the tail was looked at, not only the next bytes
         self._failure: LogFailed | None = None
         self._damage = ""
@@ -211,6 +213,7 @@ class SegmentLog(BaseLog):
         if any(position >= self._open_tail().segments[-1].first for position in wanted):
             self._seal()
         self._writable_tail()
+        self._indexed = ()
         return rewrite_segments(self._directory, wanted, rest)
 
     def verify(self) -> VerifyReport:
@@ -237,8 +240,9 @@ class SegmentLog(BaseLog):
     def tend(self) -> None:
         """Make the indexes of sealed segments that have none."""
         tail = self._tail
-        if tail is not None and not self.read_only and self._failure is None:
-            with suppress(StoreError, OSError):  # an index can be done without
+        if tail is not None and self._indexed != tail.segments and not self.read_only and self._failure is None:
+            self._indexed = tail.segments  # an index can be done without: it is not tried again
+            with suppress(StoreError, OSError):
                 index_sealed(self._directory, tail.segments)
 
     def release(self) -> None:

@@ -1,4 +1,4 @@
-"""The index of a sealed segment: where its frames are, its length, the chain at its end, and the SHA-256 of its bytes.
+"""The index of a sealed segment: where its frames are, where it ends, and its hash, which is the chain at its end.
 
 It is a file beside the segment, made when there is time, and only a hint: frames are checked wherever they are found,
 so an index that is missing, damaged, or of the segment's earlier content costs a scan and nothing else.
@@ -6,7 +6,6 @@ so an index that is missing, damaged, or of the segment's earlier content costs 
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -31,7 +30,7 @@ from memorygraph.events.stores.segment_file import (
 INDEX_SUFFIX: Final = ".idx"
 
 _MAGIC: Final = b"MGIDX1\0\0"
-_HEADER: Final = Struct("<8s16sQIIQQ32s32s")
+_HEADER: Final = Struct("<8s16sQIIQQ32s")
 _ENTRY: Final = Struct("<QQ")
 _CRC: Final = Struct("<I")
 _STEP_BYTES: Final = 64 << 10
@@ -43,7 +42,7 @@ class SegmentIndex(NamedTuple):
     """What an index says of the segment ``name``, whose memory is ``memory_id``.
 
     ``last`` is the position of its last record, ``end`` the offset behind its last frame, ``chain`` the chain up to
-    there, ``sha256`` the hash of the bytes before ``end``, and ``entries`` are the (offset, position) of some frames.
+    there, and ``entries`` are the (offset, position) of some frames.
     """
 
     memory_id: bytes
@@ -51,7 +50,6 @@ class SegmentIndex(NamedTuple):
     last: int
     end: int
     chain: bytes
-    sha256: bytes
     entries: tuple[tuple[int, int], ...]
 
 
@@ -70,13 +68,11 @@ def build_index(file: SegmentFile, last: int, *, breathe: bool = False) -> Segme
         DamagedLog: a frame fails its check, or the segment ends early.
     """
     entries: list[tuple[int, int]] = []
-    sha = hashlib.sha256(file.read(SEGMENT_HEADER_BYTES, 0))
     end, position, breath_at = SEGMENT_HEADER_BYTES, file.header.first, _BREATH_BYTES
     ending: tuple[FrameHeader, memoryview] | None = None
     for header, frame, offset in file.frames(end, position):
         if not entries or offset >= entries[-1][0] + _STEP_BYTES:
             entries.append((offset, position))
-        sha.update(frame)
         ending = header, frame
         end, position = offset + len(frame), header.last + 1
         if position > last:
@@ -88,16 +84,14 @@ def build_index(file: SegmentFile, last: int, *, breathe: bool = False) -> Segme
         where = f"{file.path} at byte {end}"
         raise DamagedLog(f"{where}: {file.fault_at(end)}, of position {position}", where=where, position=position)
     chain = chain_after(ending[1], ending[0])
-    return SegmentIndex(file.header.memory_id, file.name, last, end, chain, sha.digest(), tuple(entries))
+    return SegmentIndex(file.header.memory_id, file.name, last, end, chain, tuple(entries))
 
 
 def write_index(disk: Disk, segment_path: str, index: SegmentIndex) -> None:
     """Write an index, whole or not at all; it need not survive a power cut."""
     path = index_path(segment_path)
     first, epoch = index.name
-    fields = _HEADER.pack(
-        _MAGIC, index.memory_id, first, epoch, len(index.entries), index.last, index.end, index.chain, index.sha256
-    )
+    fields = _HEADER.pack(_MAGIC, index.memory_id, first, epoch, len(index.entries), index.last, index.end, index.chain)
     body = fields + b"".join(_ENTRY.pack(*entry) for entry in index.entries)
     temporary = f"{path}.tmp"
     try:
@@ -120,24 +114,25 @@ def read_index(disk: Disk, segment_path: str, memory_id: bytes, name: SegmentNam
     body = data[: -_CRC.size]
     if len(body) < _HEADER.size or data[-_CRC.size :] != _CRC.pack(crc32c(body)):
         return None
-    magic, found_id, first, epoch, count, found_last, end, chain, sha256 = _HEADER.unpack_from(body)
+    magic, found_id, first, epoch, count, found_last, end, chain = _HEADER.unpack_from(body)
     if (magic, found_id, first, epoch, found_last) != (_MAGIC, memory_id, *name, last):
         return None
     if len(body) != _HEADER.size + count * _ENTRY.size:
         return None
     entries = tuple((offset, position) for offset, position in _ENTRY.iter_unpack(body[_HEADER.size :]))
-    return SegmentIndex(found_id, name, last, end, chain, sha256, entries)
+    return SegmentIndex(found_id, name, last, end, chain, entries)
 
 
 def index_sealed(directory: StoreDirectory, segments: Sequence[SegmentName]) -> None:
-    """Make the indexes of sealed segments that have none.
+    """Make the indexes of sealed segments that have none that is right.
 
     Raises:
         DamagedLog: a segment is damaged.
         OSError: the disk fails or is full.
     """
     for name, following in pairwise(segments):
-        path = directory.segment_path(name)
-        if not directory.disk.exists(index_path(path)):
+        path, last = directory.segment_path(name), following.first - 1
+        known = read_index(directory.disk, path, directory.memory_id, name, last)
+        if known is None or known.chain != directory.open_segment(following, write=False).header.chain_before:
             file = directory.open_segment(name, write=False)
-            write_index(directory.disk, path, build_index(file, following.first - 1, breathe=True))
+            write_index(directory.disk, path, build_index(file, last, breathe=True))
