@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from contextlib import suppress
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from memorygraph import AgentMemory
+from memorygraph.actors.upkeep import OPEN_LOGS_MAX
 from memorygraph.core.types import Fenced, InputError, LogLocked
 
 DEADLINE_S = 30.0
@@ -116,3 +118,25 @@ def test_only_a_memory_with_a_path_can_be_had_alone(tmp_path, option):
     for arguments in ({}, {"path": tmp_path, "read_only": True}):
         with pytest.raises(InputError, match="with a path"):
             AgentMemory(**arguments, **{option: True})
+
+
+def test_many_memories_in_use_at_once_hold_few_descriptors(tmp_path):
+    memories = [AgentMemory(path=tmp_path / f"{n}") for n in range(2 * OPEN_LOGS_MAX)]
+    for _ in range(2):
+        for memory in memories:
+            memory.remember("something")
+            assert len(descriptors_of(tmp_path)) <= 2 * OPEN_LOGS_MAX + 2
+    assert [len(memory) for memory in memories] == [2] * len(memories)
+    for memory in memories:
+        memory.close()
+
+
+def test_a_forked_child_rests_too(tmp_path):
+    memory = AgentMemory(path=tmp_path)
+    memory.remember("before")
+    child = os.fork()
+    if not child:
+        memory.remember("in the child")
+        os._exit(0 if wait_until(lambda: not descriptors_of(tmp_path)) else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert len(memory) == 2
