@@ -196,22 +196,22 @@ class Shard:
 
     def _reason(self, frame: Frame, query: cmd.Reason) -> list[Hit]:
         _require_space(frame, query.space)
-        index = self.index(frame)
-        if query.node_id is None:
-            seeds = index.recall(
-                frame,
-                query.text,
-                _vector(query.vector),
-                k=query.seed_k,
-                filters=query.filters,
-                window=query.window,
-            )
-        else:
+        row = None
+        if query.node_id is not None:
             row = frame.row(query.node_id)
             if row is None:
                 raise NodeNotFoundError(f"there is no node {query.node_id!r} in this memory", id=query.node_id)
-            seeds = [Hit(frame.node(row, vector=False), 1.0)]
-        hits = index.reason(frame, seeds, k=query.k, hops=query.hops, filters=query.filters)
+        hits = self.index(frame).reason(
+            frame,
+            query.text,
+            _vector(query.vector),
+            k=query.k,
+            hops=query.hops,
+            seed_k=query.seed_k,
+            row=row,
+            filters=query.filters,
+            window=query.window,
+        )
         return self._settled(frame, hits, query.k, query.filters)
 
     def _settled(self, frame: Frame, hits: list[Hit], k: int, filters: Filters) -> list[Hit]:

@@ -15,10 +15,12 @@ from memorygraph.projections.walk import Walked
 from memorygraph.projections.weights import Weights
 
 Doubles = NDArray[np.float64]
+Ints = NDArray[np.int64]
 DECIMALS: Final = 6
 WAYS_MAX: Final = 100  # hits whose way is looked for
 CONCEPTS_MAX: Final = 5
-_WALKED_MIN: Final = 0.2  # share of a hit's activation that came by concepts, from which on the way explains it
+_WALKED_MIN: Final = 0.2  # share of a hit's activation that came to it, from which on the way explains it
+_STARTED: Final = 0.5  # a way begins at a memory with so much of its activation by itself, or of the best one's start
 
 
 def hits_of(
@@ -63,29 +65,62 @@ def _terms(seen: Seen, ranked: Ranked, rows: NDArray[np.int32]) -> list[tuple[st
 def _way(
     seen: Seen, ranked: Ranked, row: int, weights: Weights
 ) -> tuple[tuple[str, ...], tuple[str, ...], float | None]:
-    """Return the concepts that led to a memory, the step from where most came from, and the share that came so."""
+    """Return the concepts that led to a memory, the way from where most came from, and the share that came so."""
     walked = ranked.walked
     if walked is None or not walked.activation[row]:
         return (), (), None
-    mine = np.flatnonzero(walked.nodes == row)
-    concepts = walked.named[mine]
-    came = walked.concepts[concepts] * walked.shares[mine]
-    if not came.any():
+    concepts, came, linked = _given(walked, row)
+    total = float(came.sum() + linked.sum())
+    if not total:
         return (), (), None
-    share = float(weights.damping * came.sum() / walked.activation[row])
-    most = np.flatnonzero(came >= came.max() / 4).tolist()
+    share = min(1.0, weights.damping * total / float(walked.activation[row]))
+    most = np.flatnonzero(came >= came.max() / 4).tolist() if len(came) else []
     name = seen.graph.index.name
-    order = sorted((-round(float(came[place]), DECIMALS), name(int(concepts[place])), place) for place in most)
-    path = _step(seen, walked, row, int(concepts[order[0][2]])) if share >= _WALKED_MIN else ()
-    return tuple(key for _, key, _ in order[:CONCEPTS_MAX]), path, round(min(share, 1.0), DECIMALS)
+    order = sorted((-round(float(came[place]), DECIMALS), name(int(concepts[place]))) for place in most)
+    path = way_to(seen, walked, row, weights) if share >= _WALKED_MIN else (row,)
+    ids = tuple(seen.frame.interner.ids[step] for step in path)
+    return tuple(key for _, key in order[:CONCEPTS_MAX]), ids if len(ids) > 1 else (), round(share, DECIMALS)
 
 
-def _step(seen: Seen, walked: Walked, row: int, concept: int) -> tuple[str, ...]:
-    """Return the step to a memory from the most active one that names a concept; none if that is itself."""
-    sources = walked.nodes[walked.named == concept]
-    best = int(sources[np.argmax(walked.before[sources])])
-    ids = seen.frame.interner.ids
-    return (ids[best], ids[row]) if best != row else ()
+def way_to(seen: Seen, walked: Walked, row: int, weights: Weights) -> list[int]:
+    """Return the node rows of the way to a memory, from one that activation started at."""
+    path, most = [row], float(walked.restart.max())
+    while len(path) <= weights.rounds:
+        here = path[-1]
+        own = walked.restart[here]
+        if own >= _STARTED * most or (1.0 - weights.damping) * own >= _STARTED * walked.activation[here]:
+            break
+        step = _step(seen, walked, here, set(path))
+        if step is None:
+            break
+        path.append(step)
+    return path[::-1]
+
+
+def _given(walked: Walked, row: int) -> tuple[Ints, Doubles, Doubles]:
+    """Return the concepts that gave activation to a memory, how much each gave, and how much each link gave."""
+    mine = np.flatnonzero(walked.heard.nodes == row)
+    concepts = walked.heard.ends[mine]
+    linked = np.flatnonzero(walked.linked.ends == row)
+    by_link = walked.before[walked.linked.nodes[linked]] * walked.linked.shares[linked]
+    return concepts, walked.concepts[concepts] * walked.heard.shares[mine], by_link
+
+
+def _step(seen: Seen, walked: Walked, row: int, passed: set[int]) -> int | None:
+    """Return the memory that gave most to another, over a link or the concept that gave most; None: no other did."""
+    concepts, came, by_link = _given(walked, row)
+    sources = walked.linked.nodes[walked.linked.ends == row]
+    gave = by_link
+    if len(concepts) and came.max() > 0:
+        place = int(np.argmax(came))
+        of_concept = walked.told.ends == concepts[place]
+        tellers = walked.told.nodes[of_concept]
+        told = walked.before[tellers] * walked.told.shares[of_concept]
+        sources = np.concatenate([sources, tellers])
+        gave = np.concatenate([gave, told * (came[place] / walked.concepts[concepts[place]])])
+    order = np.lexsort((seen.frame.nodes.column("birth")[sources], -np.round(gave, DECIMALS)))
+    others = (source for source, part in zip(sources[order].tolist(), gave[order].tolist(), strict=True) if part > 0)
+    return next((source for source in others if source not in passed), None)
 
 
 def _share(part: Doubles | None, row: int, whole: float) -> float | None:

@@ -17,7 +17,7 @@ import sys
 from array import array
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -65,11 +65,32 @@ class LexicalMatches:
     """Text rows, ascending. Shape (m,)."""
     scores: NDArray[np.float64]
     """The share of the query that each row matches, above 0 and below 1. Shape (m,)."""
+    parts: NDArray[np.float64]
+    """What each posting adds to the score of its row. Shape (p,)."""
     terms: tuple[str, ...]
     """The analysed query: its different terms, in order. Those that no visible row holds are among them."""
     _words: dict[str, str] = field(repr=False)  # each term as the query spells it
     _posting_rows: NDArray[np.int64] = field(repr=False)  # (p,)
     _posting_terms: NDArray[np.intp] = field(repr=False)  # (p,) index into terms, ascending
+
+    def of_rows(self, rows: NDArray[np.integer[Any]], terms_max: int) -> NDArray[np.float64]:
+        """Return what the terms that tell most add to the score of some rows, shape (len(rows), terms <= terms_max).
+
+        Args:
+            rows: text rows, ascending, each once.
+        """
+        place = np.searchsorted(rows, self._posting_rows)
+        wanted = place < len(rows)
+        wanted[wanted] = rows[place[wanted]] == self._posting_rows[wanted]
+        most = np.zeros(len(self.terms))
+        np.maximum.at(most, self._posting_terms, self.parts)
+        kept = np.sort(np.argsort(-most, kind="stable")[:terms_max])
+        column = np.full(len(self.terms), -1)
+        column[kept] = np.arange(len(kept))
+        table = np.zeros((len(rows), len(kept)))
+        place, column, parts = place[wanted], column[self._posting_terms[wanted]], self.parts[wanted]
+        table[place[column >= 0], column[column >= 0]] = parts[column >= 0]
+        return table
 
     def matched(self, rows: NDArray[np.integer]) -> dict[int, list[str]]:
         """Return the words of the query that each of some rows matched, as the query spells them, in its order."""
@@ -180,7 +201,7 @@ class LexicalIndex:
         terms = tuple(words)
         rows, term_of, frequencies = self._visible_postings(terms, visible)
         if not len(rows):
-            return LexicalMatches(np.empty(0, np.int32), np.empty(0), terms, words, rows, term_of)
+            return LexicalMatches(np.empty(0, np.int32), np.empty(0), np.empty(0), terms, words, rows, term_of)
         visible_rows, visible_terms = statistics or self.statistics(visible)
         starts = np.searchsorted(term_of, np.arange(len(terms) + 1))
         found = starts[1:] - starts[:-1]
@@ -194,7 +215,7 @@ class LexicalIndex:
         scores = np.bincount(rows, weights=parts)
         hits = np.flatnonzero(scores > 0.0)
         shares = scores[hits].astype(np.float64, copy=False)  # bincount is typed as whole numbers
-        return LexicalMatches(hits.astype(np.int32), shares, terms, words, rows, term_of)
+        return LexicalMatches(hits.astype(np.int32), shares, parts, terms, words, rows, term_of)
 
     def size_bytes(self) -> int:
         """Return the bytes that the index takes in memory, terms included, the analyser's caches not."""

@@ -137,7 +137,7 @@ def rank(
     if best <= 0.0:
         return Ranked(np.zeros(len(base)), legs, evidence, date=date)
     relative = evidence / best
-    restart = _power(relative, weights.sharpness)
+    restart = powers(relative, weights.sharpness)
     total = float(restart.sum())
     restart /= total
     asked = asked_concepts(named, seen, seen.graph.index, weights)
@@ -189,7 +189,7 @@ def _share(legs: Legs, seen: Seen) -> Doubles:
     return np.where(seen.nodes, mean, 0.0)
 
 
-def _power(values: Doubles, exponent: int) -> Doubles:
+def powers(values: Doubles, exponent: int) -> Doubles:
     """Values to a whole power by multiplication: the same on every machine, which ``pow`` is not."""
     result = values
     for _ in range(exponent - 1):

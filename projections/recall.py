@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import numpy as np
 from msgspec.msgpack import encode
+from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from memorygraph.projections.concepts import VERSION as CONCEPTS_VERSION
@@ -25,11 +26,11 @@ from memorygraph.projections.lexical import VERSION as POSTINGS_VERSION
 from memorygraph.projections.lexical import LexicalIndex
 from memorygraph.projections.question import Named, without
 from memorygraph.projections.ranking import Legs, Ranked, Speakers, rank, speaker_names, speakers_named
+from memorygraph.projections.reasoning import best_of, led_to
 from memorygraph.projections.seen import Indexes, Seen
 from memorygraph.projections.segments import Segments
 from memorygraph.projections.similarity import Norms, births, cosines, top
 from memorygraph.projections.snapshot_format import Part
-from memorygraph.projections.spreading import Activation, spread
 from memorygraph.projections.text import analyzer_for
 from memorygraph.projections.turns import Questions
 from memorygraph.projections.weights import WEIGHTS, Weights
@@ -149,21 +150,39 @@ class RecallIndex:
         rows = rows[top(scores[rows], births(frame, rows), k)]
         return hits_of(seen, ranked, rows, scores[rows], self.weights, "" if window is None else window.text)
 
-    def reason(self, frame: Frame, seeds: list[Hit], *, k: int, hops: int, filters: Filters = OPEN) -> list[Hit]:
-        """Return the seeds and what activation reaches from them within ``hops``, best first, at most k."""
-        rows = [frame.row(seed.node.id) for seed in seeds]
-        found = {row: seed for row, seed in zip(rows, seeds, strict=True) if row is not None and seed.score > 0}
-        if not found:
-            return []
-        seed_rows = np.array(list(found), dtype=np.int32)
-        seed_scores = np.array([seed.score for seed in found.values()])
-        activation = spread(frame, seed_rows, seed_scores, hops, visible=visible_nodes(frame, filters, self.labels))
-        values = np.round(activation.values, DECIMALS)
-        order = top(values, births(frame, activation.rows), k)
-        return [
-            self._reasoned(frame, activation, int(activation.rows[place]), float(values[place]), found)
-            for place in order
-        ]
+    def reason(
+        self,
+        frame: Frame,
+        text: str | None,
+        vector: NDArray[np.float32] | None,
+        *,
+        k: int,
+        hops: int,
+        seed_k: int,
+        row: int | None = None,
+        filters: Filters = OPEN,
+        window: Window | None = None,
+    ) -> list[Hit]:
+        """Return what a question, or the memory in a node row, leads to within ``hops``, best first, at most k.
+
+        Args:
+            seed_k: how many of the best memories that recall finds are surely among the hits; a vector alone starts
+                from these.
+        """
+        seen = self._seen_at(frame, filters)
+        self.catch_up(frame)
+        ranked = self._rank(seen, text, vector, window) if row is None else _alone(seen, row)
+        scores = np.round(ranked.scores, DECIMALS)
+        rows = np.flatnonzero(seen.nodes & (scores > 0)).astype(np.int32)
+        seeds = rows[top(scores[rows], births(frame, rows), seed_k)]
+        if text is None:
+            ranked = _only(ranked, seeds)
+        ranked = led_to(seen, ranked, hops, self.weights)
+        scores = np.round(ranked.scores, DECIMALS)
+        best = best_of(seen, scores, seeds, k)
+        words = "" if window is None else window.text
+        hits = hits_of(seen, ranked, best, scores[best], self.weights, words)
+        return [hit if hit.path else replace(hit, path=(hit.node.id,)) for hit in hits]
 
     def _rank(self, seen: Seen, text: str | None, vector: NDArray[np.float32] | None, window: Window | None) -> Ranked:
         frame = seen.frame
@@ -208,13 +227,19 @@ class RecallIndex:
         cosine = cosines(frame, self.norms, vector)[live].astype(np.float64)
         return _on_nodes(frame.nodes.count, frame.vectors.column("node"), live, np.maximum(cosine, 0.0))
 
-    def _reasoned(self, frame: Frame, activation: Activation, row: int, score: float, seeds: dict[int, Hit]) -> Hit:
-        path = activation.path(row)
-        ids = tuple(frame.interner.ids[step] for step in path)
-        seed = seeds.get(row)
-        if seed is not None and len(path) == 1:
-            return Hit(seed.node, score, seed.lexical, seed.dense, None, seed.terms, ids, seed.window)
-        return Hit(frame.node(row, vector=False), score, None, None, score, (), ids)
+
+def _alone(seen: Seen, row: int) -> Ranked:
+    """The ranking of one memory by itself."""
+    scores = np.zeros(len(seen.nodes))
+    scores[row] = 1.0 if seen.nodes[row] else 0.0
+    return Ranked(scores, Legs(None, None), scores)
+
+
+def _only(ranked: Ranked, rows: Rows) -> Ranked:
+    """A ranking of some of its memories."""
+    evidence = np.zeros(len(ranked.scores))
+    evidence[rows] = ranked.scores[rows]
+    return replace(ranked, scores=evidence, evidence=evidence)
 
 
 def _texts(frame: Frame, first: int, stop: int) -> list[tuple[str, str | None]]:

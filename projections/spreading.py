@@ -63,7 +63,7 @@ def spread(
     for _ in range(hops):
         if not len(frontier):
             break
-        origin, target, weight = _arcs(frame, frontier)
+        origin, target, weight = arcs(frame, frontier)
         value = level[origin] * decay * weight * importance[target]
         keep = (value >= activation_min) & visible[target]
         origin, target, value = origin[keep], target[keep], value[keep]
@@ -78,7 +78,7 @@ def spread(
     return Activation(rows, level[rows], levels)
 
 
-def _arcs(frame: Frame, frontier: Rows) -> tuple[Rows, Rows, NDArray[np.float64]]:
+def arcs(frame: Frame, frontier: Rows) -> tuple[Rows, Rows, NDArray[np.float64]]:
     """Return (from, to, weight) of every live edge at the frontier, seen from the frontier's side."""
     edges = frame.edges
     out = frame.adjacency.outgoing(edges, frontier)

@@ -12,7 +12,8 @@ A fixed number of rounds, from arcs in a fixed order: the same numbers on every 
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Callable
+from typing import Final, NamedTuple, TypeAlias
 
 import numpy as np
 from msgspec import Struct
@@ -55,25 +56,46 @@ class ConceptGraph(Struct, frozen=True):
         return np.where(connects, np.log1p(self.total / np.maximum(self.counts, 1)), 0.0)
 
 
-class Walked(Struct, frozen=True):
-    """Where activation came to.
+class Arcs(NamedTuple):
+    """Arcs by column; see ``Walked``."""
 
-    ``activation``, ``restart``, and ``before`` (one round earlier) are by node, shape (node rows,). The mentions that
-    it went through are a column each, shape (mentions,): node, concept, and the share of the concept's activation that
-    the node gets; ``concepts`` is the activation of each concept before the last step.
+    nodes: Ints
+    ends: Ints
+    shares: Doubles
+
+
+class Walked(Struct, frozen=True):
+    """Where activation came to, and the arcs that it went over.
+
+    ``activation``, ``restart``, and ``before`` (one round earlier) are by node, shape (node rows,); ``concepts`` is the
+    activation of each concept before the last step. Arcs are columns of one length each: from memories to concepts
+    (``told``: node, concept, share of the node's activation), from concepts to memories (``heard``: node, concept,
+    share of the concept's) and along links (``linked``: from, to, share).
     """
 
     activation: Doubles
     restart: Doubles
     before: Doubles
     concepts: Doubles
-    nodes: Ints
-    named: Ints
-    shares: Doubles
+    told: Arcs
+    heard: Arcs
+    linked: Arcs
+
+
+Linked: TypeAlias = "Callable[[Ints], tuple[Ints, Ints, Doubles]]"
+"""Gives the links of some nodes: from, to, weight."""
 
 
 def walk(
-    graph: ConceptGraph, specificity: Doubles, restart: Doubles, asked: Ints, match: Doubles, weights: Weights
+    graph: ConceptGraph,
+    specificity: Doubles,
+    restart: Doubles,
+    asked: Ints,
+    match: Doubles,
+    weights: Weights,
+    *,
+    links: Linked | None = None,
+    hops: int | None = None,
 ) -> Walked:
     """Let activation flow from the restart, and from what the question names.
 
@@ -82,8 +104,10 @@ def walk(
         restart: where activation starts, sums to 1, shape (node rows,).
         asked: the concepts that the question names.
         match: how well each memory matches the question, 0..1, shape (node rows,).
+        links: of the memory graph, to go along too.
+        hops: how many memories away from the start activation comes; None: as many as there are rounds.
     """
-    reach = _Reach(graph, specificity, match, weights)
+    reach = _Reach(graph, specificity, match, weights, links)
     named = np.zeros(len(specificity))
     if asked.size:
         idf = np.log1p(graph.total / graph.counts[asked])
@@ -91,63 +115,76 @@ def walk(
         restart = restart * (1.0 - weights.asked)
     p = before = restart
     concepts = named
-    for _ in range(weights.rounds):
+    rounds = weights.rounds if hops is None else (max(weights.rounds, hops) if hops else 0)
+    for number in range(rounds):
+        if hops is None or number < hops:
+            reach.expand(p)
         before = p
         concepts = named + reach.to_concepts(p)
         p = (1.0 - weights.damping) * restart + weights.damping * reach.to_memories(concepts, p)
-    return Walked(p, restart, before, concepts, reach.mention_nodes, reach.mention_concepts, reach.mention_shares)
+    return Walked(p, restart, before, concepts, reach.told, reach.heard, reach.linked)
 
 
 class _Reach:
     """The part of the graph that activation has come to, with the share of it that each arc passes on."""
 
-    def __init__(self, graph: ConceptGraph, specificity: Doubles, match: Doubles, weights: Weights) -> None:
+    def __init__(
+        self, graph: ConceptGraph, specificity: Doubles, match: Doubles, weights: Weights, links: Linked | None
+    ) -> None:
         self._graph = graph
         self._specificity = specificity
         self._match = match
         self._weights = weights
+        self._links = links
         self._stays = np.zeros(len(match))  # share that a memory keeps; 0: not reached
         self._is_known = np.zeros(len(specificity), np.bool_)
-        self._arc_nodes = self._arc_concepts = self.mention_nodes = self.mention_concepts = np.zeros(0, np.int64)
-        self._arc_shares = self.mention_shares = np.zeros(0)
+        self.told = self.heard = self.linked = Arcs(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0))
 
     def to_concepts(self, p: Doubles) -> Doubles:
         """Return what each concept gets from the memories."""
-        self._expand(np.flatnonzero((p > ACTIVATION_MIN) & (self._stays == 0.0)))
-        given = p[self._arc_nodes] * self._arc_shares
-        return np.bincount(self._arc_concepts, given, len(self._specificity)).astype(np.float64, copy=False)
+        given = p[self.told.nodes] * self.told.shares
+        return np.bincount(self.told.ends, given, len(self._specificity)).astype(np.float64, copy=False)
 
     def to_memories(self, concepts: Doubles, p: Doubles) -> Doubles:
-        """Return what each memory gets from the concepts, and keeps."""
+        """Return what each memory gets from the concepts and over links, and keeps."""
         self._recognise(np.flatnonzero((concepts > ACTIVATION_MIN) & ~self._is_known))
-        arrived = np.bincount(self.mention_nodes, concepts[self.mention_concepts] * self.mention_shares, len(p))
+        arrived = np.bincount(self.heard.nodes, concepts[self.heard.ends] * self.heard.shares, len(p))
+        if self.linked.nodes.size:
+            arrived = arrived + np.bincount(self.linked.ends, p[self.linked.nodes] * self.linked.shares, len(p))
         return arrived + self._stays * p
 
-    def _expand(self, nodes: Ints) -> None:
+    def expand(self, p: Doubles) -> None:
         """Add the arcs of memories that were reached."""
+        nodes = np.flatnonzero((p > ACTIVATION_MIN) & (self._stays == 0.0))
         texts = self._graph.text_of[nodes]
-        self._stays[nodes] = 1.0
-        nodes, texts = nodes[texts >= 0], texts[texts >= 0]
-        concepts, lengths = self._graph.index.arcs(texts)
+        has_text = np.flatnonzero(texts >= 0)
+        concepts, lengths = self._graph.index.arcs(texts[has_text])
         weight = self._specificity[concepts]
-        origin = np.repeat(np.arange(len(nodes)), lengths)
+        origin = np.repeat(has_text, lengths)
         total = np.bincount(origin, weight, len(nodes)) + self._weights.stay
+        if self._links is not None:
+            sources, targets, link_weight = self._links(nodes)
+            source = np.searchsorted(nodes, sources)
+            link_weight = self._weights.link * link_weight
+            total += np.bincount(source, link_weight, len(nodes))
+            self.linked = _joined(self.linked, sources, targets, link_weight / total[source])
         self._stays[nodes] = self._weights.stay / total
         connects = weight > 0.0
         origin = origin[connects]
-        self._arc_nodes = np.concatenate([self._arc_nodes, nodes[origin]])
-        self._arc_concepts = np.concatenate([self._arc_concepts, concepts[connects]])
-        self._arc_shares = np.concatenate([self._arc_shares, weight[connects] / total[origin]])
+        self.told = _joined(self.told, nodes[origin], concepts[connects], weight[connects] / total[origin])
 
     def _recognise(self, concepts: Ints) -> None:
         """Add the mentions of concepts that were reached."""
         self._is_known[concepts] = True
         found = self._graph.index.mentions(concepts, self._graph.texts)
-        nodes = self._graph.owner[found.rows]
+        nodes = self._graph.owner[found.rows].astype(np.int64)
         shares = _shares(found, self._match[nodes], len(concepts), self._weights)
-        self.mention_nodes = np.concatenate([self.mention_nodes, nodes])
-        self.mention_concepts = np.concatenate([self.mention_concepts, concepts[found.concepts]])
-        self.mention_shares = np.concatenate([self.mention_shares, shares])
+        self.heard = _joined(self.heard, nodes, concepts[found.concepts], shares)
+
+
+def _joined(arcs: Arcs, nodes: Ints, ends: Ints, shares: Doubles) -> Arcs:
+    pairs = zip(arcs, (nodes, ends, shares), strict=True)
+    return Arcs(*(np.concatenate(pair) for pair in pairs))
 
 
 def _shares(found: Mentions, match: Doubles, concepts: int, weights: Weights) -> Doubles:

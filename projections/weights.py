@@ -29,6 +29,7 @@ class Weights(Struct, frozen=True, kw_only=True):
     match: float = 5.0  # how much more of a concept's activation the best match gets
     common: float = 0.1  # concepts of a larger share of the memories connect nothing
     rounds: int = 4  # steps of the walk
+    link: float = 5.0  # weight of a link of weight 1, beside the idf of concepts
 
 
 WEIGHTS: Final = Weights()

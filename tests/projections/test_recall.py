@@ -255,7 +255,6 @@ def test_one_index_serves_older_and_newer_frames() -> None:
 def test_an_empty_memory_answers_nothing() -> None:
     frame = GraphState().publish()
     assert ask(frame, "cat", (1, 0)) == []
-    assert RecallIndex("en").reason(frame, [], k=5, hops=2) == []
 
 
 def linked(*links: tuple[int, int], contents=("cat", "dog", "owl", "")) -> Frame:
@@ -266,26 +265,53 @@ def linked(*links: tuple[int, int], contents=("cat", "dog", "owl", "")) -> Frame
     )
 
 
+def reason(frame: Frame, text: str | None = "cat", vector=None, row: int | None = None, **options) -> list[Hit]:
+    wanted = None if vector is None else np.array(vector, dtype=np.float32)
+    asked = {"k": 10, "hops": 2, "seed_k": 3, "row": row, **options}
+    return RecallIndex("en").reason(frame, text if row is None else None, wanted, **asked)
+
+
 def test_reasoning_follows_links_and_tells_the_path() -> None:
     frame = linked((0, 1), (2, 1), (2, 3))
-    index = RecallIndex("en")
-    hits = index.reason(frame, ask(frame, "cat", index=index, k=1), k=10, hops=2)
+    hits = reason(frame)
     assert [hit.path for hit in hits] == [("n0",), ("n0", "n1"), ("n0", "n1", "n2")]
     assert hits[0].terms == ("cat",)
-    assert hits[0].walk is None
-    assert [hit.walk for hit in hits[1:]] == [hit.score for hit in hits[1:]]
-    assert [hit.score / hits[0].score for hit in hits] == pytest.approx([1, 0.6, 0.36], rel=1e-4)
-    assert [hit.path for hit in index.reason(frame, ask(frame, "cat", index=index, k=1), k=2, hops=2)] == [
-        hit.path for hit in hits[:2]
-    ]
+    assert hits[0].score == ask(frame, "cat")[0].score
+    assert [hit.score for hit in hits] == sorted((hit.score for hit in hits), reverse=True)
+    assert all(hit.walk > 0.2 for hit in hits[1:])
+    assert [hit.path for hit in reason(frame, k=2)] == [hit.path for hit in hits[:2]]
+    assert [ids(reason(frame, hops=hops)) for hops in (0, 1)] == [["n0"], ["n0", "n1"]]
 
 
-def test_unmatched_seeds_do_not_spread() -> None:
-    frame = linked((0, 1), (2, 3))
-    index = RecallIndex("en")
-    seeds = ask(frame, "cat", index=index, k=4)
-    assert len(seeds) == 4
-    assert sorted(ids(index.reason(frame, seeds, k=10, hops=2))) == ["n0", "n1"]
+def test_a_closer_link_leads_further() -> None:
+    state = GraphState()
+    nodes = [ev.NodeAdded(id=f"n{at}", content=content) for at, content in enumerate(("cat", "", "", ""))]
+    edges = ev.EdgesAdded(sources=["n0", "n0", "n0"], targets=["n1", "n2", "n3"], weights=[0.3, 0.9, 0.0])
+    state.apply(1, 1, [*nodes, edges])
+    assert ids(reason(state.publish())) == ["n0", "n2", "n1"]
+
+
+def test_reasoning_from_a_memory_or_a_vector() -> None:
+    frame = memory(
+        [{"content": "cat", "vector": packed((1, 0))}, {"content": "dog", "vector": packed((0, 1))}, *texts("owl")],
+        ev.EdgesAdded(sources=["n0"], targets=["n2"]),
+    )
+    assert [hit.path for hit in reason(frame, row=0)] == [("n0",), ("n0", "n2")]
+    assert reason(frame, row=0)[0].score == 1.0
+    assert ids(reason(frame, None, (1, 0.1), seed_k=1)) == ["n0", "n2"]
+    assert ids(reason(frame, None, (1, 0.1), seed_k=2)) == ["n0", "n2", "n1"]
+
+
+def test_only_what_matches_spreads() -> None:
+    assert sorted(ids(reason(linked((0, 1), (2, 3)), seed_k=4))) == ["n0", "n1"]
+    assert reason(linked((0, 1)), "xylophone") == []
+    assert reason(GraphState().publish()) == []
+
+
+def test_what_recall_finds_stays() -> None:
+    many = texts("cat", *("The Owl" for _ in range(9)))
+    frame = memory(many, ev.EdgesAdded(sources=["n0"] * 9, targets=[f"n{at}" for at in range(1, 10)]))
+    assert "n0" in ids(reason(frame, "cat or The Owl", k=3, seed_k=10))
 
 
 def test_a_recall_that_keeps_forgotten_texts_is_caught(monkeypatch) -> None:

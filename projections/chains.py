@@ -1,0 +1,64 @@
+"""Chains of evidence: two memories that share a name and together answer more of a question than either alone.
+
+A question such as "When was the director of X born?" is answered in two places. From each of the best memories we go to
+those that share a name with it, and value each by what it adds: how much of the question's words it has that the first
+lacks, more when the name that joins them is rare and the second is about it::
+
+    chain(a, b) = score(a) * added(a, b) * (1 + JOINED * join(a, b))
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from memorygraph.projections.frame import NO_ROW
+from memorygraph.projections.lexical import LexicalMatches
+from memorygraph.projections.seen import Seen
+from memorygraph.projections.weights import Weights
+
+Doubles = NDArray[np.float64]
+BEGINNINGS: Final = 10
+TERMS_MAX: Final = 32  # of a question, those that tell most
+JOINED: Final = 2.0
+_CLOSENESS: Final = np.array([0.0, 0.5, 0.8, 1.0])  # of a join: mentioned, in the title, the title
+
+
+def chained(seen: Seen, scores: Doubles, matches: LexicalMatches, weights: Weights) -> Doubles:
+    """Return the value of the best chain that ends in each memory, 0..1 as a rule, shape (node rows,).
+
+    Args:
+        scores: of the memories as beginnings, the best one 1, shape (node rows,).
+    """
+    best = np.zeros(len(scores))
+    first = np.argsort(-scores, kind="stable")[:BEGINNINGS]
+    text_of = seen.graph.text_of
+    for begin in first[(scores[first] > 0) & (text_of[first] != NO_ROW)].tolist():
+        nodes, join = _joined(seen, begin, seen.specificity_with(weights))
+        rows = text_of[nodes]
+        order = np.argsort(rows, kind="stable")
+        nodes, join = nodes[order], join[order]
+        if len(nodes) < 2:  # noqa: PLR2004 - nobody but itself
+            continue
+        parts = matches.of_rows(text_of[nodes], TERMS_MAX)
+        added = np.maximum(parts - parts[nodes == begin], 0.0).sum(axis=1)
+        value = scores[begin] * added * (1.0 + JOINED * join)
+        best[nodes] = np.maximum(best[nodes], value)
+    return best
+
+
+def _joined(seen: Seen, begin: int, specificity: Doubles) -> tuple[NDArray[np.int64], Doubles]:
+    """Return the memories that share a name with one, itself among them, each with how closely, 0..1."""
+    graph = seen.graph
+    concepts, _ = graph.index.arcs(graph.text_of[[begin]])
+    concepts = concepts[specificity[concepts] > 0.0]
+    found = graph.index.mentions(concepts, graph.texts)
+    rarity = specificity[concepts] / np.log1p(graph.total)
+    join = np.zeros(len(seen.nodes))
+    owners = graph.owner[found.rows]
+    np.maximum.at(join, owners, rarity[found.concepts] * _CLOSENESS[found.closeness])
+    join[begin] = 1.0
+    nodes = np.flatnonzero(join)
+    return nodes, join[nodes]

@@ -1,0 +1,77 @@
+"""Reasoning: what a cue leads to, over names and links, also where no word of the cue is.
+
+Activation starts at everything that recall finds for the cue (or at one memory) and goes over concepts and over the
+links of the memory graph, at most ``hops`` memories far; a question's words that are left open then raise the memories
+that chains of evidence end in (``chains.py``). The best that recall finds stay among the hits.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+from msgspec.structs import replace
+from numpy.typing import NDArray
+
+from memorygraph.projections.chains import chained
+from memorygraph.projections.ranking import Ranked, powers
+from memorygraph.projections.seen import Seen
+from memorygraph.projections.similarity import births, top
+from memorygraph.projections.spreading import arcs
+from memorygraph.projections.walk import walk
+from memorygraph.projections.weights import Weights
+
+Doubles = NDArray[np.float64]
+Ints = NDArray[np.int64]
+DECIMALS: Final = 6
+CHAINED: Final = 0.5
+"""How much the value of a chain counts beside the score of its end."""
+
+
+def led_to(seen: Seen, ranked: Ranked, hops: int, weights: Weights) -> Ranked:
+    """Return scores of all that a ranking leads to; what is not reached has none.
+
+    Args:
+        ranked: what recall finds, or 1 for the memory to start from.
+    """
+    highest = float(ranked.scores.max(initial=0.0))
+    if highest <= 0.0:
+        return ranked
+    match = ranked.evidence / ranked.evidence.max()
+    restart = powers(match, weights.sharpness)
+    restart /= restart.sum()
+    asked = np.array(ranked.asked, dtype=np.int64)
+    walked = walk(
+        seen.graph,
+        seen.specificity_with(weights),
+        restart,
+        asked,
+        match,
+        weights,
+        links=lambda nodes: _links(seen, nodes),
+        hops=hops,
+    )
+    scores = (walked.activation / walked.activation.max()) ** (1.0 / weights.sharpness)
+    if hops and ranked.legs.matches is not None:
+        scores = scores + CHAINED * chained(seen, scores, ranked.legs.matches, weights)
+    return replace(ranked, scores=np.where(seen.nodes, highest * scores / scores.max(), 0.0), walked=walked)
+
+
+def best_of(seen: Seen, scores: Doubles, seeds: NDArray[np.int32], k: int) -> NDArray[np.int32]:
+    """Return the k node rows of the highest scores, the seeds among them, best first, equal scores by birth."""
+    rows = np.flatnonzero(scores > 0).astype(np.int32)
+    found = rows[top(scores[rows], births(seen.frame, rows), k)]
+    left_out = [seed for seed in seeds[:k].tolist() if seed not in set(found.tolist())]
+    if left_out:
+        others = [row for row in found.tolist() if row not in set(seeds.tolist())]
+        kept = [*(seed for seed in seeds[:k].tolist()), *others][:k]
+        found = np.array(kept, dtype=np.int32)
+        found = found[top(scores[found], births(seen.frame, found), k)]
+    return found
+
+
+def _links(seen: Seen, nodes: Ints) -> tuple[Ints, Ints, Doubles]:
+    """Return the links of some nodes to what is seen, in both directions: from, to, weight."""
+    source, target, weight = arcs(seen.frame, nodes.astype(np.int32))
+    passes = seen.nodes[target] & (weight > 0)
+    return source[passes].astype(np.int64), target[passes].astype(np.int64), weight[passes]
