@@ -6,6 +6,7 @@ import shutil
 import threading
 from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from random import Random
 
 import pytest
@@ -464,7 +465,7 @@ def test_readers_and_memories_in_process_write_none(tmp_path, monkeypatch) -> No
 def test_they_are_written_beside_the_work_when_enough_has_changed(tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(snapshots, "DUE_CHANGES", 20)
     tasks: list = []
-    monkeypatch.setattr(saving.BACKGROUND, "after", lambda _, task: tasks.append(task))
+    monkeypatch.setattr(saving, "BACKGROUND", SimpleNamespace(after=lambda _, task: tasks.append(task)))
     engine = filled(tmp_path, 18)
     assert not tasks
     do(engine, adding("last"))
@@ -479,7 +480,7 @@ def test_they_are_written_beside_the_work_when_enough_has_changed(tmp_path, monk
 
 def test_a_snapshot_that_was_begun_is_finished_on_close(tmp_path, monkeypatch) -> None:
     tasks: list = []
-    monkeypatch.setattr(saving.BACKGROUND, "after", lambda _, task: tasks.append(task))
+    monkeypatch.setattr(saving, "BACKGROUND", SimpleNamespace(after=lambda _, task: tasks.append(task)))
     monkeypatch.setattr(snapshots, "DUE_CHANGES", 5)
     engine = filled(tmp_path, 6)
     engine.close()
