@@ -178,7 +178,7 @@ class _Judge:
             return
         if types <= _ACCESSES and self._is_due(position, record.time_us):
             self._take_accesses(position, record)
-        elif _FORGOTTEN not in types and self._history.has_ended:
+        elif self._history.has_ended:
             events = [unpack_event(packed, position) for packed in record.events]
             if all(self._is_over(event, position) for event in events):
                 self._positions.add(position)
@@ -207,7 +207,7 @@ class _Judge:
             return
         self._positions.add(position)
         last_folds = self._history.last_folds
-        self._fold |= dict.fromkeys(one for one in ids if last_folds.get(one, 0) < position and self._is_live(one))
+        self._fold |= dict.fromkeys(one for one in ids if last_folds.get(one, 0) <= position and self._is_live(one))
 
     def _is_over(self, event: ev.Event, position: int) -> bool:
         """Whether an event is about lives that ended long ago and nothing else."""
@@ -228,7 +228,7 @@ class _Judge:
                 return any(map(over, event.nodes))
             case ev.EdgesStrengthened() | ev.EdgesRemoved():  # whose ends the nodes are is not said
                 return bool(event.nodes) and all(map(over, event.nodes))
-        return False
+        return False  # what says that they are gone stays, as what it is about may stay in a record with others
 
 
 def chunks(ids: Iterable[str], bytes_of: Callable[[str], int], size_bytes: int) -> Iterator[list[str]]:

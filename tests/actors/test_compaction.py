@@ -100,9 +100,19 @@ def check_compaction(random: Random, steps: int, wanted: list[RetentionPolicy]) 
 
 
 @given(randoms, st.integers(1, 25), st.lists(policies, min_size=1, max_size=3))
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=60)
 def test_what_is_left_comes_to_the_same_state(random, steps, wanted) -> None:
     check_compaction(random, steps, wanted)
+
+
+def test_a_fold_that_goes_with_its_record_is_said_anew() -> None:
+    writer = Writer(Random(0))
+    writer.write([ev.MemoryCreated(name="m")], 1)
+    writer.write([ev.NodeAdded(id="a")], 2)
+    folded = ev.AccessesFolded(ids=("a",), access_counts=(1,), accessed_us=(3,), access_times_us=((3,),))
+    writer.write([ev.AccessesRecorded(ids=("a",), times_us=(3,)), folded], 3)
+    found = planned(writer, NOTHING)
+    assert (found.positions, found.fold) == ({len(writer.records)}, ("a",))
 
 
 def many_compactions() -> None:
@@ -114,6 +124,14 @@ def is_over_anyhow(judge, event, position):
     """Also what is partly about the living."""
     ids = [event.id] if hasattr(event, "id") else list(getattr(event, "ids", ())) + list(getattr(event, "sources", ()))
     return any(judge._history.is_over(one, position) for one in ids)
+
+
+IS_OVER = compaction._Judge._is_over
+
+
+def is_over_when_forgotten(judge, event, position):
+    """Also what says that they are gone."""
+    return isinstance(event, ev.NodesForgotten) or IS_OVER(judge, event, position)
 
 
 def is_over_in_any_life(history, node_id, _position):
@@ -135,7 +153,7 @@ class Adding(GraphState):
     [
         (compaction._Judge, "_is_over", is_over_anyhow),
         (compaction._History, "is_over", is_over_in_any_life),
-        (compaction, "_FORGOTTEN", -1),  # records that forget may go, too
+        (compaction._Judge, "_is_over", is_over_when_forgotten),
         (GraphState, "_accesses_folded", Adding._accesses_folded),
     ],
 )

@@ -6,8 +6,8 @@ import shutil
 import threading
 from datetime import timedelta
 from pathlib import Path
-from types import SimpleNamespace
 from random import Random
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given, settings
