@@ -73,6 +73,11 @@ class LexicalMatches:
     _posting_rows: NDArray[np.int64] = field(repr=False)  # (p,)
     _posting_terms: NDArray[np.intp] = field(repr=False)  # (p,) index into terms, ascending
 
+    def rows_with(self, word: str) -> int:
+        """Return how many visible rows hold a word of the query, given as the query spells it."""
+        terms = [index for index, term in enumerate(self.terms) if self._words[term] == word]
+        return max((int(np.count_nonzero(self._posting_terms == index)) for index in terms), default=0)
+
     def of_rows(self, rows: NDArray[np.integer[Any]], terms_max: int) -> NDArray[np.float64]:
         """Return what the terms that tell most add to the score of some rows, shape (len(rows), terms <= terms_max).
 

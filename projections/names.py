@@ -7,7 +7,7 @@ Pure, like ``text.py``: part of what an index depends on, so a change raises ``R
   names; nor is a single word that only begins a sentence.
 - A short quotation is a name.
 - The title of a text is its first line, if more follows. A title is a name whatever its letters: the text is about it.
-  Names in a title, and what stands in its brackets, are nearly so.
+  Names in a title, and what stands in its brackets, are nearly so. Of a signature, ``def f(x)``, only f counts.
 - The speaker of a turn is named by it.
 
 Names are compared by their keys: letters folded (case, diacritics), "the" and 's left out.
@@ -46,6 +46,7 @@ _CLITIC: Final = re.compile(r"['\u2019](?:s|d|m|ll|re|ve)?$", re.IGNORECASE)
 _DROPPED: Final = str.maketrans("", "", ".'\u2019")
 _QUOTED: Final = re.compile(r"[\"\u201c]([^\"\u201c\u201d\n]{2,60})[\"\u201d]")
 _BRACKETED: Final = re.compile(r"\s*[(\[]([^)\]]*)[)\]]")
+_CALLED: Final = re.compile(r"([\w.]+)\(")  # a signature: the name stands before the bracket
 _JOINTS: Final = re.compile(r", | [-\u2013\u2014>/] |: ")
 _SENTENCE_ENDS: Final = frozenset(".!?:\u2026\n")
 _SKIPPED: Final = frozenset(" \t\"'\u201c\u201d\u2018\u2019(*_#>-")
@@ -134,6 +135,9 @@ def _parts(key: str) -> list[str]:
 @lru_cache(_CACHED_MAX)
 def _keys_of_title(title: str) -> tuple[tuple[str, ...], str]:
     """Return the keys of the names in a title, and the key of the title itself."""
+    called = _CALLED.search(title)
+    if called:
+        return (), key_of([called[1]])
     bare = _BRACKETED.sub("", title)
     defined = key_of(words_of(bare))
     pieces = [*_JOINTS.split(bare), *_BRACKETED.findall(title)]

@@ -20,9 +20,15 @@ class Named:
     def __init__(self, text: str) -> None:
         words = words_of(text)[:WORDS_MAX]
         self._keys = [key_of([word]) for word in words]
+        self._words = words
         capitals = [not word[0].islower() and key not in NO_NAMES for word, key in zip(words, self._keys, strict=True)]
         # Without a capital after the first word it was typed in small letters, and any words may be a name.
-        self._names = capitals if any(capitals[1:]) or len(words) == 1 else [key not in NO_NAMES for key in self._keys]
+        self._is_small = len(words) > 1 and not any(capitals[1:])
+        self._names = [key not in NO_NAMES for key in self._keys] if self._is_small else capitals
+
+    def doubtful(self, start: int, stop: int) -> str:
+        """Return the word if a candidate is one word in small letters, which may just as well be no name; else ''."""
+        return self._words[start] if self._is_small and stop - start == 1 and self._words[start].islower() else ""
 
     @cached_property
     def candidates(self) -> Sequence[tuple[int, int, str]]:

@@ -16,7 +16,6 @@ import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
-from memorygraph.projections.concepts import ConceptIndex
 from memorygraph.projections.lexical import LexicalMatches
 from memorygraph.projections.names import key_of, words_of
 from memorygraph.projections.question import Named
@@ -91,8 +90,12 @@ def speaker_names(values: list[str | None]) -> dict[str, list[int]]:
     return found
 
 
-def asked_concepts(named: Named, seen: Seen, index: ConceptIndex, weights: Weights) -> Ints:
-    """Return the concepts that a question names: the longest known names, each word in one; common ones left out."""
+def asked_concepts(named: Named, seen: Seen, matches: LexicalMatches | None, weights: Weights) -> Ints:
+    """Return the concepts that a question names: the longest known names, each word in one; common ones left out.
+
+    A single word in small letters counts if what is seen uses it as a name at least every other time.
+    """
+    index = seen.graph.index
     counts, most = seen.graph.counts, seen.graph.common(weights)
     found: list[int] = []
     used: set[int] = set()
@@ -102,6 +105,9 @@ def asked_concepts(named: Named, seen: Seen, index: ConceptIndex, weights: Weigh
             continue
         concept = index.id_of(key)
         if concept is not None and concept < len(counts) and counts[concept]:
+            word = named.doubtful(start, stop)
+            if word and (matches is None or 2 * counts[concept] < matches.rows_with(word)):
+                continue
             used.update(places)
             if counts[concept] <= most:
                 found.append(concept)
@@ -140,7 +146,7 @@ def rank(
     restart = powers(relative, weights.sharpness)
     total = float(restart.sum())
     restart /= total
-    asked = asked_concepts(named, seen, seen.graph.index, weights)
+    asked = asked_concepts(named, seen, legs.matches, weights)
     walked = walk(seen.graph, seen.specificity_with(weights), restart, asked, relative, weights)
     highest = max(float(base.max(initial=0.0)), CIRCUMSTANCE if matched is not evidence and not matched.any() else 0.0)
     scores = highest * (walked.activation / walked.activation.max()) ** (1.0 / weights.sharpness)

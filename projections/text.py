@@ -9,7 +9,8 @@ Pure, and the same for memories and questions. A text is cut at white space, and
 4. Elsewhere a word is a run of letters, digits and combining marks. Words joined by one of ``. / ' -`` or by
    underscores, and words in CamelCase, are indexed by their parts and, written together, as a whole:
    ``remember_many``, ``rememberMany`` and ``remember-many`` all give *remember*, *many* and *remembermany* (stemmed).
-5. Case folding, at most 64 characters, stop words out (English), Snowball stemming.
+5. Case folding, at most 64 characters, stop words out (English), Snowball stemming; then Latin letters lose their
+   accents (*Zurich* finds *Zürich*), which stemmers need.
 
 Emoji and other symbols give no terms. Thai, Lao, Khmer and Burmese, which are written without spaces too, would need a
 dictionary to be cut into words; a run of them counts as one word.
@@ -31,7 +32,7 @@ from memorygraph.projections.stopwords import ENGLISH
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-RULES_VERSION = 1
+RULES_VERSION = 2
 """Raised whenever the steps above or a stop list change: an index made by other rules is rebuilt."""
 
 STEMMERS: dict[str, str | None] = {
@@ -120,7 +121,8 @@ class Analyzer:
         if self._stemmer is None:
             return folded
         with self._stemmer_lock:
-            return self._stemmer.stemWord(folded) or folded
+            stem = self._stemmer.stemWord(folded) or folded
+        return stem if stem.isascii() else _without_accents(stem)
 
 
 @cache
@@ -175,6 +177,15 @@ def _fold(word: str) -> str:
         return word.lower()[:_WORD_CHARS_MAX]
     folded = unicodedata.normalize("NFKC", word.casefold())
     return folded.replace("i\u0307", "i")[:_WORD_CHARS_MAX]  # what casefold makes of the dotted capital I
+
+
+def _without_accents(word: str) -> str:
+    """Return a word whose Latin letters have no accents; those of other scripts, where a mark is more, stay."""
+    kept: list[str] = []
+    for letter in unicodedata.normalize("NFD", word):
+        if not (unicodedata.combining(letter) and kept and kept[-1].isascii()):
+            kept.append(letter)
+    return unicodedata.normalize("NFC", "".join(kept))
 
 
 @cache

@@ -27,10 +27,10 @@ class Questions(NamedTuple):
 
 _OUR_OWN: Final = Questions(
     recall=(
-        "What does the next writer do with a torn tail?",
+        "What happens to a torn tail?",
         "Is a forgotten memory erased?",
         "Which errors say that the memory moved on?",
-        "Which Python does it need?",
+        "Which Python do I need to set it up?",
     ),
     reason="commit frames and their chain",
 )

@@ -210,13 +210,18 @@ def test_topics_are_of_words_that_are_said(tmp_path: Path) -> None:
         assert derive(memory.find()).recall == ["The oven is hot", "See notes.md"]
 
 
+ANSWERS = ("bytes behind the tail aside", "not erased", "moved on under the command", "Python 3.11 or newer")
+
+
 def test_our_own_questions_find_their_answers() -> None:
     with AgentMemory() as memory:
         ingest(memory, ROOT)
-        nodes = memory.find()
-        answers = [memory.recall(question, k=1)[0] for question in choose(ROOT, nodes, ()).recall]
-    assert len(answers) == 4
-    assert min(answer.score for answer in answers) > 0.2
+        asked = choose(ROOT, memory.find(), ()).recall
+        found = [memory.recall(question, k=1)[0] for question in asked]
+    assert len(asked) == len(ANSWERS)
+    told = {question: " ".join(hit.content.split()) for question, hit in zip(asked, found, strict=True)}
+    assert [answer in text for answer, text in zip(ANSWERS, told.values(), strict=True)] == [True] * 4, told
+    assert min(hit.score for hit in found) > 0.2
 
 
 def test_no_memories_give_no_questions() -> None:

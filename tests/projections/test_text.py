@@ -67,7 +67,9 @@ def test_paths_abbreviations_and_numbers_are_identifiers_too():
 
 
 def test_unicode_spellings_of_one_word_are_one_term():
-    assert EN.terms("caf\u00e9") == EN.terms("CAFE\u0301") == ["caf\u00e9"]
+    assert EN.terms("caf\u00e9") == EN.terms("CAFE\u0301") == EN.terms("cafe") == ["cafe"]
+    assert EN.terms("Z\u00fcrich") == EN.terms("Zurich")
+    assert EN.terms("\u0439") != EN.terms("\u0438")  # not Latin: a mark makes another letter
     assert EN.terms("\uff2d\uff45\uff4d\uff4f \ufb01ne") == ["memo", "fine"]
     assert EN.terms("STRASSE") == EN.terms("stra\u00dfe")
     assert EN.terms("\u0130stanbul") == EN.terms("Istanbul") == EN.terms("istanbul")
