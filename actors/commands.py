@@ -264,7 +264,10 @@ class AllEdges(Query, frozen=True, kw_only=True):
 
 
 class Recall(Query, frozen=True, kw_only=True):
-    """Which memories answer a text, a vector (bytes) or both -> ``list[Hit]``; ``space``: the vector's, if known."""
+    """Which memories answer a text, a vector (bytes) or both -> ``list[Hit]``.
+
+    ``space``: the vector's, if known. ``profile``: what else counts, at ``now_us``.
+    """
 
     text: str | None = None
     vector: bytes = b""
@@ -273,6 +276,8 @@ class Recall(Query, frozen=True, kw_only=True):
     filters: Filters = OPEN
     window: Window | None = None
     space: SpaceDeclared | None = None
+    profile: str = "relevance"
+    now_us: int = 0
 
 
 class Reason(Query, frozen=True, kw_only=True):
@@ -287,6 +292,13 @@ class Reason(Query, frozen=True, kw_only=True):
     filters: Filters = OPEN
     window: Window | None = None
     space: SpaceDeclared | None = None
+
+
+class Concepts(Query, frozen=True, kw_only=True):
+    """What memories name: what is in a text, else what is named most -> ``list[Concept]``."""
+
+    text: str | None = None
+    limit: int = 20
 
 
 class Superseded(Query, frozen=True, kw_only=True):

@@ -24,12 +24,13 @@ from memorygraph.projections.digest import DigestCache
 from memorygraph.projections.filters import Filters, visible_nodes
 from memorygraph.projections.frame import ALIVE, ORDINAL_BITS, EdgeState, Frame, NodeState
 from memorygraph.projections.graph import GraphState
-from memorygraph.projections.hit import Hit
+from memorygraph.projections.hit import Concept, Hit
 from memorygraph.projections.recall import RecallIndex
 from memorygraph.projections.sharing import sharing
 from memorygraph.projections.similarity import nearest
 from memorygraph.projections.snapshot_format import Part
 
+_SETTLED_MAX: Final = 200  # hits that are put in order by what supersedes what; further down it would not be seen
 _SETTLED: Final = (ConsolidationState.CONSOLIDATED.code, ConsolidationState.LONG_TERM.code)
 
 
@@ -191,8 +192,13 @@ class Shard:
             threshold=query.threshold,
             filters=query.filters,
             window=query.window,
+            profile=query.profile,
+            now_us=query.now_us,
         )
         return self._settled(frame, hits, query.k, query.filters)
+
+    def _concepts(self, frame: Frame, query: cmd.Concepts) -> list[Concept]:
+        return self.index(frame).concepts(frame, query.text, query.limit)
 
     def _reason(self, frame: Frame, query: cmd.Reason) -> list[Hit]:
         _require_space(frame, query.space)
@@ -216,6 +222,11 @@ class Shard:
 
     def _settled(self, frame: Frame, hits: list[Hit], k: int, filters: Filters) -> list[Hit]:
         """Put what is current before what it supersedes."""
+        rest = hits[_SETTLED_MAX:]
+        if rest:
+            first = self._settled(frame, hits[:_SETTLED_MAX], 2 * _SETTLED_MAX, filters)
+            known = {hit.node.id for hit in first}
+            return [*first, *(hit for hit in rest if hit.node.id not in known)][:k]
         labels = self.index(frame).labels
         visible = visible_nodes(frame, Filters(scope=filters.scope), labels)
         passing = visible_nodes(frame, filters, labels)
@@ -290,6 +301,7 @@ _ANSWERS: Final[dict[type[cmd.Query], Callable[[Shard, Frame, Any], Any]]] = {
     cmd.NodeEdges: Shard._node_edges,
     cmd.AllEdges: Shard._all_edges,
     cmd.Recall: Shard._recall,
+    cmd.Concepts: Shard._concepts,
     cmd.Reason: Shard._reason,
     cmd.Superseded: Shard._superseded,
     cmd.Similar: Shard._similar,

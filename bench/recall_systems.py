@@ -49,7 +49,7 @@ class Ours:
         places: dict[str, int] = {}
         with AgentMemory(embedder=embedder) as memory:
             start = perf_counter()
-            for place, node in enumerate(memory.remember_many(_drafts(group))):
+            for place, node in enumerate(memory.remember_many(drafts(group))):
                 places[node.id] = place
             ingest_s = perf_counter() - start
             ask = getattr(memory, self._method)
@@ -134,7 +134,8 @@ NAMES: Final = (
 )
 
 
-def _drafts(group: Group) -> list[dict[str, Any]]:
+def drafts(group: Group) -> list[dict[str, Any]]:
+    """Return a group's items as ``remember_many`` takes them."""
     return [
         {"content": item.text, "speaker": item.speaker, "session": item.session, "occurred_at": item.time}
         for item in group.items

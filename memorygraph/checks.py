@@ -175,6 +175,13 @@ def session(given: Any) -> str | int | None:
     return optional_text("session", given)
 
 
+def one_of(name: str, given: Any, choices: tuple[str, ...]) -> str:
+    """Return a text that is one of the choices."""
+    if given not in choices:
+        raise InputError(f"{name} must be one of {', '.join(choices)}, not {shown(given)}")
+    return str(given)
+
+
 def several(name: str, given: Iterable[T]) -> Iterable[T]:
     """Return what can be iterated over, but is neither a text nor a map."""
     if isinstance(given, str | bytes | Mapping) or not isinstance(given, Iterable):

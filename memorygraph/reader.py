@@ -9,6 +9,7 @@ from typing import Any, Final, Self, Unpack
 
 from memorygraph import checks
 from memorygraph.actors.commands import (
+    Concepts,
     Describe,
     Digest,
     FindNodes,
@@ -36,6 +37,8 @@ from memorygraph.filtering import FilterFields, TagMode, filters_of
 from memorygraph.history import ADDED, Change, Subscription, changes_of
 from memorygraph.hits import Hits, hit_of
 from memorygraph.home import Home
+from memorygraph.projections.hit import Concept
+from memorygraph.projections.profiles import PROFILES, RELEVANCE
 from memorygraph.projections.window import Window
 from memorygraph.stats import MemoryStats, stats_of
 from memorygraph.times import TimeLike, to_seconds, to_us
@@ -74,6 +77,7 @@ class MemoryReader(Evidence):
         as_of: int | datetime | None = None,
         asked_at: TimeLike | None = None,
         record: str | None = None,
+        profile: str = RELEVANCE,
     ) -> Hits:
         """Return the k memories that answer a question best; unmatched ones come last with score 0.
 
@@ -92,6 +96,8 @@ class MemoryReader(Evidence):
             asked_at: when the question was asked, which date words count from (default: now).
             record: "audited" returns only when it is durable who was given what; "best_effort" records a little later
                 what was reinforced. None: as the memory is set.
+            profile: what else counts than "relevance": "activation" (used often and lately) or "recency" (happened
+                lately). These change the order of what matches, and scores.
 
         Raises:
             InputError: a value that cannot be used.
@@ -102,7 +108,7 @@ class MemoryReader(Evidence):
             return asked.recall(
                 query, k, memory_type, tags, threshold, reinforce,
                 tag_mode=tag_mode, session=session, speaker=speaker, source=source, metadata=metadata, scope=scope,
-                since=since, until=until, asked_at=asked_at, record=record,
+                since=since, until=until, asked_at=asked_at, record=record, profile=profile,
             )  # fmt: skip
         given: FilterFields = {
             "memory_type": memory_type,
@@ -126,10 +132,24 @@ class MemoryReader(Evidence):
                 filters=filters_of(given, self._limits),
                 window=self._window(text, asked_at),
                 space=space,
+                profile=checks.one_of("profile", profile, PROFILES),
+                now_us=self._home.clock.now_us(),
             ),
             reinforce,
             record,
         )
+
+    def concepts(self, text: str | None = None, limit: int = 20) -> list[Concept]:
+        """Return what the memories name, with who names it: people, places, works; the most named first.
+
+        Args:
+            text: only what this text names; None: everything.
+            limit: how many, 1..10,000.
+        """
+        asked = None if text is None else checks.content(text, self._limits)
+        query = Concepts(text=asked, limit=checks.count("limit", limit, 1, self._limits.k_max))
+        found: list[Concept] = self._engine.ask(query).value
+        return found
 
     def reason(
         self,
@@ -144,12 +164,12 @@ class MemoryReader(Evidence):
         record: str | None = None,
         **filters: Unpack[FilterFields],
     ) -> Hits:
-        """Return what a cue leads to: the best recalled memories, and what their links lead to within ``hops``.
+        """Return what a cue leads to: the best recalled memories, and what names and links lead to within ``hops``.
 
         Args:
             cue: a text, a vector, a node, or a node's id.
             hops: how far activation spreads, 0..8.
-            seed_k: how many recalled memories it starts from.
+            seed_k: how many of the best recalled memories are surely among the hits; a vector starts from these alone.
             as_of, asked_at, record: as in ``recall``.
             filters: as in ``recall``; no step goes through a memory that does not pass them.
         """

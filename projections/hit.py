@@ -1,4 +1,4 @@
-"""A found memory, as plain data."""
+"""A found memory, and a concept, as plain data."""
 
 from __future__ import annotations
 
@@ -33,3 +33,11 @@ class Hit(Struct, frozen=True):
     session: float | None = None
     speaker: float | None = None
     concepts: tuple[str, ...] = ()
+
+
+class Concept(Struct, frozen=True):
+    """What memories name: its key (letters folded), the ids of the memories that name it, and of those about it."""
+
+    name: str
+    memories: tuple[str, ...]
+    about: tuple[str, ...]

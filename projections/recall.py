@@ -21,9 +21,11 @@ from memorygraph.projections.concepts import ConceptIndex
 from memorygraph.projections.explain import hits_of
 from memorygraph.projections.filters import OPEN, Filters, LabelIndex, visible_nodes
 from memorygraph.projections.frame import Frame
-from memorygraph.projections.hit import Hit
+from memorygraph.projections.hit import Concept, Hit
 from memorygraph.projections.lexical import VERSION as POSTINGS_VERSION
 from memorygraph.projections.lexical import LexicalIndex
+from memorygraph.projections.names import DEFINED, names_in
+from memorygraph.projections.profiles import RELEVANCE, considered, weights_of
 from memorygraph.projections.question import Named, without
 from memorygraph.projections.ranking import Legs, Ranked, Speakers, rank, speaker_names, speakers_named
 from memorygraph.projections.reasoning import best_of, led_to
@@ -50,7 +52,7 @@ class RecallIndex:
         self.language = language
         self.weights = weights
         self.lexical = LexicalIndex(analyzer_for(language))
-        self.concepts = ConceptIndex()
+        self.graph = ConceptIndex()
         self.norms = Norms()
         self.labels = LabelIndex()
         self.questions = Questions()
@@ -64,7 +66,7 @@ class RecallIndex:
         self.catch_up(frame)
         fork = RecallIndex(self.language, self.weights)
         fork.lexical = self.lexical.fork(frame.texts.count)
-        fork.concepts = self.concepts.fork(frame.texts.count)
+        fork.graph = self.graph.fork(frame.texts.count)
         fork.norms = self.norms.fork(frame)
         return fork
 
@@ -75,13 +77,13 @@ class RecallIndex:
             with self._growing:
                 stop = count if rows_max is None else min(count, self.count + rows_max)
                 self.lexical.add([_indexed_text(*text) for text in _texts(frame, self.lexical.count, stop)])
-                self.concepts.add(_texts(frame, self.concepts.count, stop))
+                self.graph.add(_texts(frame, self.graph.count, stop))
         return self.count >= count
 
     @property
     def count(self) -> int:
         """How many text rows are indexed."""
-        return min(self.lexical.count, self.concepts.count)
+        return min(self.lexical.count, self.graph.count)
 
     @property
     def version(self) -> str:
@@ -94,7 +96,7 @@ class RecallIndex:
         blobs: dict[str, Callable[[], bytes]] = {}
         for first, stop in self._segments.ranges(count):
             blobs[f"texts {first:09d}-{stop:09d}"] = partial(self.lexical.dump, first, stop)
-            blobs[f"concepts {first:09d}-{stop:09d}"] = partial(self.concepts.dump, first, stop)
+            blobs[f"concepts {first:09d}-{stop:09d}"] = partial(self.graph.dump, first, stop)
         if frame.space is not None:
             lengths = self.norms.upto(frame)
             for first in range(0, len(lengths), _NORMS_ROWS):
@@ -114,13 +116,13 @@ class RecallIndex:
                     self.lexical.load(data)
                     self._segments.read(self.lexical.count)
                 elif name.startswith("concepts "):
-                    self.concepts.load(data)
+                    self.graph.load(data)
                 else:
                     self.norms.load(data, int(name.split()[1]))
 
     def size_bytes(self) -> int:
         """Return the bytes that all parts take."""
-        parts = (self.lexical, self.concepts, self.norms, self.labels, self.questions)
+        parts = (self.lexical, self.graph, self.norms, self.labels, self.questions)
         return sum(part.size_bytes() for part in parts)
 
     def recall(
@@ -133,6 +135,8 @@ class RecallIndex:
         threshold: float = 0.0,
         filters: Filters = OPEN,
         window: Window | None = None,
+        profile: str = RELEVANCE,
+        now_us: int = 0,
     ) -> list[Hit]:
         """Return up to k hits, best first; with threshold 0 unmatched memories fill the rest with score 0.
 
@@ -140,10 +144,17 @@ class RecallIndex:
             text: the question, for the lexical leg; None leaves it out.
             vector: the question's vector, for the dense leg; None leaves it out.
             window: memories that happened in it score higher.
+            profile: what else counts (``profiles.py``), at the time ``now_us``.
         """
         seen = self._seen_at(frame, filters)
         ranked = self._rank(seen, text, vector, window)
         scores = np.round(ranked.scores, DECIMALS)
+        if profile != RELEVANCE:
+            rows = np.flatnonzero(seen.nodes & (scores > 0)).astype(np.int32)
+            rows = rows[top(scores[rows], births(frame, rows), considered(k))]
+            weighed = np.round(scores[rows] * weights_of(frame, rows, profile, now_us), DECIMALS)
+            scores = np.zeros(len(scores))
+            scores[rows] = weighed
         rows = np.flatnonzero(seen.nodes & (scores > 0) & (scores >= threshold)).astype(np.int32)
         if len(rows) < k and threshold <= 0:
             rows = np.flatnonzero(seen.nodes).astype(np.int32)
@@ -184,6 +195,29 @@ class RecallIndex:
         hits = hits_of(seen, ranked, best, scores[best], self.weights, words)
         return [hit if hit.path else replace(hit, path=(hit.node.id,)) for hit in hits]
 
+    def concepts(self, frame: Frame, text: str | None, limit: int) -> list[Concept]:
+        """Return what the memories name: what is in a text, else what is named most, each with who names it."""
+        self.catch_up(frame)
+        graph = self._seen_at(frame, OPEN).graph
+        if text is None:
+            order = np.lexsort((np.arange(len(graph.counts)), -graph.counts))
+        else:
+            keys = [*names_in(text), *(key for _, _, key in Named(text).candidates)]
+            known = dict.fromkeys(concept for key in keys if (concept := graph.index.id_of(key)) is not None)
+            order = np.array([concept for concept in known if concept < len(graph.counts)], dtype=np.int64)
+        order = order[graph.counts[order] > 0][:limit]
+        mentions = graph.index.mentions(order, graph.texts)
+        ids = frame.interner.ids
+        named: list[list[str]] = [[] for _ in order]
+        about: list[list[str]] = [[] for _ in order]
+        for row, place, close in zip(*(column.tolist() for column in mentions), strict=True):
+            node = ids[graph.owner[row]]
+            named[place].append(node)
+            if close == DEFINED:
+                about[place].append(node)
+        names = map(graph.index.name, order.tolist())
+        return [Concept(name, tuple(by), tuple(of)) for name, by, of in zip(names, named, about, strict=True)]
+
     def _rank(self, seen: Seen, text: str | None, vector: NDArray[np.float32] | None, window: Window | None) -> Ranked:
         frame = seen.frame
         dense = None if vector is None else self._dense(frame, vector)
@@ -205,7 +239,7 @@ class RecallIndex:
         key = encode(filters)
         seen = kept[1].get(key)
         if seen is None:
-            indexes = Indexes(self.lexical, self.concepts, self.labels, self.questions)
+            indexes = Indexes(self.lexical, self.graph, self.labels, self.questions)
             seen = Seen(frame, visible_nodes(frame, filters, self.labels), indexes)
             if len(kept[1]) < SEEN_MAX:
                 kept[1][key] = seen
