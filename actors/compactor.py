@@ -83,16 +83,17 @@ class Compactor:
     def _plan(self, policy: RetentionPolicy) -> Plan:
         frame = self._current()
         return plan(
-            self._records,
+            lambda: self._records(frame.position),
             policy,
             self._clock.now_us(),
             frame.position,
             is_live=lambda node_id: frame.row(node_id) is not None,
         )
 
-    def _records(self) -> Iterator[tuple[int, bytes]]:
+    def _records(self, last: int) -> Iterator[tuple[int, bytes]]:
+        """Give the records up to a position; later ones may be about memories that ``_plan`` does not know."""
         rest = Pace()
-        for entry in self._log.read():
+        for entry in self._log.read(1, last):
             yield entry.position, entry.data or b""
             rest()
 

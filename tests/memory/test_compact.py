@@ -218,6 +218,23 @@ def test_readers_and_writers_go_on(clock, tmp_path):
     assert memory.verify().whole
 
 
+def test_what_is_recalled_while_a_plan_is_made_is_not_part_of_it(clock, monkeypatch):
+    memory, _ = lived_in(clock, MemoryLog())
+    read, late = memory._engine._log.read, []
+
+    def read_beside_others(*positions):
+        if not late:
+            late.append(memory.remember("The lighthouse is new").id)
+            memory.recall("lighthouse", k=1)
+            memory.flush()
+        return read(*positions)
+
+    monkeypatch.setattr(memory._engine._log, "read", read_beside_others)
+    assert memory.compact(EVERYTHING).replaced == 23
+    assert memory.get(late[0]).access_count == 1
+    assert memory.digest() == memory.replay()
+
+
 @pytest.mark.parametrize("from_end", [0, 1])
 def test_a_plan_that_would_change_the_state_is_refused(clock, monkeypatch, from_end):
     memory, _ = lived_in(clock, MemoryLog())
