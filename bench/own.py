@@ -30,8 +30,8 @@ class OwnWork(Work):
         self.graph.add_edges(edges)
 
     def put_links(self, links: list[Any]) -> None:
-        """Make edges and add them in one call."""
-        self.memory.link_many(links)
+        """Add edges in one call, without making objects of them."""
+        self.graph.add_edges(links)
 
     def edges(self) -> int:
         """Count the edges."""

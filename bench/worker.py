@@ -26,6 +26,7 @@ from bench import corpus
 
 DIM: Final = 256
 BATCH: Final = 1000
+IN_A_ROW: Final = 10  # batches of edges, as who adds many at once sends them
 PAGE_BYTES: Final = resource.getpagesize()
 
 
@@ -39,6 +40,7 @@ class Work:
         self._embed = memorygraph.HashingEmbedder(DIM)
         self._made = 0  # texts so far
         self._asked = 0
+        self._drawn = 0
 
     def hello(self) -> dict[str, str]:
         """Say which package this is, and what it runs on."""
@@ -65,15 +67,15 @@ class Work:
 
     def add_nodes(self, count: int) -> list[float]:
         """Add a batch of nodes with text and vector; seconds per node."""
-        return _per_item_s(self.put_nodes, self._nodes(count))
+        return _per_item_s(self.put_nodes, [self._nodes(count)])
 
     def add_edges(self, count: int) -> list[float]:
-        """Add a batch of edges; seconds per edge."""
-        return _per_item_s(self.put_edges, self._edges(count))
+        """Add batches of edges in a row; seconds per edge of each."""
+        return _per_item_s(self.put_edges, [self._edges(count) for _ in range(IN_A_ROW)])
 
     def link(self, count: int) -> list[float]:
-        """Add a batch of edges that are not made yet; seconds per edge."""
-        return _per_item_s(self.put_links, self._links(count))
+        """Add batches of edges that are not made yet, in a row; seconds per edge of each."""
+        return _per_item_s(self.put_links, [self._links(count) for _ in range(IN_A_ROW)])
 
     def remember(self, count: int) -> list[float]:
         """Remember texts, each linked to similar ones; seconds of each."""
@@ -152,7 +154,8 @@ class Work:
 
     def _links(self, count: int) -> list[Any]:
         """Source, target, type and weight of edges between two different nodes each, drawn evenly."""
-        dice = np.random.default_rng(self.edges())
+        dice = np.random.default_rng(self._drawn)
+        self._drawn += 1
         nodes = len(self.ids)
         sources = dice.integers(0, nodes, size=count)
         targets = (sources + dice.integers(1, nodes, size=count)) % nodes
@@ -171,10 +174,9 @@ def _each_s(call: Callable[[Any], Any], items: Iterable[Any]) -> list[float]:
     return taken
 
 
-def _per_item_s(call: Callable[[list[Any]], Any], items: list[Any]) -> list[float]:
-    start = perf_counter()
-    call(items)
-    return [(perf_counter() - start) / len(items)]
+def _per_item_s(call: Callable[[list[Any]], Any], batches: list[list[Any]]) -> list[float]:
+    taken = _each_s(call, batches)
+    return [seconds / len(batch) for seconds, batch in zip(taken, batches, strict=True)]
 
 
 def work_here() -> Work:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any, Final
+
+import numpy as np
 
 from memorygraph import checks
 from memorygraph.core.edge import MemoryEdge
@@ -46,12 +47,45 @@ def batches_of(links: Iterable[Sequence[Any] | Mapping[str, Any]]) -> Iterator[E
     """
     rest = iter(links)
     while batch := list(islice(rest, CHUNK_ITEMS)):
-        columns = _plain_columns(batch)
+        columns = plain_columns(batch)
         if columns is None:
             states = [edge_of(link)._state for link in batch]
             yield from map(edge_columns, chunks_of(states, size_bytes))
         else:
             yield columns
+
+
+def plain_columns(links: Sequence[Any]) -> EdgesAdded | None:
+    """Return tuples of the same plain fields as columns, without an object per link; None: look at each of them.
+
+    It takes what needs no second look: ids that are texts, one edge type for all, weights above 0 and up to 1. Whether
+    the ids are of two different nodes is asked of the memory when the links are added.
+    """
+    if not _all_of(tuple, links):
+        return None
+    try:
+        sources, targets, *rest = zip(*links, strict=True)
+    except ValueError:  # of different lengths, or too short
+        return None
+    defaults: list[Sequence[Any]] = [[EdgeType.ASSOCIATION], [WEIGHT] * len(links), [True]]
+    if len(rest) > len(defaults):
+        return None
+    kinds, weights, directed = rest + defaults[len(rest) :]
+    same = kinds.count(kinds[0]) == len(kinds) and directed.count(directed[0]) == len(directed)
+    if not same or not isinstance(kinds[0], EdgeType) or not isinstance(directed[0], bool):
+        return None
+    if not (_all_of(str, sources) and _all_of(str, targets) and _all_of(float, weights)):
+        return None
+    values = np.fromiter(weights, np.float64, len(weights))
+    if not (values.min() > 0.0 and values.max() <= 1.0):  # NaN is neither
+        return None
+    return EdgesAdded(
+        sources=list(sources),
+        targets=list(targets),
+        weights=_unless_all(1.0, list(weights)),
+        types=[] if kinds[0] is EdgeType.ASSOCIATION else [kinds[0].code] * len(links),
+        undirected=[] if directed[0] else [True] * len(links),
+    )
 
 
 def edge_columns(states: Sequence[EdgeState]) -> EdgesAdded:
@@ -81,36 +115,8 @@ def edges_in(events: Sequence[Event], position: int) -> list[str]:
     return ids
 
 
-def _plain_columns(links: list[Any]) -> EdgesAdded | None:
-    """Return tuples of the same plain fields as columns, without an object per link; None: look at each of them.
-
-    It takes what needs no second look: ids that are texts, one edge type for all, weights above 0 and up to 1. Whether
-    the ids are of two different nodes is asked of the memory when the links are added.
-    """
-    if set(map(type, links)) != {tuple}:
-        return None
-    try:
-        sources, targets, *rest = map(list, zip(*links, strict=True))
-    except ValueError:  # of different lengths, or too short
-        return None
-    defaults: list[list[Any]] = [[EdgeType.ASSOCIATION], [WEIGHT] * len(links), [True]]
-    if len(rest) > len(defaults):
-        return None
-    kinds, weights, directed = rest + defaults[len(rest) :]
-    same = kinds.count(kinds[0]) == len(kinds) and directed.count(directed[0]) == len(directed)
-    if not same or not isinstance(kinds[0], EdgeType) or not isinstance(directed[0], bool):
-        return None
-    if set(map(type, sources + targets)) != {str} or set(map(type, weights)) != {float}:
-        return None
-    if not (min(weights) > 0.0 and max(weights) <= 1.0 and not math.isnan(sum(weights))):  # min and max pass over NaN
-        return None
-    return EdgesAdded(
-        sources=sources,
-        targets=targets,
-        weights=_unless_all(1.0, weights),
-        types=[] if kinds[0] is EdgeType.ASSOCIATION else [kinds[0].code] * len(links),
-        undirected=[] if directed[0] else [True] * len(links),
-    )
+def _all_of(kind: type, values: Sequence[Any]) -> bool:
+    return list(map(type, values)).count(kind) == len(values)
 
 
 def _unless_all(default: Any, values: list[Any]) -> list[Any]:

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from memorygraph.events import records as ev
 from memorygraph.events.errors import DamagedLog
-from memorygraph.events.types import CODE_MAX
-from memorygraph.projections.frame import NO_EDGE_EXTRAS, EdgeExtras, Extras
+from memorygraph.events.types import CODE_MAX, EdgeType
+from memorygraph.projections.frame import ALIVE, NO_EDGE_EXTRAS, UNDIRECTED, EdgeExtras, Extras
 
 TIME_MAX: Final = 1 << 62  # microseconds; far beyond any calendar
 COUNT_MAX: Final = 1 << 32
@@ -43,6 +44,23 @@ def require_single(*values: float) -> None:
 def extras_of(event: ev.NodeAdded) -> Extras:
     """Return a node's labels."""
     return Extras(event.tags, event.metadata, event.speaker, event.session, event.source, event.expires_us)
+
+
+def edge_cells(event: ev.EdgesAdded) -> tuple[NDArray[np.float64], NDArray[np.uint8], NDArray[np.uint8]]:
+    """Return edges' weights, types and flags, shape (edges,) each.
+
+    Raises:
+        DamagedLog: one of them fits no column.
+    """
+    count = len(event.sources)
+    weights = np.array(event.weights, np.float64) if event.weights else np.ones(count)
+    if not (np.abs(weights) <= SINGLE_MAX).all():
+        raise DamagedLog("a number that no release writes, as no column can hold it")
+    if event.types and not 0 <= min(event.types) <= max(event.types) <= CODE_MAX:
+        raise DamagedLog("an edge has a type that no release writes", types=sorted(set(event.types)))
+    types = np.array(event.types, np.uint8) if event.types else np.full(count, EdgeType.ASSOCIATION.code, np.uint8)
+    undirected = np.array(event.undirected, np.uint8) if event.undirected else np.zeros(count, np.uint8)
+    return weights, types, undirected * np.uint8(UNDIRECTED) | np.uint8(ALIVE)
 
 
 def edge_extras_of(event: ev.EdgesAdded) -> Sequence[EdgeExtras | None]:

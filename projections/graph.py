@@ -20,9 +20,17 @@ from msgspec import UNSET
 
 from memorygraph.events import records as ev
 from memorygraph.events.errors import DamagedLog
-from memorygraph.events.types import CODE_MAX, DIM_MAX, EdgeType, Partition
+from memorygraph.events.types import DIM_MAX, Partition
 from memorygraph.projections.adjacency import Adjacency
-from memorygraph.projections.cells import COUNT_MAX, TIME_MAX, edge_extras_of, extras_of, fits_columns, require_single
+from memorygraph.projections.cells import (
+    COUNT_MAX,
+    TIME_MAX,
+    edge_cells,
+    edge_extras_of,
+    extras_of,
+    fits_columns,
+    require_single,
+)
 from memorygraph.projections.columns import EDGE_COLUMNS, LABEL_COLUMNS, NODE_COLUMNS, TEXT_COLUMNS, vector_columns
 from memorygraph.projections.expiry import Expiries
 from memorygraph.projections.frame import (
@@ -32,7 +40,6 @@ from memorygraph.projections.frame import (
     NO_EXTRAS,
     NO_ROW,
     ORDINAL_BITS,
-    UNDIRECTED,
     EdgeExtras,
     Extras,
     Frame,
@@ -56,7 +63,6 @@ _PLAIN_FIELDS: Final = (
     "decay_function",
     "decay_rate",
 )
-_DEFAULT_TYPE: Final = EdgeType.ASSOCIATION.code
 _SMALL: Final = 16  # edges of one event that are queued one by one
 _EXTRA_FIELDS: Final = ("tags", "metadata", "speaker", "session", "source", "expires_us")
 
@@ -359,24 +365,13 @@ class GraphState:
         if count and min(sources.min(), targets.min()) < 0:
             raise DamagedLog("an event links a node that is not in the graph")
         start = self.edges.count
-        types = event.types or [_DEFAULT_TYPE] * count
-        if count and (max(types) > CODE_MAX or min(types) < 0):
-            raise DamagedLog("an edge has a type that no release writes", types=sorted(set(types)))
-        require_single(*event.weights)
-        columns = (
-            sources,
-            targets,
-            event.weights or [1.0] * count,
-            types,
-            [ALIVE | UNDIRECTED if both else ALIVE for both in event.undirected] or np.full(count, ALIVE, np.uint8),
-            births,
-            edge_extras_of(event),
-        )
+        columns = (sources, targets, *edge_cells(event))
         if count < _SMALL:
-            for row in zip(sources.tolist(), targets.tolist(), *columns[2:], strict=True):
+            values = [column.tolist() for column in columns]
+            for row in zip(*values, births, edge_extras_of(event), strict=True):
                 self.edges.append(*row)
         else:
-            self.edges.extend(*columns)
+            self.edges.extend(*columns, births, edge_extras_of(event))
         for offset, name in enumerate(event.ids):
             if name:
                 self.edge_names[name] = start + offset

@@ -30,7 +30,7 @@ from memorygraph.events.records import EdgesAdded, SpaceDeclared
 from memorygraph.events.stores.memory import MemoryLog
 from memorygraph.events.types import MemoryType
 from memorygraph.home import Home
-from memorygraph.links import edge_columns
+from memorygraph.links import edge_columns, edge_of, plain_columns
 from memorygraph.projections.filters import Filters
 from memorygraph.projections.frame import ORDINAL_BITS, NodeState
 from memorygraph.stats import MemoryStats, stats_of
@@ -95,18 +95,29 @@ class MemoryGraph:
         self.add_edges([edge], command_id=command_id)
         return edge.id
 
-    def add_edges(self, edges: Sequence[MemoryEdge], *, command_id: str | None = None) -> None:
-        """Add edges, all or none. At most 8 MiB in one call."""
-        if not _all_of(MemoryEdge, edges):
-            return
+    def add_edges(self, edges: Iterable[MemoryEdge | Sequence[Any]], *, command_id: str | None = None) -> None:
+        """Add edges, all or none. At most 8 MiB in one call.
+
+        Args:
+            edges: ``MemoryEdge`` objects, or tuples (source, target, edge_type, weight, directed) as ``link_many``
+                takes them: they cost no object each.
+        """
         home = self._home
+        given = list(checks.several("edges", edges))
+        if not given:
+            return
+        columns = plain_columns(given)
+        if columns is not None:
+            home.execute(AddEdges(edges=columns), command_id=command_id)
+            return
+        made = [edge if isinstance(edge, MemoryEdge) else edge_of(edge) for edge in given]
         states = [
-            edge._state if edge._position is None and edge._home in (None, home) else edge._draft() for edge in edges
+            edge._state if edge._position is None and edge._home in (None, home) else edge._draft() for edge in made
         ]
         receipt = home.execute(AddEdges(edges=edge_columns(states)), command_id=command_id)
         names = next((event.ids for event in receipt.events if isinstance(event, EdgesAdded) and event.ids), [])
         first = receipt.position << ORDINAL_BITS
-        for place, edge in enumerate(edges):
+        for place, edge in enumerate(made):
             edge._added_to(home, first + place, names[place] if names else "")
 
     @contextmanager

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from memorygraph import AgentMemory, EdgeType, MemoryEdge, MemoryGraph, MemoryNode, MemoryType
-from memorygraph.core.types import DuplicateIdError, NodeNotFoundError
+from memorygraph.core.types import DuplicateIdError, InputError, NodeNotFoundError
 
 DIM = 4
 
@@ -92,6 +92,20 @@ def test_edges(graph):
     assert graph.predecessors("e") == ["ne"]
     graph.remove_node("n")
     assert [edge.target_id for edge in graph.edges()] == ["ne"]
+
+
+def test_edges_may_be_tuples(graph):
+    assert list(graph.edges()) == []
+    graph.add_edges([("e", "n", EdgeType.CAUSAL, 0.5), ("e", "w", EdgeType.CAUSAL, 0.25)])
+    graph.add_edges([("e", "none"), MemoryEdge("n", "e"), ("n", "w", "temporal", 1, False)])
+    assert len(list(graph.edges())) == 5
+    assert [edge.weight for edge in graph.get_edges_between("e", "w")] == [0.25]
+    assert [edge.directed for edge in graph.get_edges_between("n", "w")] == [False]
+    with pytest.raises(NodeNotFoundError):
+        graph.add_edges([("n", "ne", EdgeType.CAUSAL, 0.5), ("e", "nowhere", EdgeType.CAUSAL, 0.5)])
+    with pytest.raises(InputError, match="a link is a tuple"):
+        graph.add_edges([("n", "ne"), ("n",)])
+    assert len(list(graph.edges())) == 5
 
 
 def test_long_lists_come_in_pages_at_one_position():

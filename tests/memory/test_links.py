@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from memorygraph import AgentMemory, EdgeType
 from memorygraph.events.errors import InputError, MemoryGraphError
-from memorygraph.links import _plain_columns, batches_of, edge_columns, edge_of
+from memorygraph.links import batches_of, edge_columns, edge_of, plain_columns
 
 IDS = st.sampled_from(["a", "b", "c", "nobody"])
 KINDS = st.sampled_from([EdgeType.ASSOCIATION, EdgeType.CAUSAL, "temporal", "nothing"])
@@ -42,7 +42,7 @@ def test_tuples_say_what_dicts_say(links):
 
 @given(LINKS)
 def test_the_short_way_gives_the_columns_of_the_long_way(links):
-    columns = _plain_columns(links)
+    columns = plain_columns(links)
     if columns is not None:
         if any(link[0] == link[1] for link in links):  # said by the memory, which compares rows
             return
@@ -51,7 +51,7 @@ def test_the_short_way_gives_the_columns_of_the_long_way(links):
 
 def test_plain_tuples_take_the_short_way():
     links = [("a", "b", EdgeType.CAUSAL, 0.5), ("b", "c", EdgeType.CAUSAL, 0.25)]
-    assert _plain_columns(links) is not None
+    assert plain_columns(links) is not None
     assert [len(batch.sources) for batch in batches_of(links * 600)] == [1000, 200]
 
 
