@@ -57,7 +57,7 @@ class CommandTable:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._rows = bytearray()
-        self._first = 1  # the position of the first row
+        self._first = self._next = 1  # the positions of the first row and of the next one
         self._oldest_us = 0  # the time of the first row
         self._newest_us = 0
         self._horizon_ms = 0  # the newest date among the ids that left
@@ -68,28 +68,29 @@ class CommandTable:
         self._base = 1
 
     def __len__(self) -> int:
-        return len(self._rows) // _ROW.size
+        return self._next - self._first
 
     @property
     def next_position(self) -> int:
         """The position that the next record must have."""
-        return self._first + len(self)
+        return self._next
 
     def add(self, position: int, command_id: str, body_hash: bytes, time_us: int) -> None:
         """Take note of the record at ``next_position``; the id is empty where only the record's hash is kept."""
         key = _key(command_id) if command_id else (0, 0)
         with self._lock:
-            if position != self.next_position:
+            if position != self._next:
                 raise ValueError(f"the table goes on at position {self.next_position}, not {position}")
             if not command_id:
                 time_us = self._newest_us  # its own is not known
             if not self._rows:
                 self._oldest_us = time_us
-            self._rows += _ROW.pack(*key, _padded(body_hash), time_us)
+            self._rows += _ROW.pack(*key, body_hash, time_us)
             self._newest_us = time_us
+            self._next = position + 1
             if command_id:
                 self._recent[key] = position
-            if self._oldest_us < time_us - KEPT_US or len(self) > ROWS_MAX:
+            if self._oldest_us < time_us - KEPT_US or position - self._first >= ROWS_MAX:
                 self._expire(time_us)
             if len(self._recent) >= RECENT_MAX:
                 self._merge()
@@ -141,6 +142,7 @@ class CommandTable:
         table = cls()
         table._rows += memoryview(data)[_HEADER.size :]
         table._first = table._indexed = table._base = first
+        table._next = following
         table._newest_us, table._horizon_ms = newest_us, horizon_ms
         table._oldest_us = table._row(first)[3] if size else 0
         table._merge()

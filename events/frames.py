@@ -138,14 +138,14 @@ def _pack(items: Sequence[object], *, epoch: int, memory_id: bytes, first: int, 
 
 def frame_header(frame: bytes | memoryview) -> FrameHeader:
     """Give the header of a frame that is known to be whole."""
-    return FrameHeader._make(_HEADER.unpack_from(frame))
+    return tuple.__new__(FrameHeader, _HEADER.unpack_from(frame))  # half the time of _make
 
 
 def whole_frame(data: bytes | memoryview, offset: int, memory_id: bytes) -> FrameHeader | None:
     """Give the header of that memory's frame at ``offset``; None when its bytes are not there or fail the check."""
     if len(data) - offset < HEADER_BYTES:
         return None
-    header = tuple.__new__(FrameHeader, _HEADER.unpack_from(data, offset))  # half the time of _make
+    header = tuple.__new__(FrameHeader, _HEADER.unpack_from(data, offset))
     end = offset + HEADER_BYTES + header.body_bytes
     if (
         header.magic != MAGIC

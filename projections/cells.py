@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -41,6 +41,16 @@ def require_single(*values: float) -> None:
         raise DamagedLog("a number that no release writes, as no column can hold it")
 
 
+def require_codes(types: Collection[int]) -> None:
+    """Check that edges' types are codes.
+
+    Raises:
+        DamagedLog: one is not.
+    """
+    if types and not 0 <= min(types) <= max(types) <= CODE_MAX:
+        raise DamagedLog("an edge has a type that no release writes", types=sorted(set(types)))
+
+
 def extras_of(event: ev.NodeAdded) -> Extras:
     """Return a node's labels."""
     return Extras(event.tags, event.metadata, event.speaker, event.session, event.source, event.expires_us)
@@ -56,8 +66,7 @@ def edge_cells(event: ev.EdgesAdded) -> tuple[NDArray[np.float64], NDArray[np.ui
     weights = np.array(event.weights, np.float64) if event.weights else np.ones(count)
     if not (np.abs(weights) <= SINGLE_MAX).all():
         raise DamagedLog("a number that no release writes, as no column can hold it")
-    if event.types and not 0 <= min(event.types) <= max(event.types) <= CODE_MAX:
-        raise DamagedLog("an edge has a type that no release writes", types=sorted(set(event.types)))
+    require_codes(event.types)
     types = np.array(event.types, np.uint8) if event.types else np.full(count, EdgeType.ASSOCIATION.code, np.uint8)
     undirected = np.array(event.undirected, np.uint8) if event.undirected else np.zeros(count, np.uint8)
     return weights, types, undirected * np.uint8(UNDIRECTED) | np.uint8(ALIVE)

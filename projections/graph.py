@@ -20,7 +20,7 @@ from msgspec import UNSET
 
 from memorygraph.events import records as ev
 from memorygraph.events.errors import DamagedLog
-from memorygraph.events.types import DIM_MAX, Partition
+from memorygraph.events.types import DIM_MAX, EdgeType, Partition
 from memorygraph.projections.adjacency import Adjacency
 from memorygraph.projections.cells import (
     COUNT_MAX,
@@ -29,6 +29,7 @@ from memorygraph.projections.cells import (
     edge_extras_of,
     extras_of,
     fits_columns,
+    require_codes,
     require_single,
 )
 from memorygraph.projections.columns import EDGE_COLUMNS, LABEL_COLUMNS, NODE_COLUMNS, TEXT_COLUMNS, vector_columns
@@ -40,6 +41,7 @@ from memorygraph.projections.frame import (
     NO_EXTRAS,
     NO_ROW,
     ORDINAL_BITS,
+    UNDIRECTED,
     EdgeExtras,
     Extras,
     Frame,
@@ -361,22 +363,33 @@ class GraphState:
             gone = {end for end in {*event.sources, *event.targets} if self._row(end) is None}
             event, births = without_ends(event, births, gone)
             count = len(births)
-        sources, targets = self.interner.ends_of(event.sources, event.targets)
-        if count and min(sources.min(), targets.min()) < 0:
-            raise DamagedLog("an event links a node that is not in the graph")
         start = self.edges.count
-        columns = (sources, targets, *edge_cells(event))
         if count < _SMALL:
-            values = [column.tolist() for column in columns]
-            for row in zip(*values, births, edge_extras_of(event), strict=True):
-                self.edges.append(*row)
+            self._append_edges(event, births)
         else:
-            self.edges.extend(*columns, births, edge_extras_of(event))
+            ends = self.interner.ends_of(event.sources, event.targets)
+            if ends.min() < 0:
+                raise _unknown_end()
+            self.edges.extend(*ends, *edge_cells(event), births, edge_extras_of(event))
         for offset, name in enumerate(event.ids):
             if name:
                 self.edge_names[name] = start + offset
         self.live_edges += count
         self.changes += count
+
+    def _append_edges(self, event: ev.EdgesAdded, births: Sequence[int]) -> None:
+        """Append the edges of a small event one by one: arrays would take longer to make than to fill."""
+        row_of = self.interner.rows.__getitem__
+        weights = event.weights or [1.0] * len(births)
+        types = event.types or [EdgeType.ASSOCIATION.code] * len(births)
+        require_single(*weights)
+        require_codes(types)
+        flags = [ALIVE | UNDIRECTED if both else ALIVE for both in event.undirected] or [ALIVE] * len(births)
+        try:
+            ends = list(map(row_of, event.sources)), list(map(row_of, event.targets))
+        except KeyError:
+            raise _unknown_end() from None
+        self.edges.append_rows(zip(*ends, weights, types, flags, births, edge_extras_of(event), strict=True))
 
     def _edge_revised(self, event: ev.EdgeRevised, _: int) -> None:
         rows = self._edge_rows([event.id])
@@ -481,3 +494,7 @@ class GraphState:
         if content is UNSET:
             content = "" if text_row == NO_ROW else self.texts.value("content", text_row)
         self.nodes.set("text_row", row, self.texts.append(row, content, speaker) if content else NO_ROW)
+
+
+def _unknown_end() -> DamagedLog:
+    return DamagedLog("an event links a node that is not in the graph")

@@ -209,9 +209,15 @@ class Table:
         """Add one row and return its number."""
         self._pending.append(row)
         number = self._written + len(self._pending) - 1
-        if len(self._pending) == _PENDING_MAX:
+        if len(self._pending) >= _PENDING_MAX:
             self._flush()
         return number
+
+    def append_rows(self, rows: Iterable[tuple[Any, ...]]) -> None:
+        """Add a few rows."""
+        self._pending.extend(rows)
+        if len(self._pending) >= _PENDING_MAX:
+            self._flush()
 
     def extend(self, *columns: Column) -> None:
         """Add rows given as columns of equal length.
