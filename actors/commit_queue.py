@@ -67,6 +67,6 @@ class CommitQueue:
             while self._tickets and total <= size_bytes:
                 taken.append(self._tickets.popleft())
                 total += len(taken[-1].data)
-            self._events -= sum(len(ticket.proposal.events) for ticket in taken)
+            self._events -= sum([len(ticket.proposal.events) for ticket in taken])
             self._size_bytes -= total
         return taken

@@ -447,7 +447,7 @@ _DECISIONS: Final[dict[type[cmd.Operation], Callable[[Proposer, Any], None]]] = 
 
 
 def _edges_in(events: Sequence[ev.Event]) -> int:
-    return sum(len(event.sources) for event in events if isinstance(event, ev.EdgesAdded))
+    return sum([len(event.sources) for event in events if isinstance(event, ev.EdgesAdded)])
 
 
 def _with_vectors(nodes: list[ev.NodeAdded], derived: list[bytes]) -> list[ev.NodeAdded]:
