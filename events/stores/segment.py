@@ -23,6 +23,7 @@ import os
 import weakref
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import suppress
+from copy import copy
 from threading import Lock
 from typing import Final, Self
 
@@ -58,7 +59,14 @@ from memorygraph.events.stores.rewriting import rewrite_segments
 from memorygraph.events.stores.segment_file import SegmentName
 from memorygraph.events.stores.segment_index import index_sealed
 from memorygraph.events.stores.snapshots import SnapshotDirectory
-from memorygraph.events.stores.takeover import begun, claim_epoch, find_durable_tail, find_end, is_recorded, known_point
+from memorygraph.events.stores.takeover import (
+    begun,
+    claim_epoch,
+    find_durable_tail,
+    find_end,
+    is_recorded,
+    require_newest,
+)
 from memorygraph.events.stores.verifying import verify_segments, walk
 
 SEGMENT_BYTES: Final = 64 << 20
@@ -219,7 +227,7 @@ class SegmentLog(BaseLog):
     def verify(self) -> VerifyReport:
         """Read every segment from its first byte, checking checksums and chain; damage is listed and stepped over."""
         self._open_tail()
-        return verify_segments(self._directory, known_point(self._directory), self.notes)
+        return verify_segments(self._directory, self.notes)
 
     def whole_frames(self) -> Iterator[bytes]:
         """Give every frame that passes its own check, in order, stepping over damage; for salvage."""
@@ -247,8 +255,7 @@ class SegmentLog(BaseLog):
 
     def release(self) -> None:
         """Let go of the descriptors; the lock's stays with one who is exclusive."""
-        tail = self._tail
-        if tail is not None:
+        if (tail := self._tail) is not None:
             tail.file.rest()
         self._locking.rest()
 
@@ -265,26 +272,31 @@ class SegmentLog(BaseLog):
     def _find_end_to_write(self, *, takeover: bool, exclusive: bool) -> None:
         """Look for the log's end under the lock, and cut what is torn; a full disk puts that off to the next append."""
         with self._mutex:
-            if takeover:
-                self._held = claim_epoch(self._directory)
-                self._locking.adopt(self._held)
-            else:
-                self._held, _ = self._locking.acquire()
-            try:
-                self._tail, self._damage = find_end(self._directory, self._held)
-                if self._damage and takeover:
-                    raise DamagedLog(f"{self._damage}; a damaged log is not taken over", path=self.location)
-                if self._damage:
-                    self.read_only = True
-                    self.notes = (f"{self._damage}; the log is read-only up to there",)
+            while self._tail is None:
+                if takeover:
+                    self._held = claim_epoch(self._directory)
+                    self._locking.adopt(self._held)
                 else:
-                    with suppress(DiskFull), named_errors(self.location, "open the log"):
-                        self._catch_up(self._held, self._held.look())
-                    if exclusive:
-                        self._locking.own(self._held)
-            finally:
-                held, self._held = self._held, None
-                self._locking.release(held)
+                    self._held, _ = self._locking.acquire()
+                try:
+                    self._begin(self._held, takeover=takeover, exclusive=exclusive)
+                except Fenced:  # somebody took over meanwhile: go on in the newer epoch
+                    self._tail, takeover = None, False
+                finally:
+                    self._give_back()
+
+    def _begin(self, lock: LockFile, *, takeover: bool, exclusive: bool) -> None:
+        self._tail, self._damage = find_end(self._directory, lock)
+        if self._damage and takeover:
+            raise DamagedLog(f"{self._damage}; a damaged log is not taken over", path=self.location)
+        if self._damage:
+            self.read_only = True
+            self.notes = (f"{self._damage}; the log is read-only up to there",)
+            return
+        with suppress(DiskFull), named_errors(self.location, "open the log"):
+            self._catch_up(lock, lock.look())
+        if exclusive:
+            self._locking.own(lock)
 
     def _find_end_to_read(self) -> None:
         """Look for the log's end without the lock."""
@@ -302,30 +314,31 @@ class SegmentLog(BaseLog):
         if not self._mutex.acquire(timeout=timeout_s):
             raise LogLocked(f"{self.location}: another thread of this process has been writing for {timeout_s:g} s")
         try:
-            self._writable_tail()
-            self._held, look = self._locking.acquire()
+            while True:
+                self._writable_tail()
+                self._held, look = self._locking.acquire()
+                try:
+                    return self._catch_up(self._held, look)
+                except (
+                    Fenced
+                ):  # somebody took over meanwhile: go on in the newer epoch, unless we held the lock for good
+                    self._give_back()
         except BaseException as error:
             if isinstance(error, Fenced):
                 self._stop(error)
+            self._give_back()
             self._mutex.release()
-            raise
-        try:
-            return self._catch_up(self._held, look)
-        except BaseException:
-            self._unlock()
             raise
 
     def _leave(self) -> None:
         if self._held is not None:  # else a child forked inside the lock: the lock is its parent's
-            self._unlock()
-
-    def _unlock(self) -> None:
-        held, self._held = self._held, None
-        try:
-            if held is not None:
-                self._locking.release(held)
-        finally:
+            self._give_back()
             self._mutex.release()
+
+    def _give_back(self) -> None:
+        held, self._held = self._held, None
+        if held is not None:
+            self._locking.release(held)
 
     def _catch_up(self, lock: LockFile, look: Look) -> Head:
         """Follow the log to its end, which under the lock is its true end, and cut what is torn behind it."""
@@ -342,6 +355,7 @@ class SegmentLog(BaseLog):
                 thorough=not self._examined,
             )
         except DamagedLog as error:
+            require_newest(self._directory, lock)
             raise self._damaged(error.message) from error
         except OSError as error:
             raise named(error, self.location, "read the log") from error
@@ -420,7 +434,7 @@ class SegmentLog(BaseLog):
 
     def _stop(self, error: LogFailed) -> LogFailed:
         """Stop for good: what is on the disk is known only after opening it anew."""
-        self._failure = _copy(error)  # one that is raised would hold on to its frames, and they to the lock
+        self._failure = copy(error)  # one that is raised would hold on to its frames, and they to the lock
         return error
 
     # -- the tail ------------------------------------------------------------------------------------------------
@@ -435,16 +449,13 @@ class SegmentLog(BaseLog):
         if self.read_only:
             why = f": {self._damage}" if self._damage else ""
             raise StoreReadOnly(f"{self.location}: the memory was opened read-only{why}", path=self.location)
-        return self._sound_tail()
+        if self._failure is not None:
+            raise copy(self._failure)
+        return self._open_tail()
 
     def _locked_tail(self) -> Tail:
         self._held_lock()
-        return self._sound_tail()
-
-    def _sound_tail(self) -> Tail:
-        if self._failure is not None:
-            raise _copy(self._failure)
-        return self._open_tail()
+        return self._writable_tail()
 
     def _held_lock(self) -> LockFile:
         if self._held is None:
@@ -476,10 +487,6 @@ class SegmentLog(BaseLog):
         self.snapshots = SnapshotDirectory(self._directory.disk, self._directory.snapshots_path)
         self._appends += self._appends % 2
         self._point = b""
-
-
-def _copy(error: LogFailed) -> LogFailed:
-    return type(error)(error.message, **error.about)
 
 
 _open_logs: Final[weakref.WeakSet[SegmentLog]] = weakref.WeakSet()

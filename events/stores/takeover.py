@@ -15,6 +15,7 @@ the next writer.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Final
@@ -23,6 +24,7 @@ from memorygraph.events.errors import DamagedLog, StoreError
 from memorygraph.events.frames import chain_after, frame_header, whole_frame
 from memorygraph.events.log import Head
 from memorygraph.events.stores.directory import StoreDirectory, named_errors
+from memorygraph.events.stores.epoch_lock import fenced
 from memorygraph.events.stores.lock_file import CommitPoint, LockFile, Look
 from memorygraph.events.stores.reading import frames_between
 from memorygraph.events.stores.recovery import Tail, at_point, find_tail, follow, reach
@@ -30,6 +32,8 @@ from memorygraph.events.stores.segment_file import OpenFile, SegmentFile, Segmen
 from memorygraph.events.stores.segment_index import index_path
 
 _EPOCH_MAX: Final = (1 << 32) - 1
+_TRIES: Final = 100
+_TRY_AGAIN_S: Final = 0.01
 
 
 def claim_epoch(directory: StoreDirectory) -> LockFile:
@@ -38,8 +42,10 @@ def claim_epoch(directory: StoreDirectory) -> LockFile:
     An epoch that another process is claiming at this moment is left to it and the next one taken: that process, too,
     may never go on.
     """
-    tail, _ = find_tail(directory, known_point(directory), write=False)
-    epoch = max(tail.head.epoch, directory.epoch()) + 1
+    with named_errors(directory.path, "claim the next epoch"):
+        epoch = directory.epoch() + 1
+        with suppress(DamagedLog):  # that is found again, and told, when the epoch begins
+            epoch = max(epoch, find_tail(directory, known_point(directory), write=False)[0].head.epoch + 1)
     while epoch <= _EPOCH_MAX:
         path = directory.lock_path(epoch)
         with named_errors(path, "claim the next epoch"):
@@ -56,15 +62,37 @@ def find_end(directory: StoreDirectory, lock: LockFile) -> tuple[Tail, str]:
     """Find the end of a log whose lock is held, beginning its epoch if nobody has; say what is damaged ('' if nothing).
 
     Raises:
+        Fenced: somebody took the log over meanwhile.
         DamagedLog: not one segment can be read.
         StoreError: the disk fails or is full.
     """
     with named_errors(directory.path, "open the log"):
-        segments = directory.segments()
-        if segments and segments[-1].epoch < lock.epoch:
-            with suppress(DamagedLog):  # it is found again below
-                return begin_epoch(directory, lock), ""
-        return find_tail(directory, lock.look().point or known_point(directory), write=True)
+        try:
+            tail, damage = _find_end(directory, lock)
+        except DamagedLog:
+            require_newest(directory, lock)
+            raise
+        if damage:
+            require_newest(directory, lock)
+        return tail, damage
+
+
+def require_newest(directory: StoreDirectory, lock: LockFile) -> None:
+    """Check that nobody took the log over: then files come and go, and what seems damaged is only of yesterday.
+
+    Raises:
+        Fenced: somebody did.
+    """
+    if lock.look().is_superseded:
+        raise fenced(directory, None)
+
+
+def _find_end(directory: StoreDirectory, lock: LockFile) -> tuple[Tail, str]:
+    segments = directory.segments()
+    if segments and segments[-1].epoch < lock.epoch:
+        with suppress(DamagedLog):  # it is found again below
+            return begin_epoch(directory, lock), ""
+    return find_tail(directory, lock.look().point or known_point(directory), write=True)
 
 
 def begun(directory: StoreDirectory, tail: Tail, lock: LockFile, look: Look) -> Tail:
@@ -129,15 +157,33 @@ def find_durable_tail(directory: StoreDirectory) -> tuple[Tail, str]:
         DamagedLog: not one segment can be read.
         StoreError: the disk fails.
     """
-    with named_errors(directory.path, "read the log"), _locks_if_free(directory) as is_idle:
-        point = known_point(directory)
-        tail, damage = find_tail(directory, point, write=False)
-        if damage or (point is not None and tail.point == point):
-            return tail, damage
-        if not is_idle and point is not None:
-            return at_point(directory, point) or tail, ""
+    while True:
+        segments = directory.segments()
+        try:
+            tail, damage = _durable_tail(directory)
+        except DamagedLog:
+            if directory.segments() == segments:
+                raise
+        else:
+            if not damage or directory.segments() == segments:  # else somebody took over: then files come and go
+                return tail, damage
+
+
+def _durable_tail(directory: StoreDirectory) -> tuple[Tail, str]:
+    for _ in range(_TRIES):
+        with named_errors(directory.path, "read the log"), _locks_if_free(directory) as is_idle:
+            point = known_point(directory)
+            tail, damage = find_tail(directory, point, write=False)
+            if damage or (point is not None and tail.point == point):
+                return tail, damage
+            if is_idle:
+                break
+            if point is not None:
+                return at_point(directory, point) or tail, ""
+        time.sleep(_TRY_AGAIN_S)  # somebody has opened a log without a commit point, and will write one
+    with named_errors(directory.path, "read the log"):
         tail.file.sync()
-        return tail, ""
+    return tail, ""
 
 
 @contextmanager
@@ -201,5 +247,6 @@ def _first_segment(directory: StoreDirectory, tail: Tail, epoch: int) -> Tail | 
     header = SegmentHeader(directory.memory_id, first, max(epoch, tail.head.epoch), chain_before)
     file = SegmentFile.create(directory.disk, directory.segment_path(name), name, header, frame=frame)
     directory.sync_names()
-    begun = Tail.before(file, directory.segments())
-    return begun.behind(frame_header(frame), tail.head.chain, begun.offset) if frame else begun
+    kept = tuple(other for other in tail.segments if other.first < first)
+    started = Tail.before(file, (*kept, name))
+    return started.behind(frame_header(frame), tail.head.chain, started.offset) if frame else started

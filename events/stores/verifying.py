@@ -9,8 +9,8 @@ from memorygraph.events.errors import DamagedLog
 from memorygraph.events.frames import NO_CHAIN, FrameHeader, chain_after, require_next
 from memorygraph.events.log import Damage, Head, VerifyReport
 from memorygraph.events.stores.directory import StoreDirectory
-from memorygraph.events.stores.lock_file import CommitPoint
 from memorygraph.events.stores.segment_file import SEGMENT_HEADER_BYTES, SegmentFile, SegmentHeader
+from memorygraph.events.stores.takeover import known_point
 
 
 class Verifier:
@@ -37,6 +37,7 @@ class Verifier:
         """Check that a segment begins where the frames before it end."""
         if not self._gap and (header.first, header.chain_before) != (self.position + 1, self._chain):
             self.damaged(where, f"the segment of position {header.first} does not continue the log")
+        self._continues(header.epoch)
 
     def take(self, frame: bytes | memoryview, header: FrameHeader, where: str) -> None:
         """Check the next frame, whose checksum is right, against the frames before it."""
@@ -55,8 +56,11 @@ class Verifier:
         self._records += header.record_count
         self._frames += 1
         self._size_bytes += header.size_bytes
+        self._continues(header.epoch)
+
+    def _continues(self, epoch: int) -> None:
         if not self._damage:
-            self._head = Head(self.position, self._chain, header.epoch)
+            self._head = Head(self.position, self._chain, max(epoch, self._head.epoch))
 
     def report(self, notes: tuple[str, ...] = ()) -> VerifyReport:
         """Give what was found."""
@@ -71,13 +75,20 @@ class Verifier:
         )
 
 
-def verify_segments(directory: StoreDirectory, point: CommitPoint | None, notes: tuple[str, ...]) -> VerifyReport:
-    """Read every segment from its first byte; damage is listed and stepped over.
+def verify_segments(directory: StoreDirectory, notes: tuple[str, ...]) -> VerifyReport:
+    """Read every segment from its first byte; damage is listed and stepped over. ``notes`` are for the report.
 
-    Args:
-        point: up to where the log is known to be durable, read before.
-        notes: for the report.
+    Damage counts only if nobody took the log over meanwhile: then files come and go.
     """
+    while True:
+        segments = directory.segments()
+        report = _verify(directory, notes)
+        if report.whole or directory.segments() == segments:
+            return report
+
+
+def _verify(directory: StoreDirectory, notes: tuple[str, ...]) -> VerifyReport:
+    point = known_point(directory)
     verifier = Verifier()
     for step in walk(directory):
         if step.header is None:
