@@ -44,6 +44,7 @@ class Scenario:
         self.history = History()
         self.machine = Machine(self.dice, _weather(self.dice))
         self.segment_bytes = self.dice.choice((600, 1500, 4000, 30_000))
+        self.takeovers = self.dice.choice((0.0, 0.0, 0.1, 0.3))  # how often who opens the store takes it over
         self.power_cuts = 0
         self._numbers = 0
 
@@ -98,7 +99,7 @@ class Scenario:
         except StoreError as error:
             self.history.broken(f"the store cannot be used: {type(error).__name__}: {error}")
 
-    def open(self, disk: Disk, *, read_only: bool = False) -> SegmentLog:
+    def open(self, disk: Disk, *, read_only: bool = False, takeover: bool = False) -> SegmentLog:
         """Open the store."""
         return SegmentLog.open(
             STORE,
@@ -106,6 +107,7 @@ class Scenario:
             memory_id=MEMORY_ID,
             create=not read_only,
             read_only=read_only,
+            takeover=takeover,
             segment_bytes=self.segment_bytes,
         )
 
@@ -115,7 +117,7 @@ class Scenario:
             for _ in range(appends):
                 try:
                     if log is None:
-                        log = self.open(disk)
+                        log = self.open(disk, takeover=self.dice.random() < self.takeovers)
                         reader.reopened()
                     if self.dice.random() < 0.3:
                         reader.look(log, again=self.dice.random() < 0.3)
