@@ -66,6 +66,7 @@ from memorygraph.events.stores.takeover import (
     find_end,
     is_recorded,
     require_newest,
+    require_own,
 )
 from memorygraph.events.stores.verifying import verify_segments, walk
 
@@ -319,9 +320,7 @@ class SegmentLog(BaseLog):
                 self._held, look = self._locking.acquire()
                 try:
                     return self._catch_up(self._held, look)
-                except (
-                    Fenced
-                ):  # somebody took over meanwhile: go on in the newer epoch, unless we held the lock for good
+                except Fenced:  # somebody took over: go on in the newer epoch, unless we held the lock for good
                     self._give_back()
         except BaseException as error:
             if isinstance(error, Fenced):
@@ -342,7 +341,7 @@ class SegmentLog(BaseLog):
 
     def _catch_up(self, lock: LockFile, look: Look) -> Head:
         """Follow the log to its end, which under the lock is its true end, and cut what is torn behind it."""
-        tail = self._open_tail()
+        tail = require_own(self._directory, self._open_tail(), lock)
         is_known = self._point != b"" and self._examined and look.says(self._point)
         try:
             # What others leave behind the commit point when they die is a frame or a part of one, or a new segment.
@@ -454,8 +453,7 @@ class SegmentLog(BaseLog):
         return self._open_tail()
 
     def _locked_tail(self) -> Tail:
-        self._held_lock()
-        return self._writable_tail()
+        return require_own(self._directory, self._writable_tail(), self._held_lock())
 
     def _held_lock(self) -> LockFile:
         if self._held is None:

@@ -68,23 +68,36 @@ def find_end(directory: StoreDirectory, lock: LockFile) -> tuple[Tail, str]:
     """
     with named_errors(directory.path, "open the log"):
         try:
-            tail, damage = _find_end(directory, lock)
+            found = _find_end(directory, lock)
         except DamagedLog:
             require_newest(directory, lock)
             raise
-        if damage:
-            require_newest(directory, lock)
-        return tail, damage
+        require_newest(directory, lock)
+        return found
 
 
 def require_newest(directory: StoreDirectory, lock: LockFile) -> None:
-    """Check that nobody took the log over: then files come and go, and what seems damaged is only of yesterday.
+    """Check that nobody took the log over while we looked for its end.
+
+    If somebody did, files come and go: what seems damaged is only of yesterday, what seems torn is being written, and
+    a frame may have come too late for the other one to find it. None of it is ours to mend, to tell or to show.
 
     Raises:
         Fenced: somebody did.
     """
     if lock.look().is_superseded:
         raise fenced(directory, None)
+
+
+def require_own(directory: StoreDirectory, tail: Tail, lock: LockFile) -> Tail:
+    """Check that a tail is not of a later epoch than the lock: another thread may have followed a takeover.
+
+    Raises:
+        Fenced: it is, so its file is another process's to write to.
+    """
+    if tail.segments[-1].epoch > lock.epoch:
+        raise fenced(directory, recorded=False)
+    return tail
 
 
 def _find_end(directory: StoreDirectory, lock: LockFile) -> tuple[Tail, str]:
@@ -171,33 +184,45 @@ def find_durable_tail(directory: StoreDirectory) -> tuple[Tail, str]:
 
 def _durable_tail(directory: StoreDirectory) -> tuple[Tail, str]:
     for _ in range(_TRIES):
-        with named_errors(directory.path, "read the log"), _locks_if_free(directory) as is_idle:
+        with named_errors(directory.path, "read the log"), _locks_if_free(directory) as idle_epochs:
             point = known_point(directory)
             tail, damage = find_tail(directory, point, write=False)
             if damage or (point is not None and tail.point == point):
                 return tail, damage
-            if is_idle:
-                break
-            if point is not None:
-                return at_point(directory, point) or tail, ""
-        time.sleep(_TRY_AGAIN_S)  # somebody has opened a log without a commit point, and will write one
+            # A takeover that begins from now on finds this end, too; one that began meanwhile may have looked before.
+            if directory.lock_epochs() == idle_epochs:
+                return _synced(directory, tail), ""
+            durable = None if point is None else at_point(directory, point)
+            if durable is not None:
+                return durable, ""
+        time.sleep(_TRY_AGAIN_S)  # a log is being opened, or taken over, and will have a commit point
     with named_errors(directory.path, "read the log"):
-        tail.file.sync()
-    return tail, ""
+        return _synced(directory, tail), ""
+
+
+def _synced(directory: StoreDirectory, tail: Tail) -> Tail:
+    """Make what was found durable, the names of its files included."""
+    tail.file.sync()
+    directory.sync_names()
+    return tail
 
 
 @contextmanager
-def _locks_if_free(directory: StoreDirectory) -> Iterator[bool]:
-    """Say whether nobody holds a lock of any epoch, nor will until the context ends; readers share the locks."""
-    locks = [_lock_file(directory, epoch, write=False) for epoch in directory.lock_epochs()]
+def _locks_if_free(directory: StoreDirectory) -> Iterator[list[int] | None]:
+    """Give the epochs if nobody holds the lock of any, nor will until the context ends; readers share the locks.
+
+    None: somebody is writing.
+    """
+    epochs = directory.lock_epochs()
+    locks = [_lock_file(directory, epoch, write=False) for epoch in epochs]
     held: list[LockFile] = []
     try:
         for lock in locks:
             if lock is None or not lock.share():
-                yield False
+                yield None
                 return
             held.append(lock)
-        yield True
+        yield epochs
     finally:
         for lock in held:
             with suppress(OSError):  # closing the file gives the lock back too

@@ -17,6 +17,7 @@ from memorygraph.events.stores import SegmentLog, takeover
 from memorygraph.events.stores.segment_file import SegmentName
 from tests.events.faulty_disk import FaultyDisk, NoSyncDisk, VolatileDisk
 from tests.events.log_contract import LogContract, contents, fill, put
+from tests.faults.figures import figure
 
 ROOT = Path(__file__).parents[2]
 
@@ -287,7 +288,7 @@ def takeovers(path: Path, rounds: int, seed: int, mutant: str = "") -> dict[str,
 
 @pytest.mark.faults
 def test_takeovers_from_stopped_writers_that_go_on(path):
-    result = takeovers(path, int(os.environ.get("TAKEOVERS", "18")), int(os.environ.get("SEED", "1")))
+    result = takeovers(path, int(os.environ.get("TAKEOVERS", figure(18, 500))), int(os.environ.get("SEED", "1")))
     assert result["faults"] == [], f"SEED={result['seed']}"
     assert result["acknowledged"] > 100
 

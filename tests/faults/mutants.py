@@ -16,9 +16,9 @@ from memorygraph.events import frames
 from memorygraph.events.errors import LogFailed
 from memorygraph.events.frames import FrameHeader
 from memorygraph.events.log import Head
-from memorygraph.events.stores import SegmentLog, recovery, segment, segment_file
+from memorygraph.events.stores import SegmentLog, recovery, segment, segment_file, takeover
 from memorygraph.events.stores.appending import put_frame
-from memorygraph.events.stores.directory import StoreDirectory
+from memorygraph.events.stores.directory import StoreDirectory, named_errors
 from memorygraph.events.stores.lock_file import LockFile, encoded_point
 from memorygraph.events.stores.segment_file import SegmentFile
 
@@ -105,6 +105,17 @@ def everything_found(log: SegmentLog, *, refresh=SegmentLog.refresh) -> Head:
     return head
 
 
+def mend_anyway(directory: StoreDirectory, lock: LockFile) -> tuple[recovery.Tail, str]:
+    """Look for the end without asking whether another takeover was faster."""
+    with named_errors(directory.path, "open the log"):
+        return takeover._find_end(directory, lock)
+
+
+def write_anyway(_directory: StoreDirectory, tail: recovery.Tail, _lock: LockFile) -> recovery.Tail:
+    """Take every tail for one's own."""
+    return tail
+
+
 def always(*_: Any) -> bool:
     """Say yes."""
     return True
@@ -121,6 +132,12 @@ STORE_MUTANTS = (
     Mutant("a found frame is synced, not written again", "T2", ((segment, "settle", only_synced),), 63),
     Mutant("marked durable before the sync", "T2", ((segment, "put_frame", point_first),), 5),
     Mutant("readers see what is not durable yet", "T2", ((SegmentLog, "refresh", everything_found),), 1324),
+    Mutant(
+        "who took over does not ask who overtook it",
+        "T6",
+        ((segment, "find_end", mend_anyway), (takeover, "find_end", mend_anyway)),
+    ),
+    Mutant("an old lock is good for the new file", "T6", ((segment, "require_own", write_anyway),)),
     Mutant("no lock between processes", "T6", ((LockFile, "acquire", always),), 16),
 )
 

@@ -17,7 +17,7 @@ from memorygraph.actors.commands import Digest
 from memorygraph.actors.local import LocalEngine
 from memorygraph.actors.shard import Shard
 from memorygraph.events import records as ev
-from memorygraph.events.stores import SegmentLog
+from memorygraph.events.stores import MemoryLog, SegmentLog
 from memorygraph.projections.graph import GraphState
 
 BATCHES = (1, 2, 7, 50, 1000)
@@ -56,7 +56,23 @@ def digests(store: str, seed: int) -> list[str]:
     for batch in BATCHES:
         looks_at = set(dice.sample(range(1, log.head.position), 3))
         found.append(_in_batches(log, batch, looks_at))
+        found.append(_from_a_snapshot(log, dice.randrange(1, log.head.position)))
     return found
+
+
+def _from_a_snapshot(log: SegmentLog, position: int) -> str:
+    """Take a snapshot at a position (or at the end of its frame), and open from it and what is behind it."""
+    copy = MemoryLog(log.memory_id)
+    is_taken = False
+    for frame in log.frames():
+        with copy.lock():
+            head = copy.adopt(frame)
+        if not is_taken and head.position >= position:
+            is_taken = LocalEngine(copy).snapshot() is not None
+    engine = LocalEngine(copy)
+    assert engine._snapshots._known >= position, "it did not start from the snapshot"
+    digest: str = engine.ask(Digest()).value
+    return digest
 
 
 def _in_batches(log: SegmentLog, batch: int, looks_at: set[int]) -> str:

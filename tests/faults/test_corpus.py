@@ -251,6 +251,29 @@ def test_fuzzed_files_raise_only_our_errors(tmp_path):
             only_ours(use)
 
 
+def test_fuzzed_snapshots_change_nothing(tmp_path):
+    """Whatever is wrong with a snapshot, the memory opens as it is, from an older one or from its log."""
+    source, store = tmp_path / "source", tmp_path / "store"
+    with AgentMemory(source, embedding_dim=16) as memory:
+        for part in range(2):
+            memory.remember_many([f"part {part} of memory {n}" for n in range(60)])
+            memory._engine.snapshot()
+        memory.remember("behind the snapshots")
+        digest = memory.digest()
+    files = sorted(path for path in source.rglob("*") if "snapshots" in path.parts and path.is_file())
+    assert files
+    for seed in range(FUZZED // 15):
+        dice = random.Random(seed)
+        shutil.rmtree(store, ignore_errors=True)
+        shutil.copytree(source, store)
+        for path in dice.sample(files, dice.randint(1, 3)):
+            harmed = store / path.relative_to(source)
+            harmed.write_bytes(mutated(path.read_bytes(), dice))
+        with AgentMemory(store, read_only=dice.random() < 0.5) as memory:
+            assert memory.digest() == digest, f"seed {seed}"
+            assert len(memory.recall("part 1 of memory 7", k=3, reinforce=False)) == 3
+
+
 def apply_unguarded(state: GraphState, position: int, time_us: int, events: tuple[ev.Event, ...]) -> None:
     """The mutant: apply lets out whatever goes wrong."""
     state._time_us = time_us

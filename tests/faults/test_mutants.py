@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.faults.mutants import STORE_MUTANTS, Mutant
-from tests.simulation.scenario import run
+from tests.simulation.run import run
 
 SEEDS_MAX = 3000
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.faults.figures import figure
-from tests.simulation.scenario import run
+from tests.simulation.run import run
 
 ROOT = Path(__file__).parents[2]
 SEEDS = figure(300, 10_000)

@@ -83,7 +83,7 @@ def store(tmp_path_factory):
 
 def test_one_digest(store):
     found = replayed(store, every_setting() if FULL else some_settings())
-    assert len(found) >= (180 if FULL else 30)
+    assert len(found) >= (300 if FULL else 50)
     assert len(set(found)) == 1
 
 

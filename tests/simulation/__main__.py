@@ -13,7 +13,8 @@ import time
 from collections.abc import Iterable
 from multiprocessing import get_context
 
-from tests.simulation.scenario import Outcome, run
+from tests.simulation.run import run
+from tests.simulation.scenario import Outcome
 
 SHOWN_MAX = 20
 

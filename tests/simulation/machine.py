@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from random import Random
 from zlib import crc32
 
@@ -316,7 +317,8 @@ class Disk:
         return True
 
     def unlock(self, fd: int) -> None:
-        self._step("unlock", self._path(fd))
+        with suppress(OSError):  # a descriptor that is open can be unlocked
+            self._step("unlock", self._path(fd))
         self._let_go(self._file(fd), fd)
 
     def _let_go(self, file: File, fd: int) -> None:

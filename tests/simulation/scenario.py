@@ -7,7 +7,6 @@ with the disk as the last one left it, so that recovery itself runs among faults
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Callable
 from contextlib import suppress
 from random import Random
@@ -44,7 +43,9 @@ class Scenario:
         self.history = History()
         self.machine = Machine(self.dice, _weather(self.dice))
         self.segment_bytes = self.dice.choice((600, 1500, 4000, 30_000))
-        self.takeovers = self.dice.choice((0.0, 0.0, 0.1, 0.3))  # how often who opens the store takes it over
+        self.takeovers = self.dice.choice((0.0, 0.0, 0.3, 0.6))
+        if self.takeovers:
+            self.machine.chances.pause = 0.5  # those who are shut out are slow
         self.power_cuts = 0
         self._numbers = 0
 
@@ -61,9 +62,19 @@ class Scenario:
             self.machine.trace,
             self.machine.calls,
             self.power_cuts,
-            len(history.attempts),
-            len(history.acknowledged),
+            self.attempts,
+            self.acknowledged,
         )
+
+    @property
+    def attempts(self) -> int:
+        """How many appends were tried."""
+        return len(self.history.attempts)
+
+    @property
+    def acknowledged(self) -> int:
+        """How many of them were acknowledged."""
+        return len(self.history.acknowledged)
 
     def _era(self, era: int) -> None:
         dice = self.dice
@@ -125,7 +136,7 @@ class Scenario:
                         self._recognise(log)
                     self._append(name, log)
                 except DamagedLog as error:
-                    self.history.broken(f"{name} found damage where nothing was damaged: {error}")
+                    self.found_damage(name, error)
                     return
                 except LogFailed:
                     log, failures = None, failures + 1
@@ -139,12 +150,18 @@ class Scenario:
 
         return program
 
+    def found_damage(self, name: str, error: DamagedLog) -> None:
+        """Nothing is damaged here, whoever takes over from whom."""
+        self.history.broken(f"{name} found damage where nothing was damaged: {error}")
+
     def _append(self, name: str, log: SegmentLog) -> None:
         with log.lock():
             for _ in range(self.dice.choice((1, 1, 2))):
                 attempt = self.history.attempt(name, self._records(name))
-                before = log.head
                 try:
+                    if self.dice.random() < 0.2:
+                        log.refresh()  # as a thread that only reads does at any time
+                    before = log.head
                     head = log.append(attempt.records, self._numbers)
                 except DiskFull:
                     attempt.outcome = "refused"
@@ -189,7 +206,7 @@ class Scenario:
                         reader.reopened()
                     reader.look(log, again=self.dice.random() < 0.3)
                 except DamagedLog as error:
-                    self.history.broken(f"{name} found damage where nothing was damaged: {error}")
+                    self.found_damage(name, error)
                     return
                 except StoreError:
                     log = None
@@ -214,12 +231,3 @@ def _weather(dice: Random) -> Chances:
         write_back=dice.choice((0.0, 0.05, 0.4)),
         pause=some(0.3, 0.5),
     )
-
-
-def run(seed: int) -> Outcome:
-    """Run one seed; the same seed gives the same outcome, call by call."""
-    gc.disable()  # a collection at a moment of its own would close files at a moment of its own
-    try:
-        return Scenario(seed).run()
-    finally:
-        gc.enable()
