@@ -3,6 +3,7 @@
 The folder holds parts (files of raw frames, as ``export`` writes them, named by their first position) and the file
 ``BACKUP``, which says what the parts come to: position, chain and digest. That file is written last, by rename: until
 then the backup is what it was before. A backup ends where a commit frame ends, so it is a state that the memory had.
+The signed heads that are kept beside the log, up to that position, are copied too; a backup never loses one.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import mmap
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Final
@@ -23,6 +24,7 @@ from memorygraph.actors.commands import Digest
 from memorygraph.actors.engine import Engine
 from memorygraph.actors.local import LocalEngine
 from memorygraph.actors.pace import Pace
+from memorygraph.actors.signing import HEADS_FILE, heads_path
 from memorygraph.copies import make_store
 from memorygraph.events.disk import OsDisk
 from memorygraph.events.errors import (
@@ -43,9 +45,11 @@ from memorygraph.events.frames import (
     require_next,
     whole_frame,
 )
+from memorygraph.events.heads import SignedHead, read_heads
 from memorygraph.events.stores import SegmentLog
 from memorygraph.events.stores.directory import named_errors
 from memorygraph.events.stores.lock_file import LOCK_TIMEOUT_S
+from memorygraph.exports import write_heads
 from memorygraph.portable import replacing
 
 FORMAT: Final = "memorygraph-backup"
@@ -55,7 +59,7 @@ SYNC_BYTES: Final = 1 << 20  # written parts are synced in pieces, so that no wr
 
 _LOCK: Final = "lock"
 _SUFFIX: Final = ".frames"
-_OURS: Final = re.compile(r"BACKUP|lock|\d{20}\.frames|\.(BACKUP|\d{20}\.frames)\.[0-9a-f]+")
+_OURS: Final = re.compile(r"BACKUP|lock|heads\.jsonl|\d{20}\.frames|\.(BACKUP|heads\.jsonl|\d{20}\.frames)\.[0-9a-f]+")
 _HEAD_BYTES: Final = len(EXPORT_MAGIC) + 16
 
 
@@ -108,6 +112,7 @@ def back_up(engine: Engine, path: str | Path) -> BackupReport:
         BackupMismatch: it holds another history of this memory, or more of it than there is.
         DamagedLog: the log cannot be read, or what was written does not read back.
         DiskFull, StoreError: it could not be written. The backup is what it was before.
+        ImportFormatError: the file of signed heads beside the log is damaged; everything else is backed up.
     """
     folder = checks.path("path", path).absolute()
     engine.frames()  # a view of the past refuses here
@@ -118,7 +123,11 @@ def back_up(engine: Engine, path: str | Path) -> BackupReport:
             OsDisk().sync_directory(str(folder.parent))
         _require_ours(folder)
         with _locked(folder):
-            return _continued(engine, folder, answer.position, answer.value)
+            report = _continued(engine, folder, answer.position, answer.value)
+            heads = {*_heads_in(folder), *_heads_in(Path(engine.location))}
+            kept = (head for head in heads if head.memory_id == engine.memory_id and head.position <= report.position)
+            _keep_heads(kept, folder)
+            return report
 
 
 def _continued(engine: Engine, folder: Path, position: int, digest: str) -> BackupReport:
@@ -167,7 +176,26 @@ def restore(path: str | Path, to: str | Path) -> RestoreReport:
     manifest = _manifest_of(folder)
     frames = _frames_of(folder, manifest)
     memory_id = bytes.fromhex(manifest.memory_id)
-    return make_store(checks.path("to", to), memory_id, frames, lambda store: _checked(store, manifest))
+    heads = _heads_in(folder)
+
+    def check(store: Path) -> RestoreReport:
+        _keep_heads(heads, store)
+        return _checked(store, manifest)
+
+    return make_store(checks.path("to", to), memory_id, frames, check)
+
+
+def _heads_in(folder: Path) -> list[SignedHead]:
+    """Read the signed heads that are kept in a folder."""
+    path = Path(heads_path(str(folder)))
+    return read_heads(path) if path.exists() else []
+
+
+def _keep_heads(heads: Iterable[SignedHead], folder: Path) -> None:
+    """Keep signed heads in a folder, in the order of their positions."""
+    ordered = sorted(heads, key=lambda head: (head.position, head.time_us))
+    if ordered != _heads_in(folder):
+        write_heads(folder / HEADS_FILE, ordered)
 
 
 def _name_of(first: int) -> str:

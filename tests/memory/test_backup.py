@@ -21,6 +21,8 @@ from memorygraph.events.errors import (
     StoreError,
     StoreReadOnly,
 )
+from memorygraph.events.heads import read_heads
+from memorygraph.events.keys import SigningKey
 
 
 @pytest.fixture
@@ -306,3 +308,64 @@ def test_a_view_of_the_past_has_no_log_to_back_up(memory, folder):
     with pytest.raises(StoreReadOnly):
         memory.at(2).backup(folder)
     assert not folder.exists()
+
+
+# -- signed heads ----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def key():
+    return SigningKey.generate()
+
+
+def test_signed_heads_are_backed_up_with_the_log(tmp_path, folder, key):
+    store, again = tmp_path / "store", tmp_path / "again"
+    with AgentMemory(store, signing_key=key, sign_every=1, auto_associate=False) as memory:
+        memory.remember("Signed")
+        memory.backup(folder)
+        memory.remember("Signed and backed up later")
+        memory.backup(folder)
+        heads = memory.heads()
+        memory.remember("Not backed up")
+    AgentMemory.restore(folder, again)
+    with AgentMemory(again) as restored:
+        assert restored.heads() == heads
+        report = restored.verify_heads(again / "heads.jsonl")
+        assert (report.good, report.agreeing, report.position) == (True, len(heads), restored.position)
+
+
+def test_a_head_that_is_signed_meanwhile_waits_for_the_next_backup(tmp_path, folder, key, monkeypatch):
+    store = tmp_path / "store"
+    continued = backup._continued
+    with AgentMemory(store, signing_key=key, sign_every=1) as memory:
+        memory.remember("Before")
+
+        def and_meanwhile(*arguments):
+            memory.remember("Meanwhile")
+            return continued(*arguments)
+
+        monkeypatch.setattr(backup, "_continued", and_meanwhile)
+        position = memory.backup(folder).position
+        assert [head.position for head in read_heads(folder / "heads.jsonl")][-1] == position < memory.position
+
+
+def test_a_backup_keeps_the_heads_that_a_store_has_lost(tmp_path, folder, key):
+    store = tmp_path / "store"
+    with AgentMemory(store, signing_key=key, sign_every=1) as memory:
+        memory.remember("Signed")
+        memory.backup(folder)
+        kept = read_heads(folder / "heads.jsonl")
+        (store / "heads.jsonl").unlink()
+        memory.remember("Signed anew")
+        memory.backup(folder)
+    assert read_heads(folder / "heads.jsonl")[: len(kept)] == kept
+
+
+def test_a_damaged_heads_file_is_told_and_the_log_is_backed_up(tmp_path, folder, key):
+    store = tmp_path / "store"
+    with AgentMemory(store, signing_key=key, sign_every=1) as memory:
+        memory.remember("Signed")
+        (store / "heads.jsonl").write_text("nonsense\n")
+        with pytest.raises(ImportFormatError, match=r"line 1 of .*heads\.jsonl is not a signed head"):
+            memory.backup(folder)
+        assert AgentMemory.restore(folder, tmp_path / "again").digest == memory.digest()
