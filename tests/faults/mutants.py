@@ -5,7 +5,7 @@ A mutant is a name, the row of the table in ``docs/faults.md`` that it belongs t
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import ExitStack, contextmanager
 from typing import Any
 from unittest import mock
@@ -16,7 +16,7 @@ from memorygraph.events import frames
 from memorygraph.events.errors import LogFailed
 from memorygraph.events.frames import FrameHeader
 from memorygraph.events.log import Head
-from memorygraph.events.stores import SegmentLog, recovery, segment, segment_file, takeover
+from memorygraph.events.stores import SegmentLog, recovery, rewriting, segment, segment_file, takeover
 from memorygraph.events.stores.appending import put_frame
 from memorygraph.events.stores.directory import StoreDirectory, named_errors
 from memorygraph.events.stores.lock_file import LockFile, encoded_point
@@ -114,6 +114,17 @@ def mend_anyway(directory: StoreDirectory, lock: LockFile) -> tuple[recovery.Tai
 def write_anyway(_directory: StoreDirectory, tail: recovery.Tail, _lock: LockFile) -> recovery.Tail:
     """Take every tail for one's own."""
     return tail
+
+
+def rewritten_in_place(
+    directory: StoreDirectory, file: SegmentFile, last: int, positions: Collection[int], rest: Callable[[], None]
+) -> None:
+    """Replace records in the segment itself."""
+    whole = [bytes(frame) for _, frame in rewriting._frames(file, last, rest)]
+    new = segment_file.OpenFile(directory.disk, directory.disk.create(file.path))
+    offset = rewriting._write(new, [segment_file.encode_header(file.header)], 0)
+    for frame in whole:
+        offset += rewriting._write(new, [frames.with_hashes(frame, frames.frame_header(frame), positions)], offset)
 
 
 def always(*_: Any) -> bool:

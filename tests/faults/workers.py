@@ -1,4 +1,4 @@
-"""What the fault tests run in other processes: ``python -m tests.faults.workers kill|write|fork STORE ...``."""
+"""What the fault tests run in other processes: ``python -m tests.faults.workers kill|compact|write|fork ...``."""
 
 from __future__ import annotations
 
@@ -7,14 +7,18 @@ import os
 import random
 import sys
 import time
+from datetime import timedelta
 from hashlib import sha256
 from typing import Any
 
-from memorygraph import AgentMemory
-from memorygraph.events.stores import SegmentLog
-from tests.faults.mutants import acknowledged_before_the_write
+from memorygraph import AgentMemory, RetentionPolicy
+from memorygraph.events.disk import OsDisk
+from memorygraph.events.stores import SegmentLog, rewriting
+from tests.faults.mutants import acknowledged_before_the_write, rewritten_in_place
 
 SIZES = (10, 200, 3000, 60_000)
+EVERYTHING = RetentionPolicy(keep_accesses=timedelta(0), keep_forgotten=timedelta(0))
+CHANGES = ("create", "pwrite", "sync", "truncate", "rename", "unlink", "sync_directory")
 
 
 def kill(store: str, mode: str) -> None:
@@ -58,6 +62,44 @@ def _write_until_killed(store: str, pipe: int, prefix: str) -> None:
             number += 1
 
 
+def compact(mode: str) -> None:
+    """Fork one who compacts for each line on standard input (``call store``); kill it at that call to the disk.
+
+    Prints "killed", or how many calls it made if it came to its end before.
+    """
+    if mode == "in place":
+        rewriting._swap = rewritten_in_place
+    for line in sys.stdin:
+        call, store = line.split()
+        child = os.fork()
+        if child == 0:
+            memory = AgentMemory(store)
+            calls = _die_at(int(call))
+            memory.compact(EVERYTHING)
+            print(len(calls), flush=True)
+            os._exit(0)
+        if os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -9:
+            print("killed", flush=True)
+
+
+def _die_at(call: int) -> list[str]:
+    """Have this process killed just before so many changes on the disk; give the list of those that were made."""
+    calls: list[str] = []
+
+    def counted(name: str, real: Any) -> Any:
+        def change(*arguments: Any, **options: Any) -> Any:
+            calls.append(name)
+            if len(calls) == call:
+                os.kill(os.getpid(), 9)
+            return real(*arguments, **options)
+
+        return change
+
+    for name in CHANGES:
+        setattr(OsDisk, name, counted(name, getattr(OsDisk, name)))
+    return calls
+
+
 def write(store: str, name: str, count: str) -> None:
     """Write memories of ``name`` in all the ways there are, at the same time as others, once a line comes in."""
     sys.stdin.readline()
@@ -97,4 +139,4 @@ def _write_forked(memory: Any, name: str, count: int) -> None:
 
 
 if __name__ == "__main__":
-    {"kill": kill, "write": write, "fork": fork}[sys.argv[1]](*sys.argv[2:])
+    {"kill": kill, "compact": compact, "write": write, "fork": fork}[sys.argv[1]](*sys.argv[2:])
