@@ -24,12 +24,16 @@ from memorygraph.events.stores.segment_file import SegmentFile
 
 
 class Mutant(Struct, frozen=True):
-    """What is broken, and how; ``seed`` is where a search for a seed that notices may start."""
+    """What is broken, and how.
+
+    ``seed`` is where a search for a seed that notices may start, ``weather`` the chances in which one is soon found.
+    """
 
     name: str
     row: str
     replaced: tuple[tuple[Any, str, Callable[..., Any]], ...]
     seed: int = 0
+    weather: dict[str, float] = {}
 
     @contextmanager
     def at_work(self):
@@ -132,6 +136,10 @@ def always(*_: Any) -> bool:
     return True
 
 
+SYNCS_FAIL_SLOWLY = {"failed_sync": 0.2, "switch": 0.6, "pause": 0.5}
+SYNCS_FAIL_AND_KILL = {"failed_sync": 0.15, "switch": 0.2, "death_after_fault": 0.7}
+NOBODY_DIES = dict.fromkeys(("death", "death_at_sync", "death_after_fault", "error", "short"), 0.0)
+
 STORE_MUTANTS = (
     Mutant("acknowledged before the sync", "T1 T2", ((SegmentLog, "append", acknowledged_before_the_write),)),
     Mutant("no fdatasync", "T2", ((SegmentFile, "sync", nothing),)),
@@ -139,10 +147,18 @@ STORE_MUTANTS = (
     Mutant("checksum ignored", "T2 T3", ((segment_file, "whole_frame", header_only),), 198),
     Mutant("sync tried again after it failed", "T2", ((SegmentFile, "sync", sync_again),), 134),
     Mutant("going on after a failure", "T5", ((SegmentLog, "_failed", go_on),), 5),
-    Mutant("a found frame is taken for durable", "T2", ((segment, "settle", nothing),), 508),
-    Mutant("a found frame is synced, not written again", "T2", ((segment, "settle", only_synced),), 370),
+    Mutant("a found frame is taken for durable", "T2", ((segment, "settle", nothing),), 0, SYNCS_FAIL_SLOWLY),
+    Mutant(
+        "a found frame is synced, not written again", "T2", ((segment, "settle", only_synced),), 90, SYNCS_FAIL_AND_KILL
+    ),
     Mutant("marked durable before the sync", "T2", ((segment, "put_frame", point_first),), 15),
-    Mutant("readers see what is not durable yet", "T2", ((SegmentLog, "refresh", everything_found),), 1970),
+    Mutant(
+        "readers see what is not durable yet",
+        "T2",
+        ((SegmentLog, "refresh", everything_found),),
+        0,
+        {**SYNCS_FAIL_SLOWLY, **NOBODY_DIES},
+    ),
     Mutant("no lock between processes", "T6", ((LockFile, "acquire", always),), 17),
 )
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gc
+from collections.abc import Mapping
+from types import MappingProxyType
 from unittest import mock
 
 from memorygraph.actors.background import Background
@@ -12,8 +14,8 @@ from tests.simulation.scenario import Outcome, Scenario
 MEMORIES_EVERY = 5
 
 
-def run(seed: int) -> Outcome:
-    """Run one seed; the same seed gives the same outcome, call by call.
+def run(seed: int, weather: Mapping[str, float] = MappingProxyType({})) -> Outcome:
+    """Run one seed; the same seed gives the same outcome, call by call. ``weather`` are chances that are not drawn.
 
     What a process would do in the background is left out: its thread would take part at moments of its own. So would
     a garbage collection, which closes files.
@@ -22,6 +24,9 @@ def run(seed: int) -> Outcome:
     gc.disable()
     try:
         with mock.patch.object(Background, "after"):
-            return scenario(seed).run()
+            at_work = scenario(seed)
+            for chance, value in weather.items():
+                setattr(at_work.machine.chances, chance, value)
+            return at_work.run()
     finally:
         gc.enable()
