@@ -263,6 +263,10 @@ class AllEdges(Query, frozen=True, kw_only=True):
     limit: int | None = None
 
 
+class Everything(Query, frozen=True, kw_only=True):
+    """All live nodes and edges, as the events that would add them -> ``tuple[list[NodeAdded], EdgesAdded]``."""
+
+
 class Recall(Query, frozen=True, kw_only=True):
     """Which memories answer a text, a vector (bytes) or both -> ``list[Hit]``.
 

@@ -16,8 +16,9 @@ from memorygraph.actors.pace import Pace
 from memorygraph.actors.spaces import foreign_vectors, missing_vectors, same_space
 from memorygraph.events.errors import DamagedSnapshot, NodeNotFoundError
 from memorygraph.events.log import no_rest
-from memorygraph.events.records import Event, SpaceDeclared
+from memorygraph.events.records import EdgesAdded, Event, NodeAdded, SpaceDeclared
 from memorygraph.events.types import ConsolidationState
+from memorygraph.projections.contents import edges_in, nodes_in
 from memorygraph.projections.contradictions import VERSION as STATEMENTS_VERSION
 from memorygraph.projections.contradictions import StatementIndex, settled, superseded
 from memorygraph.projections.digest import DigestCache
@@ -170,6 +171,9 @@ class Shard:
         stop = None if query.limit is None else query.offset + query.limit
         return [frame.edge(row) for row in rows[query.offset : stop].tolist()]
 
+    def _everything(self, frame: Frame, _: cmd.Everything) -> tuple[list[NodeAdded], EdgesAdded]:
+        return nodes_in(frame), edges_in(frame)
+
     def _missing_vectors(self, frame: Frame, query: cmd.MissingVectors) -> cmd.Missing:
         rows = missing_vectors(frame, query.space)
         names, version = frame.interner.ids, frame.nodes.value
@@ -300,6 +304,7 @@ _ANSWERS: Final[dict[type[cmd.Query], Callable[[Shard, Frame, Any], Any]]] = {
     cmd.GetEdges: Shard._get_edges,
     cmd.NodeEdges: Shard._node_edges,
     cmd.AllEdges: Shard._all_edges,
+    cmd.Everything: Shard._everything,
     cmd.Recall: Shard._recall,
     cmd.Concepts: Shard._concepts,
     cmd.Reason: Shard._reason,

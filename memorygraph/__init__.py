@@ -31,6 +31,7 @@ from memorygraph.embeddings import (
 )
 from memorygraph.history import Change, Subscription
 from memorygraph.hits import Hits, MemoryHit, Why
+from memorygraph.persistence.storage import GraphStorageManager
 from memorygraph.stats import MemoryStats
 from memorygraph.tokens import estimate_tokens
 
@@ -44,6 +45,7 @@ __all__ = [
     "DecayFunction",
     "EdgeType",
     "Embedder",
+    "GraphStorageManager",
     "HashingEmbedder",
     "Hits",
     "ImportanceLevel",

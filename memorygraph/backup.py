@@ -50,7 +50,7 @@ from memorygraph.events.stores import SegmentLog
 from memorygraph.events.stores.directory import named_errors
 from memorygraph.events.stores.lock_file import LOCK_TIMEOUT_S
 from memorygraph.exports import write_heads
-from memorygraph.portable import replacing
+from memorygraph.replacing import replacing
 
 FORMAT: Final = "memorygraph-backup"
 VERSION: Final = 1

@@ -14,7 +14,8 @@ from memorygraph.events.heads import SignedHead, encode_head
 from memorygraph.events.log import Head
 from memorygraph.events.records import decode_record, unpack_event
 from memorygraph.events.stores import SegmentLog
-from memorygraph.portable import folder_named, replacing
+from memorygraph.portable import folder_named
+from memorygraph.replacing import replacing
 
 
 def export_log(engine: Engine, path: str | Path, *, only: Collection[int] | None = None) -> int:

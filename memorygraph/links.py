@@ -82,7 +82,7 @@ def plain_columns(links: Sequence[Any]) -> EdgesAdded | None:
     return EdgesAdded(
         sources=list(sources),
         targets=list(targets),
-        weights=_unless_all(1.0, list(weights)),
+        weights=unless_all(1.0, list(weights)),
         types=[] if kinds[0] is EdgeType.ASSOCIATION else [kinds[0].code] * len(links),
         undirected=[] if directed[0] else [True] * len(links),
     )
@@ -96,10 +96,10 @@ def edge_columns(states: Sequence[EdgeState]) -> EdgesAdded:
     return EdgesAdded(
         sources=[state.source_id for state in states],
         targets=[state.target_id for state in states],
-        weights=_unless_all(1.0, [state.weight for state in states]),
-        types=_unless_all(EdgeType.ASSOCIATION.code, [state.edge_type for state in states]),
+        weights=unless_all(1.0, [state.weight for state in states]),
+        types=unless_all(EdgeType.ASSOCIATION.code, [state.edge_type for state in states]),
         undirected=undirected if any(undirected) else [],
-        confidences=_unless_all(1.0, [state.confidence for state in states]),
+        confidences=unless_all(1.0, [state.confidence for state in states]),
         metadata=metadata if any(metadata) else [],
         ids=ids if any(ids) else [],
     )
@@ -119,5 +119,6 @@ def _all_of(kind: type, values: Sequence[Any]) -> bool:
     return list(map(type, values)).count(kind) == len(values)
 
 
-def _unless_all(default: Any, values: list[Any]) -> list[Any]:
+def unless_all(default: Any, values: list[Any]) -> list[Any]:
+    """Return a column, or an empty one if it holds nothing but the default."""
     return values if values.count(default) < len(values) else []

@@ -22,7 +22,8 @@ from memorygraph.events.frames import frame_entries, frame_header
 from memorygraph.events.log import VerifyReport
 from memorygraph.events.stores import SegmentLog
 from memorygraph.history import changes_of
-from memorygraph.portable import folder_named, replacing
+from memorygraph.portable import folder_named
+from memorygraph.replacing import replacing
 
 
 class RepairReport(Struct, frozen=True):

@@ -1,0 +1,1 @@
+"""Files of a graph's present state: JSON, SQLite and pickle behind one port."""
