@@ -421,10 +421,10 @@ def test_two_that_begin_a_store_from_one_json_file_share_it(tmp_path, monkeypatc
     saved = AgentMemory(name="saved")
     saved.remember("Leyla", node_id="a")
     saved.save(path)
-    both, restore, found = threading.Barrier(2), portable.Document.restore, []
+    both, restore, found = threading.Barrier(2), portable.restore, []
 
-    def restore_together(document, memory):
-        restore(document, memory)
+    def restore_together(contents, home):
+        restore(contents, home)
         both.wait(30)
 
     def begin(name):
@@ -432,7 +432,7 @@ def test_two_that_begin_a_store_from_one_json_file_share_it(tmp_path, monkeypatc
             memory.remember(name, node_id=name)
             found.append(memory.memory_id)
 
-    monkeypatch.setattr(portable.Document, "restore", restore_together)
+    monkeypatch.setattr(portable, "restore", restore_together)
     threads = [threading.Thread(target=begin, args=(name,)) for name in ("b", "c")]
     for thread in threads:
         thread.start()
