@@ -16,6 +16,7 @@ import msgspec
 from msgspec import Struct
 
 from memorygraph.events.records import (
+    AttentionLost,
     EdgeRevised,
     EdgesAdded,
     Event,
@@ -26,6 +27,7 @@ from memorygraph.events.records import (
 )
 from memorygraph.projections.filters import OPEN, Filters
 from memorygraph.projections.frame import EdgeState
+from memorygraph.projections.review import Rules
 from memorygraph.projections.window import Window
 
 
@@ -171,6 +173,25 @@ class RenewLinks(Operation, frozen=True, kw_only=True):
     associate: Associate
 
 
+class RecordReviews(Operation, frozen=True, kw_only=True):
+    """Review nodes, each id once, with a grade each; those without a card get their first, as all do with ``begin``.
+
+    ``time_us`` is when it was (0: now); ``rules`` say what comes of it.
+    """
+
+    ids: list[str]
+    grades: list[float]
+    rules: Rules
+    time_us: int = 0
+    begin: bool = False
+
+
+class LoseAttention(Operation, frozen=True, kw_only=True):
+    """Record that nodes fell out of a working memory; those that are gone are passed over."""
+
+    lost: AttentionLost
+
+
 class Command(Struct, frozen=True, kw_only=True):
     """What one caller wants done, under an id that makes it safe to send twice.
 
@@ -196,7 +217,9 @@ class Command(Struct, frozen=True, kw_only=True):
         | DeclareSpace
         | AddVectors
         | ActivateSpace
-        | RenewLinks,
+        | RenewLinks
+        | RecordReviews
+        | LoseAttention,
         ...,
     ]
     principal: str = ""
@@ -331,6 +354,25 @@ class BornUpTo(Query, frozen=True, kw_only=True):
     """The ids of the live nodes that were added up to a position, oldest first -> ``list[str]``."""
 
     position: int
+
+
+class GetReviews(Query, frozen=True, kw_only=True):
+    """The review cards of these ids -> ``list[Card | None]``."""
+
+    ids: list[str]
+
+
+class FindReviews(Query, frozen=True, kw_only=True):
+    """Nodes that are due for review before or at a time (None: all) -> ``list[tuple[str, Card]]``, soonest first."""
+
+    until_us: int | None = None
+    model: int | None = None
+
+
+class Retention(Query, frozen=True, kw_only=True):
+    """What is left of every live node at a time -> bytes of float64, oldest node first."""
+
+    now_us: int
 
 
 class Describe(Query, frozen=True, kw_only=True):

@@ -218,7 +218,13 @@ class _Judge:
         match event:
             case ev.NodeAdded() | ev.NodeRevised():
                 return over(event.id)
-            case ev.NodesReinforced() | ev.AccessesFolded() | ev.VectorsAdded():
+            case (
+                ev.NodesReinforced()
+                | ev.AccessesFolded()
+                | ev.VectorsAdded()
+                | ev.ReviewsRecorded()
+                | ev.AttentionLost()
+            ):
                 return all(map(over, event.ids))
             case ev.AccessesRecorded():
                 return all(map(over, event.ids + event.shown))

@@ -19,6 +19,7 @@ from msgspec import UNSET, Struct
 
 from memorygraph.actors import commands as cmd
 from memorygraph.actors.association import similarity_links, superseding_links
+from memorygraph.actors.reviews import lose_attention, record_reviews
 from memorygraph.actors.spaces import activate_space, add_vectors, declare_space, fitting_space, renew_links
 from memorygraph.actors.touches import ACCESSES, version_of
 from memorygraph.events import records as ev
@@ -443,6 +444,8 @@ _DECISIONS: Final[dict[type[cmd.Operation], Callable[[Proposer, Any], None]]] = 
     cmd.AddVectors: add_vectors,
     cmd.ActivateSpace: activate_space,
     cmd.RenewLinks: renew_links,
+    cmd.RecordReviews: record_reviews,
+    cmd.LoseAttention: lose_attention,
 }
 
 

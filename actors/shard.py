@@ -13,6 +13,7 @@ import numpy as np
 
 from memorygraph.actors import commands as cmd
 from memorygraph.actors.pace import Pace
+from memorygraph.actors.reviews import find_reviews, retention_of_all, reviews_of
 from memorygraph.actors.spaces import foreign_vectors, missing_vectors, same_space
 from memorygraph.events.errors import DamagedSnapshot, NodeNotFoundError
 from memorygraph.events.log import no_rest
@@ -316,6 +317,9 @@ _ANSWERS: Final[dict[type[cmd.Query], Callable[[Shard, Frame, Any], Any]]] = {
     cmd.Summary: Shard._summary,
     cmd.Digest: Shard._digest,
     cmd.PositionAt: Shard._position_at,
+    cmd.GetReviews: lambda _, frame, query: reviews_of(frame, query),
+    cmd.FindReviews: lambda _, frame, query: find_reviews(frame, query),
+    cmd.Retention: lambda _, frame, query: retention_of_all(frame, query),
 }
 
 

@@ -32,6 +32,8 @@ def touched_by(events: Sequence[ev.Event]) -> list[str]:
             touched += filter(None, event.ids)
         elif isinstance(event, ev.AccessesRecorded | ev.AccessesFolded):
             touched.append(ACCESSES)
+        elif isinstance(event, ev.ReviewsRecorded):
+            touched += map(review_of, event.ids)
         elif isinstance(event, ev.SpaceDeclared | ev.SpaceActivated):
             touched.append(SPACE)
     if any(isinstance(event, ev.NodeAdded | ev.NodeRevised) for event in events):
@@ -42,3 +44,8 @@ def touched_by(events: Sequence[ev.Event]) -> list[str]:
 def version_of(node_id: str) -> str:
     """The resource "this node's or edge's version": who only needs it to exist does not mind a revision."""
     return f"\0version {node_id}"
+
+
+def review_of(node_id: str) -> str:
+    """The resource "where this node is in its review schedule": each review rests on the one before."""
+    return f"\0review {node_id}"

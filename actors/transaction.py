@@ -17,7 +17,7 @@ from memorygraph.actors import commands as cmd
 from memorygraph.actors.accesses import Accesses
 from memorygraph.actors.decide import Proposal, Proposer
 from memorygraph.actors.shard import Shard
-from memorygraph.actors.touches import version_of
+from memorygraph.actors.touches import review_of, version_of
 from memorygraph.events.errors import BatchTooLarge, TransactionConflict
 from memorygraph.events.ports import IdSource
 from memorygraph.events.types import LIMITS
@@ -170,7 +170,7 @@ class TriedOut(Shard):
 
 def in_conflict(conflict: str | None, when: str) -> TransactionConflict:
     """Return the error of a command that rests on something that others changed."""
-    name = (conflict or "").removeprefix("\0").removeprefix("version ")
+    name = (conflict or "").removeprefix("\0").removeprefix("version ").removeprefix("review ")
     what = repr(name) if name else "something it rests on"
     return TransactionConflict(f"{what} was changed by others {when}", id=name)
 
@@ -181,6 +181,8 @@ def _read_by(query: cmd.Query, value: object) -> list[str]:
         ids = query.ids
     elif isinstance(query, cmd.NodeEdges) and isinstance(value, list):
         ids = [query.id, *(edge.id for edge in value)]
+    elif isinstance(query, cmd.GetReviews):
+        return [*query.ids, *map(review_of, query.ids)]
     return [*ids, *map(version_of, ids)]
 
 

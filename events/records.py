@@ -212,6 +212,33 @@ class SpaceActivated(Event, frozen=True, kw_only=True):
     space: int
 
 
+class ReviewsRecorded(Event, frozen=True, kw_only=True):
+    """Memories were reviewed, or (``begins``) registered for review: one entry of each column per id.
+
+    ``grades`` are in 0..1, the rest is what the schedule's model came to: its code, and of each memory its stability in
+    days, difficulty, repetitions, when it was reviewed and when it is due (microseconds).
+    """
+
+    ids: tuple[str, ...]
+    model: int
+    grades: tuple[float, ...]
+    stabilities_days: tuple[float, ...]
+    difficulties: tuple[float, ...]
+    repetitions: tuple[int, ...]
+    times_us: tuple[int, ...]
+    due_us: tuple[int, ...]
+    begins: bool = False
+
+
+class AttentionLost(Event, frozen=True, kw_only=True):
+    """Memories fell out of a working memory: from which slots (codes), how active they still were, and why."""
+
+    ids: tuple[str, ...]
+    slots: tuple[int, ...]
+    activations: tuple[float, ...]
+    reason: str = ""
+
+
 # Type numbers are for ever: never reused, never renumbered.
 EVENT_TYPES: Final[dict[int, type[Event]]] = {
     1: MemoryCreated,
@@ -229,6 +256,8 @@ EVENT_TYPES: Final[dict[int, type[Event]]] = {
     13: RecordsReplaced,
     14: VectorsAdded,
     15: SpaceActivated,
+    19: ReviewsRecorded,
+    20: AttentionLost,
 }
 EVENT_CODES: Final[dict[type[Event], int]] = {cls: code for code, cls in EVENT_TYPES.items()}
 SCHEMA: Final = 1

@@ -111,6 +111,25 @@ class DecayFunction(CodedEnum):
     NO_DECAY = 6, "no_decay"
 
 
+class ReviewModel(CodedEnum):
+    """What says when a memory is to be reviewed."""
+
+    FSRS = 1, "fsrs"
+    FSRS6 = 2, "fsrs6"
+    SM2 = 3, "sm2"
+    EBBINGHAUS = 4, "ebbinghaus"
+    POWER_LAW = 5, "power_law"
+
+
+class WorkingMemorySlot(CodedEnum):
+    """The parts of working memory (Baddeley, 2000): two loops, the episodic buffer, the focus of attention."""
+
+    PHONOLOGICAL = 1, "phonological"
+    VISUOSPATIAL = 2, "visuospatial"
+    EPISODIC = 3, "episodic"
+    CENTRAL = 4, "central"
+
+
 class Scope(CodedEnum):
     """Who may see a memory: its owner, the owner's room, or everyone."""
 

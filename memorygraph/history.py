@@ -34,6 +34,8 @@ _KINDS: Final[dict[type[ev.Event], str]] = {
     ev.RecordsReplaced: "compacted",
     ev.VectorsAdded: "embedded",
     ev.SpaceActivated: "space_activated",
+    ev.ReviewsRecorded: "reviewed",
+    ev.AttentionLost: "attention_lost",
 }
 REPLACED: Final = "replaced"
 KINDS: Final = (*_KINDS.values(), REPLACED)
@@ -165,6 +167,8 @@ def _ids(event: ev.Event) -> tuple[str, ...]:
     if isinstance(event, ev.NodeAdded | ev.NodeRevised):
         return (event.id,)
     if isinstance(event, ev.NodesForgotten | ev.NodesReinforced | ev.AccessesFolded | ev.VectorsAdded):
+        return event.ids
+    if isinstance(event, ev.ReviewsRecorded | ev.AttentionLost):
         return event.ids
     if isinstance(event, ev.AccessesRecorded):
         return event.ids + event.shown

@@ -24,6 +24,7 @@ NODE_COLUMNS: Final[dict[str, Any]] = {
     "text_row": "i4",
     "label_row": "i4",
     "access_times_us": "O",
+    "review": "O",
 }
 EDGE_COLUMNS: Final[dict[str, Any]] = {
     "source": "i4",

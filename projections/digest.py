@@ -72,6 +72,9 @@ def _node_rows(frame: Frame, rows: range) -> Iterable[Any]:
     for row in rows:
         if alive[row]:
             yield "node", frame.node(row)
+            card = frame.nodes.value("review", row)
+            if card is not None:
+                yield "review", frame.interner.ids[row], card
 
 
 def _edge_rows(frame: Frame, rows: range) -> Iterable[Any]:

@@ -50,6 +50,7 @@ from memorygraph.projections.frame import (
 from memorygraph.projections.overlay import OverlayAdjacency, OverlayInterner, OverlayNames
 from memorygraph.projections.pending import PendingSpace
 from memorygraph.projections.replaced import without_ends
+from memorygraph.projections.review import cards_of, succeeding
 from memorygraph.projections.tables import Interner, Table
 
 T = TypeVar("T")
@@ -116,6 +117,8 @@ class GraphState:
             ev.RecordsReplaced: self._records_replaced,
             ev.VectorsAdded: self._vectors_added,
             ev.SpaceActivated: self._space_activated,
+            ev.ReviewsRecorded: self._reviews_recorded,
+            ev.AttentionLost: lambda *_: None,  # it tells of a working memory, which is nobody else's
         }
 
     def apply(self, position: int, time_us: int, events: Sequence[ev.Event] | None) -> None:
@@ -290,6 +293,7 @@ class GraphState:
             self.texts.append(row, event.content, event.speaker) if event.content else NO_ROW,
             self._new_labels(extras_of(event)) if has_extras else NO_ROW,
             event.access_times_us[-ACCESS_TIMES_MAX:] or None,
+            None,
         )
         if row == self.nodes.count:
             self.nodes.append(*values)
@@ -337,6 +341,7 @@ class GraphState:
             self._kill_edge(edge)
         for row in rows:
             self.nodes.set("alive", row, value=False)
+            self.nodes.set("review", row, None)
         self.live_nodes -= len(rows)
 
     def _nodes_reinforced(self, event: ev.NodesReinforced, _: int) -> None:
@@ -428,6 +433,12 @@ class GraphState:
             self.nodes.set("access_count", row, count)
             self.nodes.set("accessed_us", row, accessed_us)
             self.nodes.set("access_times_us", row, times_us[-ACCESS_TIMES_MAX:] or None)
+
+    def _reviews_recorded(self, event: ev.ReviewsRecorded, _: int) -> None:
+        self.changes += len(event.ids)
+        for row, card in self._with_rows(event.ids, cards_of(event)):
+            before = self.nodes.value("review", row)
+            self.nodes.set("review", row, succeeding(before, card, begins=event.begins))
 
     def _records_replaced(self, event: ev.RecordsReplaced, _: int) -> None:
         self.replaced_told = event.replaced

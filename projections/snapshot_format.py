@@ -23,6 +23,7 @@ from memorygraph.events.records import SpaceDeclared
 from memorygraph.events.snapshots import SnapshotFile, SnapshotFiles
 from memorygraph.events.types import Partition
 from memorygraph.projections.frame import EdgeExtras, Extras
+from memorygraph.projections.review import Card
 
 VERSION: Final = 1
 MAGIC: Final = b"MGSNAP1\0"
@@ -36,6 +37,7 @@ _MANIFEST_BYTES_MAX: Final = 1 << 30
 # How a cell of an object column is written, by table and column.
 OBJECTS: Final[dict[tuple[str, str], Any]] = {
     ("nodes", "access_times_us"): tuple[int, ...] | None,
+    ("nodes", "review"): Card | None,
     ("edges", "extras"): EdgeExtras | None,
     ("labels", "extras"): Extras,
     ("texts", "content"): str,

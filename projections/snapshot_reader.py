@@ -15,6 +15,7 @@ from memorygraph.events.snapshots import SnapshotFiles
 from memorygraph.projections.expiry import expiries
 from memorygraph.projections.frame import ALIVE, NO_ROW
 from memorygraph.projections.graph import GraphState
+from memorygraph.projections.review import is_sound
 from memorygraph.projections.snapshot_format import (
     MAY_LACK,
     Blobs,
@@ -175,6 +176,7 @@ class _Reader:
                 "a vector is missing": _within(nodes, "vector_row", NO_ROW, vectors.count if vectors else 0),
                 "a text's node is missing": _within(texts, "node", 0, nodes.count),
                 "a vector's node is missing": vectors is None or _within(vectors, "node", 0, nodes.count),
+                "a review is unsound": all(is_sound(card) for _, card in nodes.objects("review")),
                 "an edge's source is missing": _within(edges, "source", 0, nodes.count),
                 "an edge's target is missing": _within(edges, "target", 0, nodes.count),
                 "edges are out of order": _rises(edges, "birth"),

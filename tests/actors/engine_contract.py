@@ -31,7 +31,10 @@ from memorygraph.events.errors import (
     NodeNotFoundError,
     StoreReadOnly,
 )
+from memorygraph.events.types import ReviewModel
 from memorygraph.projections.filters import Filters
+from memorygraph.projections.review import Rules
+from memorygraph.projections.review_fsrs import FSRS_45_WEIGHTS
 
 DAY_US = 86_400_000_000
 SPACE = ev.SpaceDeclared(space=1, name="toy", version="1", dim=2)
@@ -75,6 +78,18 @@ class Home(ABC):
 
 def command(*operations: cmd.Operation, id: str | None = None, **fields: Any) -> cmd.Command:
     return cmd.Command(id=id or f"c{next(_numbers)}", operations=operations, **fields)
+
+
+def reviewing(*ids: str, grade: float = 0.6, model: str = "fsrs", begin: bool = False) -> cmd.RecordReviews:
+    rules = Rules(model=ReviewModel.of(model).code, weights=FSRS_45_WEIGHTS)
+    return cmd.RecordReviews(ids=list(ids), grades=[grade] * len(ids), rules=rules, begin=begin)
+
+
+def losing(*ids: str) -> cmd.LoseAttention:
+    count = len(ids)
+    return cmd.LoseAttention(
+        lost=ev.AttentionLost(ids=ids, slots=(3,) * count, activations=(0.5,) * count, reason="evicted")
+    )
 
 
 def dated(time_us: int) -> str:
@@ -300,6 +315,38 @@ class EngineContract:
         assert node(small, "a").access_times_us == (7, DAY_US)
         assert (node(small, "a").access_count, node(small, "a").accessed_us) == (2, DAY_US)
         assert do(small, cmd.RecordAccesses(ids=["zz"], times_us=[1])).events == ()
+
+    def test_reviews_build_on_each_other(self, small, clock) -> None:
+        do(small, reviewing("a", "b", begin=True))
+        clock.offset_us = 5 * DAY_US
+        receipt = do(small, reviewing("a"))
+        first, second, none = ask(small, cmd.GetReviews(ids=["b", "a", "zz"]))
+        assert (none, first.grades, second.grades) == (None, (), (0.6,))
+        assert second.stability_days > first.stability_days
+        assert second.reviewed_us == receipt.time_us == node(small, "a").accessed_us
+        assert ask(small, cmd.FindReviews()) == [("b", first), ("a", second)]
+        assert ask(small, cmd.FindReviews(until_us=first.due_us, model=1)) == [("b", first)]
+        assert ask(small, cmd.FindReviews(model=2)) == []
+        do(small, cmd.ForgetNodes(ids=["b"]), adding("b"))
+        assert ask(small, cmd.GetReviews(ids=["b"])) == [None]
+        with pytest.raises(InputError, match="scheduled by fsrs, not by sm2"):
+            do(small, reviewing("a", model="sm2"))
+        with pytest.raises(InputError, match="twice"):
+            do(small, reviewing("a", "a"))
+
+    def test_what_falls_out_of_attention_changes_nothing(self, small) -> None:
+        before = ask(small, cmd.Digest())
+        receipt = do(small, losing("zz", "a"))
+        assert receipt.events == (ev.AttentionLost(ids=("a",), slots=(3,), activations=(0.5,), reason="evicted"),)
+        assert do(small, losing("zz")).events == ()
+        assert ask(small, cmd.Digest()) == before
+
+    def test_retention_of_every_node(self, small, clock) -> None:
+        do(small, cmd.ForgetNodes(ids=["b"]))
+        clock.offset_us = DAY_US
+        do(small, adding("b", decay_function=6), adding("new", recorded_us=DAY_US - 3_600_000_000))
+        values = np.frombuffer(ask(small, cmd.Retention(now_us=DAY_US)))
+        assert values.tolist() == pytest.approx([np.exp(-24), np.exp(-24), 1.0, np.exp(-1)], rel=1e-6)
 
     def test_edges_live(self, small) -> None:
         receipt = do(small, linking("b", "c", weights=[0.25], undirected=[True]))

@@ -20,7 +20,18 @@ from memorygraph.events.stores.memory import MemoryLog
 from memorygraph.projections.frame import Frame
 from memorygraph.projections.graph import GraphState
 from memorygraph.projections.similarity import Norms
-from tests.actors.engine_contract import Counted, Ticks, adding, check_whole, command, linking, revising, vector
+from tests.actors.engine_contract import (
+    Counted,
+    Ticks,
+    adding,
+    check_whole,
+    command,
+    linking,
+    losing,
+    reviewing,
+    revising,
+    vector,
+)
 from tests.projections import graph_model
 
 NODES = st.sampled_from(["a", "b", "c", "d"])
@@ -56,6 +67,8 @@ operations = st.one_of(
     EDGES.map(lambda name: cmd.ReviseEdge(change=ev.EdgeRevised(id=name, weight=0.5))),
     st.builds(cmd.StrengthenEdges, ids=edge_lists, delta=st.just(0.5)),
     st.builds(cmd.RemoveEdges, ids=edge_lists),
+    st.builds(lambda ids, begin: reviewing(*ids, begin=begin), node_lists, st.booleans()),
+    node_lists.map(lambda ids: losing(*ids)),
 )
 commands = st.lists(st.lists(operations, min_size=1, max_size=4), min_size=1, max_size=12)
 
@@ -130,6 +143,8 @@ READS = [
     (cmd.ReviseEdge(change=ev.EdgeRevised(id="e")), {"a", "b", "e"}),
     (cmd.StrengthenEdges(ids=["1.1"], delta=0.1), {"c", "d", "1.1"}),
     (cmd.RemoveEdges(ids=["e", "1.1"]), {"a", "b", "e", "c", "d", "1.1"}),
+    (reviewing("a", "b"), {"a", "b", "\0review a", "\0review b"}),
+    (losing("a", "x"), {"a"}),
 ]
 
 
@@ -153,6 +168,9 @@ def test_what_a_decision_rests_on(operation, reads) -> None:
         (cmd.ReviseEdge(change=ev.EdgeRevised(id="e")), ["\0version e"]),
         (cmd.StrengthenEdges(ids=["1.1"], delta=0.1), ["\0version 1.1"]),
         (cmd.RemoveEdges(ids=["e"]), ["e"]),
+        (reviewing("a", "b"), ["\0review a", "\0review b", "\0accesses"]),
+        (reviewing("a", begin=True), ["\0review a"]),
+        (losing("a", "x"), []),
     ],
 )
 def test_what_events_touch(operation, touched) -> None:
@@ -207,8 +225,8 @@ def apply_decided(state: GraphState, operations: list[cmd.Operation], ids: Count
 
 def plain(frame: Frame) -> Any:
     """What a Frame says, without the positions at which it came about."""
-    nodes, edges = graph_model.contents(frame)
-    return [msgspec.structs.replace(node, birth=0, version=0) for node in nodes.values()], edges
+    nodes, *rest = graph_model.contents(frame)
+    return [msgspec.structs.replace(node, birth=0, version=0) for node in nodes.values()], rest
 
 
 def test_deciding_is_pure() -> None:

@@ -72,6 +72,18 @@ EVENTS: dict[str, Event] = {
     "edges-removed": records.EdgesRemoved(ids=("3.0",), reason="unlinked"),
     "vectors-added": records.VectorsAdded(space=2, ids=("a",), vectors=(VECTOR,)),
     "space-activated": records.SpaceActivated(space=2),
+    "reviews-recorded": records.ReviewsRecorded(
+        ids=("a", "b"),
+        model=1,
+        grades=(0.9, 0.0),
+        stabilities_days=(13.8206, 0.4872),
+        difficulties=(3.9320000000000004, 7.6214),
+        repetitions=(1, 0),
+        times_us=(TIME_US, TIME_US),
+        due_us=(TIME_US + 1, TIME_US + 2),
+        begins=True,
+    ),
+    "attention-lost": records.AttentionLost(ids=("a",), slots=(3,), activations=(0.25,), reason="evicted"),
 }
 
 

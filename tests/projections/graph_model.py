@@ -17,7 +17,9 @@ from memorygraph.events import records as ev
 from memorygraph.events.types import Partition
 from memorygraph.projections.frame import ALIVE, NEVER_US, NO_ROW, ORDINAL_BITS, EdgeState, Frame, NodeState, single
 from memorygraph.projections.graph import GraphState
+from memorygraph.projections.review import Card
 
+Contents = tuple[dict[str, NodeState], dict[str, EdgeState], dict[str, Card]]
 DIM = 3
 NAMES = [f"n{number}" for number in range(7)]
 PLAIN = (
@@ -64,13 +66,14 @@ class Model:
         self.position = 0
         self.nodes: dict[str, NodeState] = {}
         self.edges: dict[str, EdgeState] = {}
+        self.cards: dict[str, Card] = {}
         self.has_space = False
         self._time_us = 0
         self._events = 0
         self._edges = 0
 
-    def copy(self) -> tuple[dict[str, NodeState], dict[str, EdgeState]]:
-        return dict(self.nodes), dict(self.edges)
+    def copy(self) -> Contents:
+        return dict(self.nodes), dict(self.edges), dict(self.cards)
 
     def begin(self, time_us: int) -> None:
         self.position += 1
@@ -120,6 +123,7 @@ class Model:
     def _NodesForgotten(self, event: ev.NodesForgotten) -> None:  # noqa: N802
         for node_id in event.ids:
             del self.nodes[node_id]
+            self.cards.pop(node_id, None)
         self.edges = {
             name: edge
             for name, edge in self.edges.items()
@@ -149,6 +153,23 @@ class Model:
             self.nodes[node_id] = msgspec.structs.replace(
                 self.nodes[node_id], access_count=count, accessed_us=accessed_us, access_times_us=times_us
             )
+
+    def _ReviewsRecorded(self, event: ev.ReviewsRecorded) -> None:  # noqa: N802
+        for place, node_id in enumerate(event.ids):
+            before = self.cards.get(node_id)
+            grades = () if before is None else before.grades
+            self.cards[node_id] = Card(
+                event.model,
+                event.stabilities_days[place],
+                event.difficulties[place],
+                event.repetitions[place],
+                event.times_us[place],
+                event.due_us[place],
+                () if event.begins else (*grades, event.grades[place])[-128:],
+            )
+
+    def _AttentionLost(self, _: ev.AttentionLost) -> None:  # noqa: N802
+        pass
 
     def _RecordsReplaced(self, _: ev.RecordsReplaced) -> None:  # noqa: N802
         pass
@@ -228,7 +249,16 @@ class Writer:
 
     def _event(self) -> ev.Event | None:
         kinds = [self._add, self._add, self._link, self._link, self._revise, self._forget, self._reinforce]
-        kinds += [self._access, self._access, self._fold, self._revise_edge, self._strengthen, self._remove]
+        kinds += [
+            self._access,
+            self._access,
+            self._fold,
+            self._review,
+            self._lose,
+            self._revise_edge,
+            self._strengthen,
+            self._remove,
+        ]
         return self.random.choice(kinds)()
 
     def _some(self, names: list[str]) -> tuple[str, ...]:
@@ -304,6 +334,31 @@ class Writer:
             access_times_us=tuple(state.access_times_us for state in states),
         )
 
+    def _review(self) -> ev.Event | None:
+        nodes = list(self.model.nodes)
+        if not nodes:
+            return None
+        ids = self._some(nodes)
+        some = self.random.choice
+        return ev.ReviewsRecorded(
+            ids=ids,
+            model=some((1, 99)),
+            grades=tuple(some((0.0, 0.5, 0.9)) for _ in ids),
+            stabilities_days=tuple(some((0.001, 12.5)) for _ in ids),
+            difficulties=tuple(some((0.0, 5.5)) for _ in ids),
+            repetitions=tuple(some((0, 7)) for _ in ids),
+            times_us=tuple(self.random.randrange(10**6) for _ in ids),
+            due_us=tuple(self.random.randrange(10**6) for _ in ids),
+            begins=some((False, True)),
+        )
+
+    def _lose(self) -> ev.Event | None:
+        nodes = list(self.model.nodes)
+        if not nodes:
+            return None
+        ids = self._some(nodes)
+        return ev.AttentionLost(ids=ids, slots=(3,) * len(ids), activations=(0.5,) * len(ids), reason="evicted")
+
     def _link(self) -> ev.Event | None:
         nodes = list(self.model.nodes)
         if not nodes:
@@ -354,11 +409,13 @@ class Writer:
         return tuple(dict.fromkeys(end for edge in edges for end in (edge.source_id, edge.target_id)))
 
 
-def contents(frame: Frame) -> tuple[dict[str, NodeState], dict[str, EdgeState]]:
+def contents(frame: Frame) -> Contents:
     """Everything that a Frame says, by id."""
-    nodes = [frame.node(row) for row in np.flatnonzero(frame.live_rows()).tolist()]
+    alive = np.flatnonzero(frame.live_rows()).tolist()
+    nodes = [frame.node(row) for row in alive]
+    cards = {frame.interner.ids[row]: card for row in alive if (card := frame.nodes.value("review", row)) is not None}
     edges = [frame.edge(row) for row in live_edges(frame)]
-    return {node.id: node for node in nodes}, {edge.id: edge for edge in edges}
+    return {node.id: node for node in nodes}, {edge.id: edge for edge in edges}, cards
 
 
 def live_edges(frame: Frame) -> list[int]:

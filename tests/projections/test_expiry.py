@@ -28,11 +28,12 @@ def check_hiding(random, steps: int) -> None:
         before = contents(frame)
         for now_us in (49, 50, 10**6 - 1, 10**6):
             seen = unexpired(frame, now_us)
-            nodes, edges = writer.model.copy()
+            nodes, edges, cards = writer.model.copy()
             left = {name: one for name, one in nodes.items() if one.expires_us is None or one.expires_us > now_us}
             assert contents(seen) == (
                 left,
                 {name: edge for name, edge in edges.items() if {edge.source_id, edge.target_id} <= set(left)},
+                {name: card for name, card in cards.items() if name in left},
             )
             check_whole(seen)
             assert expired_rows(seen, now_us) == []

@@ -1,0 +1,106 @@
+"""Deciding reviews, and what fell out of attention; answering what is due. Pure, as ``decide.py``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from memorygraph.actors import commands as cmd
+from memorygraph.actors.touches import review_of
+from memorygraph.events import records as ev
+from memorygraph.events.errors import InputError
+from memorygraph.events.types import ReviewModel
+from memorygraph.projections.frame import Frame
+from memorygraph.projections.retention import retention_now
+from memorygraph.projections.review import Card, first_card, next_card
+
+if TYPE_CHECKING:
+    from memorygraph.actors.decide import Proposer
+
+
+def record_reviews(proposer: Proposer, operation: cmd.RecordReviews) -> None:
+    """Compute the cards that reviews lead to; a review is an access of its memory, too."""
+    frame, rules = proposer.frame(), operation.rules
+    if len(set(operation.ids)) < len(operation.ids):
+        raise InputError("a memory is reviewed twice in one command; send one review after the other")
+    now_us = operation.time_us or proposer._now_us
+    cards: list[Card] = []
+    for node_id, grade in zip(operation.ids, operation.grades, strict=True):
+        before: Card | None = frame.nodes.value("review", proposer._existing(node_id))
+        proposer.reads.append(review_of(node_id))
+        if before is None or operation.begin:
+            cards.append(first_card(rules, grade, now_us))
+            continue
+        _require_same_model(node_id, before.model, rules.model)
+        cards.append(next_card(rules, before, grade, now_us))
+    if not cards:
+        return
+    ids = tuple(operation.ids)
+    times_us = tuple(card.reviewed_us for card in cards)
+    proposer.events += [
+        ev.ReviewsRecorded(
+            ids=ids,
+            model=rules.model,
+            grades=tuple(operation.grades),
+            stabilities_days=tuple(card.stability_days for card in cards),
+            difficulties=tuple(card.difficulty for card in cards),
+            repetitions=tuple(card.repetitions for card in cards),
+            times_us=times_us,
+            due_us=tuple(card.due_us for card in cards),
+            begins=operation.begin,
+        ),
+    ]
+    if not operation.begin:
+        proposer.events.append(ev.AccessesRecorded(ids=ids, times_us=times_us))
+
+
+def lose_attention(proposer: Proposer, operation: cmd.LoseAttention) -> None:
+    """Record what fell out of a working memory, as far as it is here."""
+    lost, frame = operation.lost, proposer.frame()
+    known = [
+        cells for cells in zip(lost.ids, lost.slots, lost.activations, strict=True) if frame.row(cells[0]) is not None
+    ]
+    if known:
+        ids, slots, activations = zip(*known, strict=True)
+        proposer.reads += ids
+        proposer.events.append(ev.AttentionLost(ids=ids, slots=slots, activations=activations, reason=lost.reason))
+
+
+def reviews_of(frame: Frame, query: cmd.GetReviews) -> list[Card | None]:
+    """Return the cards of nodes, None for those without one."""
+    return [None if row is None else frame.nodes.value("review", row) for row in frame.rows(query.ids)]
+
+
+def find_reviews(frame: Frame, query: cmd.FindReviews) -> list[tuple[str, Card]]:
+    """Return what is due, soonest first."""
+    alive, names = frame.live_rows(), frame.interner.ids
+    found = [
+        (names[row], card)
+        for row, card in frame.nodes.objects("review")
+        if alive[row]
+        and (query.until_us is None or card.due_us <= query.until_us)
+        and (query.model is None or card.model == query.model)
+    ]
+    return sorted(found, key=lambda pair: (pair[1].due_us, pair[0]))
+
+
+def retention_of_all(frame: Frame, query: cmd.Retention) -> bytes:
+    """Return what is left of every live node, in order of birth."""
+    left = retention_now(frame, query.now_us)
+    births = frame.nodes.column("birth")
+    if frame.live_nodes < frame.nodes.count:
+        alive = frame.live_rows()
+        left, births = left[alive], births[alive]
+    if not bool((births[1:] > births[:-1]).all()):
+        left = left[np.argsort(births, kind="stable")]
+    return left.tobytes()
+
+
+def _require_same_model(node_id: str, found: int, wanted: int) -> None:
+    if found != wanted:
+        raise InputError(
+            f"{node_id!r} is scheduled by {ReviewModel.from_code(found).value}, not by "
+            f"{ReviewModel.from_code(wanted).value}; register it anew to change that",
+            id=node_id,
+        )

@@ -1,0 +1,135 @@
+"""Review cards: when each memory is due, computed once where a review is decided and carried in its event.
+
+``first_card`` and ``next_card`` are pure functions of the rules, the card, the grade and the time. They take powers and
+logarithms, so only ``propose`` calls them; ``apply`` copies what the event says (``cards_of``).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Final
+
+from msgspec import Struct
+
+from memorygraph.events.errors import DamagedLog
+from memorygraph.events.records import ReviewsRecorded
+from memorygraph.events.types import ReviewModel
+from memorygraph.projections.review_curves import Ebbinghaus, PowerLaw
+from memorygraph.projections.review_fsrs import Fsrs6, Fsrs45
+from memorygraph.projections.review_sm2 import Sm2
+from memorygraph.projections.review_terms import Model, Strength, rating_of
+
+GRADES_MAX: Final = 128
+DAY_US: Final = 86_400_000_000
+_TIME_MAX: Final = 1 << 62
+
+
+class Rules(Struct, frozen=True, kw_only=True):
+    """How cards are made: the model's code with its numbers (those of the other models are of no meaning).
+
+    ``weights`` are FSRS's 17 or FSRS-6's 21; ``alpha`` and ``b`` shape the power law. A card is due when its retention
+    falls to ``target_retention``.
+    """
+
+    model: int
+    target_retention: float = 0.9
+    weights: tuple[float, ...] = ()
+    alpha: float = 0.5
+    b: float = 1.0
+
+
+class Card(Struct, frozen=True, gc=False):
+    """A memory's place in a review schedule. Times are microseconds; ``grades`` are the last 128, in 0..1.
+
+    See ``Strength`` for stability, difficulty and repetitions.
+    """
+
+    model: int
+    stability_days: float
+    difficulty: float
+    repetitions: int
+    reviewed_us: int
+    due_us: int
+    grades: tuple[float, ...] = ()
+
+
+_MODELS: Final[dict[int, Callable[[Rules], Model]]] = {
+    ReviewModel.FSRS.code: lambda rules: Fsrs45(rules.weights),
+    ReviewModel.FSRS6.code: lambda rules: Fsrs6(rules.weights),
+    ReviewModel.SM2.code: lambda _: Sm2(),
+    ReviewModel.EBBINGHAUS.code: lambda _: Ebbinghaus(),
+    ReviewModel.POWER_LAW.code: lambda rules: PowerLaw(rules.alpha, rules.b),
+}
+
+
+def model_of(rules: Rules) -> Model:
+    """Return the model that the rules name."""
+    return _MODELS[rules.model](rules)
+
+
+def first_card(rules: Rules, grade: float, now_us: int) -> Card:
+    """Return the card of a memory that is registered with a grade."""
+    return _card(rules, model_of(rules).first(rating_of(grade)), now_us, ())
+
+
+def next_card(rules: Rules, card: Card, grade: float, now_us: int) -> Card:
+    """Return a card after a review; one before the last review counts as at the same time."""
+    before = Strength(card.stability_days, card.difficulty, card.repetitions)
+    elapsed_days = max(0, now_us - card.reviewed_us) / DAY_US
+    after = model_of(rules).following(before, rating_of(grade), elapsed_days)
+    return _card(rules, after, max(now_us, card.reviewed_us), (*card.grades, grade)[-GRADES_MAX:])
+
+
+def retention_at(rules: Rules, card: Card, now_us: int) -> float:
+    """Return how probable recall is at a time, 0..1."""
+    return model_of(rules).retention((now_us - card.reviewed_us) / DAY_US, card.stability_days)
+
+
+def cards_of(event: ReviewsRecorded) -> list[Card]:
+    """Return the cards that an event tells of, each with its newest grade alone.
+
+    Raises:
+        DamagedLog: one of them is such as no release writes.
+    """
+    cards = [
+        Card(event.model, stability_days, difficulty, repetitions, time_us, due_us, (grade,))
+        for stability_days, difficulty, repetitions, time_us, due_us, grade in zip(
+            event.stabilities_days,
+            event.difficulties,
+            event.repetitions,
+            event.times_us,
+            event.due_us,
+            event.grades,
+            strict=True,
+        )
+    ]
+    if not all(map(is_sound, cards)):
+        raise DamagedLog("a review came to a stability or a time that no release writes")
+    return cards
+
+
+def is_sound(card: Card) -> bool:
+    """Whether a card's numbers are in range."""
+    numbers = (card.stability_days, card.difficulty, *card.grades)
+    is_timely = abs(card.reviewed_us) < _TIME_MAX and abs(card.due_us) < _TIME_MAX
+    return is_timely and all(map(math.isfinite, numbers)) and card.stability_days > 0 and card.repetitions >= 0
+
+
+def succeeding(before: Card | None, card: Card, *, begins: bool) -> Card:
+    """Return a card as it is kept: with the grades before its own; a first card has none."""
+    grades = () if begins else ((() if before is None else before.grades) + card.grades)[-GRADES_MAX:]
+    return Card(
+        card.model,
+        card.stability_days,
+        card.difficulty,
+        card.repetitions,
+        card.reviewed_us,
+        card.due_us,
+        grades,
+    )
+
+
+def _card(rules: Rules, strength: Strength, now_us: int, grades: tuple[float, ...]) -> Card:
+    interval_days = model_of(rules).interval_days(strength.stability_days, rules.target_retention)
+    return Card(rules.model, *strength, now_us, now_us + round(interval_days * DAY_US), grades)
