@@ -176,13 +176,13 @@ class RenewLinks(Operation, frozen=True, kw_only=True):
 class RecordReviews(Operation, frozen=True, kw_only=True):
     """Review nodes, each id once, with a grade each; those without a card get their first, as all do with ``begin``.
 
-    ``time_us`` is when it was (0: now); ``rules`` say what comes of it.
+    ``time_us`` is when it was (None: now); ``rules`` say what comes of it.
     """
 
     ids: list[str]
     grades: list[float]
     rules: Rules
-    time_us: int = 0
+    time_us: int | None = None
     begin: bool = False
 
 

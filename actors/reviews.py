@@ -13,7 +13,7 @@ from memorygraph.events.errors import InputError
 from memorygraph.events.types import ReviewModel
 from memorygraph.projections.frame import Frame
 from memorygraph.projections.retention import retention_now
-from memorygraph.projections.review import Card, first_card, next_card
+from memorygraph.projections.review import Card, reviewed
 
 if TYPE_CHECKING:
     from memorygraph.actors.decide import Proposer
@@ -24,21 +24,19 @@ def record_reviews(proposer: Proposer, operation: cmd.RecordReviews) -> None:
     frame, rules = proposer.frame(), operation.rules
     if len(set(operation.ids)) < len(operation.ids):
         raise InputError("a memory is reviewed twice in one command; send one review after the other")
-    now_us = operation.time_us or proposer._now_us
+    now_us = proposer._now_us if operation.time_us is None else operation.time_us
     cards: list[Card] = []
     for node_id, grade in zip(operation.ids, operation.grades, strict=True):
         before: Card | None = frame.nodes.value("review", proposer._existing(node_id))
         proposer.reads.append(review_of(node_id))
-        if before is None or operation.begin:
-            cards.append(first_card(rules, grade, now_us))
-            continue
-        _require_same_model(node_id, before.model, rules.model)
-        cards.append(next_card(rules, before, grade, now_us))
+        if before is not None and not operation.begin:
+            _require_same_model(node_id, before.model, rules.model)
+        cards.append(reviewed(rules, before, grade, now_us, begins=operation.begin))
     if not cards:
         return
     ids = tuple(operation.ids)
     times_us = tuple(card.reviewed_us for card in cards)
-    proposer.events += [
+    proposer.events.append(
         ev.ReviewsRecorded(
             ids=ids,
             model=rules.model,
@@ -49,8 +47,8 @@ def record_reviews(proposer: Proposer, operation: cmd.RecordReviews) -> None:
             times_us=times_us,
             due_us=tuple(card.due_us for card in cards),
             begins=operation.begin,
-        ),
-    ]
+        )
+    )
     if not operation.begin:
         proposer.events.append(ev.AccessesRecorded(ids=ids, times_us=times_us))
 

@@ -22,6 +22,7 @@ from memorygraph.core.types import (
     MemoryGraphError,
     MemoryType,
 )
+from memorygraph.decay.forgetting import SpacedRepetitionScheduler
 from memorygraph.embeddings import (
     CallableEmbedder,
     Embedder,
@@ -60,6 +61,7 @@ __all__ = [
     "OpenAIEmbedder",
     "RetentionPolicy",
     "SentenceTransformerEmbedder",
+    "SpacedRepetitionScheduler",
     "Subscription",
     "Why",
     "estimate_tokens",

@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable
 from typing import Final
 
+import msgspec
 from msgspec import Struct
 
 from memorygraph.events.errors import DamagedLog
@@ -81,6 +82,14 @@ def next_card(rules: Rules, card: Card, grade: float, now_us: int) -> Card:
     return _card(rules, after, max(now_us, card.reviewed_us), (*card.grades, grade)[-GRADES_MAX:])
 
 
+def reviewed(rules: Rules, before: Card | None, grade: float, now_us: int, *, begins: bool) -> Card:
+    """Return the card that a review leads to; the first one if it begins, or there was none."""
+    if before is None or begins:
+        card = first_card(rules, grade, now_us)
+        return card if begins else msgspec.structs.replace(card, grades=(grade,))
+    return next_card(rules, before, grade, now_us)
+
+
 def retention_at(rules: Rules, card: Card, now_us: int) -> float:
     """Return how probable recall is at a time, 0..1."""
     return model_of(rules).retention((now_us - card.reviewed_us) / DAY_US, card.stability_days)
@@ -118,16 +127,8 @@ def is_sound(card: Card) -> bool:
 
 def succeeding(before: Card | None, card: Card, *, begins: bool) -> Card:
     """Return a card as it is kept: with the grades before its own; a first card has none."""
-    grades = () if begins else ((() if before is None else before.grades) + card.grades)[-GRADES_MAX:]
-    return Card(
-        card.model,
-        card.stability_days,
-        card.difficulty,
-        card.repetitions,
-        card.reviewed_us,
-        card.due_us,
-        grades,
-    )
+    earlier = () if before is None else before.grades
+    return msgspec.structs.replace(card, grades=() if begins else (earlier + card.grades)[-GRADES_MAX:])
 
 
 def _card(rules: Rules, strength: Strength, now_us: int, grades: tuple[float, ...]) -> Card:

@@ -1,0 +1,1 @@
+"""How memories fade, and when to review them."""
