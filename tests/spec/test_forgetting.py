@@ -1,4 +1,4 @@
-"""The specification's block on spaced repetition, as written; the set-up above it and the outcomes below it are ours."""
+"""The specification's block on spaced repetition, as written, with the outcomes that its text states."""
 
 import re
 
@@ -58,8 +58,6 @@ def test_all_documented_models_schedule():
     from memorygraph import SpacedRepetitionScheduler
 
     for name in ("fsrs", "sm2", "ebbinghaus", "power_law"):
-        scheduler = SpacedRepetitionScheduler(model=name)
-        scheduler.register_node("x", 0.6)
         hard, good, easy = (SpacedRepetitionScheduler(model=name) for _ in range(3))
         stabilities = []
         for one, grade in ((hard, 0.3), (good, 0.6), (easy, 0.9)):
