@@ -32,6 +32,7 @@ from memorygraph.embeddings import (
 )
 from memorygraph.history import Change, Subscription
 from memorygraph.hits import Hits, MemoryHit, Why
+from memorygraph.memory.working import WorkingMemoryBuffer, WorkingMemorySlot
 from memorygraph.persistence.storage import GraphStorageManager
 from memorygraph.stats import MemoryStats
 from memorygraph.tokens import estimate_tokens
@@ -64,5 +65,7 @@ __all__ = [
     "SpacedRepetitionScheduler",
     "Subscription",
     "Why",
+    "WorkingMemoryBuffer",
+    "WorkingMemorySlot",
     "estimate_tokens",
 ]
