@@ -23,7 +23,6 @@ from memorygraph.events.errors import DamagedLog
 from memorygraph.events.types import DIM_MAX, EdgeType, Partition
 from memorygraph.projections.adjacency import Adjacency
 from memorygraph.projections.cells import (
-    COUNT_MAX,
     TIME_MAX,
     edge_cells,
     edge_extras_of,
@@ -50,11 +49,10 @@ from memorygraph.projections.frame import (
 from memorygraph.projections.overlay import OverlayAdjacency, OverlayInterner, OverlayNames
 from memorygraph.projections.pending import PendingSpace
 from memorygraph.projections.replaced import without_ends
-from memorygraph.projections.review import cards_of, succeeding
 from memorygraph.projections.tables import Interner, Table
+from memorygraph.projections.usage import ACCESS_TIMES_MAX, Usage
 
 T = TypeVar("T")
-ACCESS_TIMES_MAX: Final = 128  # contract item 17: the last 128 accesses are kept
 
 # NodeRevised fields that are columns of the same name.
 _PLAIN_FIELDS: Final = (
@@ -70,7 +68,7 @@ _SMALL: Final = 16  # edges of one event that are queued one by one
 _EXTRA_FIELDS: Final = ("tags", "metadata", "speaker", "session", "source", "expires_us")
 
 
-class GraphState:
+class GraphState(Usage):
     """The writer's side of the graph; one writer at a time."""
 
     def __init__(self) -> None:
@@ -344,19 +342,6 @@ class GraphState:
             self.nodes.set("review", row, None)
         self.live_nodes -= len(rows)
 
-    def _nodes_reinforced(self, event: ev.NodesReinforced, _: int) -> None:
-        for row, delta in self._with_rows(event.ids, event.deltas):
-            before = self.nodes.value("importance", row)
-            self.nodes.set("importance", row, min(1.0, max(0.0, before + delta * (1.0 - before))))
-
-    def _accesses_recorded(self, event: ev.AccessesRecorded, _: int) -> None:
-        self.changes += len(event.ids)
-        for row, time_us in self._with_rows(event.ids, event.times_us):
-            times = (*(self.nodes.value("access_times_us", row) or ()), time_us)[-ACCESS_TIMES_MAX:]
-            self.nodes.set("access_times_us", row, times)
-            self.nodes.set("access_count", row, self.nodes.value("access_count", row) + 1)
-            self.nodes.set("accessed_us", row, max(time_us, self.nodes.value("accessed_us", row)))
-
     def _edges_added(self, event: ev.EdgesAdded, birth: int) -> None:
         count = len(event.sources)
         if len(event.targets) != count:
@@ -423,22 +408,6 @@ class GraphState:
     def _edges_removed(self, event: ev.EdgesRemoved, _: int) -> None:
         for row in self._edge_rows(dict.fromkeys(event.ids)):
             self._kill_edge(row)
-
-    def _accesses_folded(self, event: ev.AccessesFolded, _: int) -> None:
-        self.changes += len(event.ids)
-        values = zip(event.access_counts, event.accessed_us, event.access_times_us, strict=True)
-        for row, (count, accessed_us, times_us) in self._with_rows(event.ids, list(values)):
-            if not (0 <= count < COUNT_MAX and max(map(abs, (accessed_us, *times_us))) < TIME_MAX):
-                raise DamagedLog("accesses were folded to a count or time that no release writes", count=count)
-            self.nodes.set("access_count", row, count)
-            self.nodes.set("accessed_us", row, accessed_us)
-            self.nodes.set("access_times_us", row, times_us[-ACCESS_TIMES_MAX:] or None)
-
-    def _reviews_recorded(self, event: ev.ReviewsRecorded, _: int) -> None:
-        self.changes += len(event.ids)
-        for row, card in self._with_rows(event.ids, cards_of(event)):
-            before = self.nodes.value("review", row)
-            self.nodes.set("review", row, succeeding(before, card, begins=event.begins))
 
     def _records_replaced(self, event: ev.RecordsReplaced, _: int) -> None:
         self.replaced_told = event.replaced
