@@ -212,7 +212,7 @@ class LocalEngine(Engine):
         transaction = self._transactions.own()
         if transaction is not None:
             return PinnedEngine(self, transaction.shard(), transaction.frame())
-        return self.at(self._current().position)
+        return PinnedEngine(self, self._shard, self._expiry.hidden(self._current()))
 
     def accessed(
         self, ids: list[str], time_us: int, *, principal: str = "", provenance: dict[str, str] | None = None

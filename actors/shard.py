@@ -12,6 +12,7 @@ from typing import Any, Final
 import numpy as np
 
 from memorygraph.actors import commands as cmd
+from memorygraph.actors import graph_queries
 from memorygraph.actors.pace import Pace
 from memorygraph.actors.reviews import find_reviews, retention_of_all, reviews_of
 from memorygraph.actors.spaces import foreign_vectors, missing_vectors, same_space
@@ -140,7 +141,8 @@ class Shard:
         Raises:
             InputError: the query does not fit the memory.
         """
-        return _ANSWERS[type(query)](self, frame, query)
+        of_graph = graph_queries.ANSWERS.get(type(query))
+        return _ANSWERS[type(query)](self, frame, query) if of_graph is None else of_graph(frame, query)
 
     def _get_nodes(self, frame: Frame, query: cmd.GetNodes) -> list[NodeState | None]:
         rows = frame.rows(query.ids)

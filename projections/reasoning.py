@@ -13,11 +13,11 @@ import numpy as np
 from msgspec.structs import replace
 from numpy.typing import NDArray
 
+from memorygraph.projections.arcs import arcs_at, strengths
 from memorygraph.projections.chains import chained
 from memorygraph.projections.ranking import Ranked, powers
 from memorygraph.projections.seen import Seen
 from memorygraph.projections.similarity import births, top
-from memorygraph.projections.spreading import arcs
 from memorygraph.projections.walk import walk
 from memorygraph.projections.weights import Weights
 
@@ -72,6 +72,7 @@ def best_of(seen: Seen, scores: Doubles, seeds: NDArray[np.int32], k: int) -> ND
 
 def _links(seen: Seen, nodes: Ints) -> tuple[Ints, Ints, Doubles]:
     """Return the links of some nodes to what is seen, in both directions: from, to, weight."""
-    source, target, weight = arcs(seen.frame, nodes.astype(np.int32))
+    edges, source, target = arcs_at(seen.frame, nodes.astype(np.int32))
+    weight = strengths(seen.frame, edges)
     passes = seen.nodes[target] & (weight > 0)
     return source[passes].astype(np.int64), target[passes].astype(np.int64), weight[passes]

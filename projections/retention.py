@@ -6,6 +6,7 @@ S = decay_rate (1 + 0.5 accesses) hours.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
@@ -46,13 +47,14 @@ def retention(function: DecayFunction, age_s: Any, stability: Any) -> Any:
     return np.exp(-ratio)
 
 
-def retention_now(frame: Frame, now_us: int) -> Doubles:
-    """Return R of every node row at a time in microseconds, shape (rows,)."""
+def retention_now(frame: Frame, now_us: int, rows: NDArray[np.int32] | None = None) -> Doubles:
+    """Return R of some node rows (None: of every one) at a time in microseconds, shape (rows,)."""
     nodes = frame.nodes
-    age_s = (now_us - nodes.column("accessed_us")) / 1e6
-    stability = stability_s(nodes.column("decay_rate").astype(np.float64), nodes.column("access_count"))
-    codes = nodes.column("decay_function")
-    result = np.empty(nodes.count, dtype=np.float64)
+    take = nodes.column if rows is None else partial(nodes.take, rows=rows)
+    age_s = (now_us - take("accessed_us")) / 1e6
+    stability = stability_s(take("decay_rate").astype(np.float64), take("access_count"))
+    codes = take("decay_function")
+    result = np.empty(len(codes), dtype=np.float64)
     for code in np.unique(codes).tolist():
         mine = codes == code
         result[mine] = retention(DecayFunction.from_code(code), age_s[mine], stability[mine])

@@ -12,13 +12,11 @@ import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
+from memorygraph.projections.arcs import Rows, arcs_at, strengths
 from memorygraph.projections.frame import Frame
-from memorygraph.projections.tables import CHUNK_BITS
 
 ACTIVATION_MIN: Final = 0.01
 DECAY: Final = 0.6
-
-Rows = NDArray[np.int32]
 
 
 class Activation(Struct, frozen=True):
@@ -63,7 +61,8 @@ def spread(
     for _ in range(hops):
         if not len(frontier):
             break
-        origin, target, weight = arcs(frame, frontier)
+        edges, origin, target = arcs_at(frame, frontier)
+        weight = strengths(frame, edges)
         value = level[origin] * decay * weight * importance[target]
         keep = (value >= activation_min) & visible[target]
         origin, target, value = origin[keep], target[keep], value[keep]
@@ -76,30 +75,3 @@ def spread(
         levels.append((frontier, origin[better]))
     rows = np.flatnonzero(level).astype(np.int32)
     return Activation(rows, level[rows], levels)
-
-
-def arcs(frame: Frame, frontier: Rows) -> tuple[Rows, Rows, NDArray[np.float64]]:
-    """Return (from, to, weight) of every live edge at the frontier, seen from the frontier's side."""
-    edges = frame.edges
-    out = frame.adjacency.outgoing(edges, frontier)
-    back = frame.adjacency.incoming(edges, frontier)
-    rows = np.concatenate([out, back])
-    source, target = edges.take("source", rows), edges.take("target", rows)
-    is_out = np.arange(len(rows)) < len(out)
-    return (
-        np.where(is_out, source, target),
-        np.where(is_out, target, source),
-        edges.take("weight", rows).astype(np.float64) * _confidences(frame, rows),
-    )
-
-
-def _confidences(frame: Frame, rows: Rows) -> NDArray[np.float64]:
-    """Edge confidences are rare; read them one by one, where their chunk has any."""
-    result = np.ones(len(rows))
-    chunks = frame.edges.chunks["extras"]
-    with_extras = np.array([chunk is not None for chunk in chunks])
-    for place in np.flatnonzero(with_extras[rows >> CHUNK_BITS]).tolist():
-        extras = frame.edges.value("extras", int(rows[place]))
-        if extras is not None:
-            result[place] = extras.confidence
-    return result

@@ -21,7 +21,7 @@ CHUNK_BITS: Final = 12
 CHUNK_ROWS: Final = 1 << CHUNK_BITS
 CHUNK_MASK: Final = CHUNK_ROWS - 1
 FIRST_ROWS: Final = 16
-_SCATTERED: Final = 16  # from here on, joining a column is cheaper than visiting its chunks
+_SHARE: Final = 16  # a part of the rows from which on joining a column is cheaper than visiting its chunks
 _PENDING_MAX: Final = 256  # rows wait while they are in the processor's cache; more would be slower to write
 _INT_BYTES: Final = 32  # of a Python integer, as allocated
 
@@ -66,15 +66,16 @@ class View:
 
     def take(self, name: str, rows: NDArray[Any]) -> NDArray[Any]:
         """Return the cells of some rows (not of objects), shape (len(rows),); few rows cost little."""
-        chunks = self.chunks[name]
-        touched = np.unique(rows >> CHUNK_BITS).tolist()
-        if len(touched) > _SCATTERED or name in self.joined:
+        if name in self.joined or len(rows) * _SHARE >= self.count:
             whole: NDArray[Any] = self.column(name)[rows]
             return whole
+        chunks = self.chunks[name]
+        index = rows >> CHUNK_BITS
+        order = np.argsort(index, kind="stable")
+        touched, starts = np.unique(index[order], return_index=True)
         found = np.empty(len(rows), dtype=_array(chunks[0]).dtype)
-        for index in touched:
-            mine = rows >> CHUNK_BITS == index
-            found[mine] = _array(chunks[index])[rows[mine] & CHUNK_MASK]
+        for place, mine in zip(touched.tolist(), np.split(order, starts[1:]), strict=False):  # no rows: one empty part
+            found[mine] = _array(chunks[place])[rows[mine] & CHUNK_MASK]
         return found
 
     def tail(self, name: str, first: int) -> NDArray[Any]:

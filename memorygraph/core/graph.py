@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
 from memorygraph import checks
 from memorygraph.actors.commands import (
@@ -13,40 +12,31 @@ from memorygraph.actors.commands import (
     AddNodes,
     AllEdges,
     Describe,
-    FindNodes,
     ForgetNodes,
     GetEdges,
     NodeEdges,
     RemoveEdges,
     ReviseEdge,
     ReviseNodes,
-    Similar,
 )
 from memorygraph.actors.local import LocalEngine
+from memorygraph.core.algorithms import GraphAlgorithms
 from memorygraph.core.edge import MemoryEdge, edge_revision
 from memorygraph.core.node import MemoryNode, revision
+from memorygraph.core.searching import PAGE, GraphSearches, pages
 from memorygraph.events.errors import InputError, NodeNotFoundError
 from memorygraph.events.records import EdgesAdded, SpaceDeclared
 from memorygraph.events.stores.memory import MemoryLog
-from memorygraph.events.types import MemoryType
+from memorygraph.events.types import EdgeType
 from memorygraph.home import Home
 from memorygraph.links import edge_columns, edge_of, plain_columns
+from memorygraph.projections.arcs import DIRECTIONS
 from memorygraph.projections.filters import Filters
-from memorygraph.projections.frame import ORDINAL_BITS, NodeState
+from memorygraph.projections.frame import ORDINAL_BITS
 from memorygraph.stats import MemoryStats, stats_of
 
-PAGE: int = 4096
-_DIRECTIONS = ("both", "out", "in")
 
-
-class SearchResult(NamedTuple):
-    """A node found by similarity: its id and its cosine with the query."""
-
-    node_id: str
-    score: float
-
-
-class MemoryGraph:
+class MemoryGraph(GraphSearches, GraphAlgorithms):
     """A graph of memories.
 
     ``MemoryGraph()`` lives in memory; ``AgentMemory(...).graph`` is the graph of an agent's memory.
@@ -188,16 +178,29 @@ class MemoryGraph:
         self._home.execute(operation, command_id=command_id)
         return self.get_edge(name)
 
-    def get_edges_between(self, source_id: str, target_id: str) -> list[MemoryEdge]:
-        """Return the edges from one node to another; undirected ones count both ways."""
-        return [edge for edge in self.edges_of(source_id, "out") if target_id in (edge.source_id, edge.target_id)]
+    def get_edges_between(
+        self, source_id: str, target_id: str, edge_type: EdgeType | str | None = None
+    ) -> list[MemoryEdge]:
+        """Return the edges from one node to another, of one type if it is given; undirected ones count both ways."""
+        wanted = None if edge_type is None else EdgeType.of(edge_type)
+        return [
+            edge
+            for edge in self.edges_of(source_id, "out")
+            if target_id in (edge.source_id, edge.target_id) and wanted in (None, edge.edge_type)
+        ]
 
-    def remove_node(self, node_id: str, *, command_id: str | None = None) -> None:
+    def remove_node(self, node_id: str, cascade: bool = True, *, command_id: str | None = None) -> None:
         """Remove a node with its edges.
+
+        Args:
+            cascade: False refuses to remove a node that has edges.
 
         Raises:
             NodeNotFoundError: there is no such node.
+            InputError: it has edges, and they were not to go with it.
         """
+        if not cascade and self.degree(node_id):
+            raise InputError(f"the node {node_id!r} has edges; remove them first, or let them go with it", id=node_id)
         operation = ForgetNodes(ids=[checks.identifier("id", node_id)], reason="removed")
         self._home.execute(operation, command_id=command_id)
 
@@ -220,66 +223,11 @@ class MemoryGraph:
         Raises:
             NodeNotFoundError: there is no such node.
         """
-        if direction not in _DIRECTIONS:
-            raise InputError(f"direction must be one of {', '.join(_DIRECTIONS)}, not {checks.shown(direction)}")
-        answer = self._home.engine.ask(NodeEdges(id=checks.identifier("id", node_id), direction=direction))
+        asked = NodeEdges(
+            id=checks.identifier("id", node_id), direction=checks.one_of("direction", direction, DIRECTIONS)
+        )
+        answer = self._home.engine.ask(asked)
         return [MemoryEdge._view(state, self._home, answer.position) for state in answer.value]
-
-    def neighbors(self, node_id: str, direction: str = "both") -> list[str]:
-        """Return the ids of the nodes that a node is linked to, each once, oldest link first."""
-        ends = [
-            edge.target_id if edge.source_id == node_id else edge.source_id
-            for edge in self.edges_of(node_id, direction)
-        ]
-        return list(dict.fromkeys(ends))
-
-    def successors(self, node_id: str) -> list[str]:
-        """Return the ids that edges lead to from a node."""
-        return self.neighbors(node_id, "out")
-
-    def predecessors(self, node_id: str) -> list[str]:
-        """Return the ids that edges lead from to a node."""
-        return self.neighbors(node_id, "in")
-
-    def degree(self, node_id: str) -> int:
-        """Return how many edges a node has."""
-        return len(self.edges_of(node_id))
-
-    def similarity_search(
-        self,
-        query: Any,
-        k: int = 10,
-        threshold: float = 0.0,
-        memory_type: MemoryType | str | None = None,
-        tags: Iterable[str] | None = None,
-    ) -> list[SearchResult]:
-        """Return up to k nodes by cosine with a vector, best first, none below ``threshold``.
-
-        Filters act inside the search, so k nodes come back whenever k pass them.
-
-        Args:
-            query: vector, shape (dim,), finite.
-            tags: all of them must be there.
-        """
-        limits = self._home.limits
-        filters = Filters(
-            memory_type=None if memory_type is None else MemoryType.of(memory_type).code, tags=checks.tags(tags, limits)
-        )
-        asked = Similar(
-            vector=checks.question(query),
-            k=checks.count("k", k, 1, limits.k_max),
-            threshold=checks.number("threshold", threshold, -1.0, math.inf),
-            filters=filters,
-        )
-        return [SearchResult(*found) for found in self._home.engine.ask(asked).value]
-
-    def query_by_type(self, memory_type: MemoryType | str) -> list[MemoryNode]:
-        """Return the nodes of a kind, oldest first."""
-        return list(self._found(Filters(memory_type=MemoryType.of(memory_type).code)))
-
-    def query_by_tag(self, *tags: str) -> list[MemoryNode]:
-        """Return the nodes that have all these tags, oldest first."""
-        return list(self._found(Filters(tags=checks.tags(tags, self._home.limits))))
 
     def nodes(self) -> Iterator[MemoryNode]:
         """Give every node, oldest first."""
@@ -288,7 +236,7 @@ class MemoryGraph:
     def edges(self) -> Iterator[MemoryEdge]:
         """Give every edge, oldest first, at one position."""
         pinned = self._home.engine.pinned()
-        for offset in _pages():
+        for offset in pages():
             answer = pinned.ask(AllEdges(offset=offset, limit=PAGE))
             yield from (MemoryEdge._view(state, self._home, answer.position) for state in answer.value)
             if len(answer.value) < PAGE:
@@ -297,6 +245,17 @@ class MemoryGraph:
     def stats(self) -> MemoryStats:
         """Return counts, means, distributions and bytes."""
         return stats_of(self._home.engine)
+
+    @property
+    def node_count(self) -> int:
+        """How many nodes it has."""
+        return len(self)
+
+    @property
+    def edge_count(self) -> int:
+        """How many edges it has; an undirected edge is one."""
+        edges: int = self._home.engine.ask(Describe()).value.edges
+        return edges
 
     def __len__(self) -> int:
         nodes: int = self._home.engine.ask(Describe()).value.nodes
@@ -311,25 +270,9 @@ class MemoryGraph:
     def __iter__(self) -> Iterator[MemoryNode]:
         return self.nodes()
 
-    def _found(self, filters: Filters) -> Iterator[MemoryNode]:
-        pinned = self._home.engine.pinned()
-        for offset in _pages():
-            answer = pinned.ask(FindNodes(filters=filters, offset=offset, limit=PAGE))
-            states: list[NodeState] = answer.value
-            yield from (MemoryNode._view(state, self._home, answer.position) for state in states)
-            if len(states) < PAGE:
-                return
-
 
 def _all_of(kind: type, given: Sequence[Any]) -> bool:
     """Whether there are any; raises ``InputError`` if one of them is something else."""
     if not isinstance(given, Sequence) or set(map(type, given)) - {kind}:
         raise InputError(f"expected a list of {kind.__name__}, not {checks.shown(given)}")
     return len(given) > 0
-
-
-def _pages() -> Iterator[int]:
-    offset = 0
-    while True:
-        yield offset
-        offset += PAGE

@@ -137,3 +137,44 @@ def test_a_command_id_works_on_the_graph_too(graph):
         graph.add_edge(MemoryEdge("e", "n"), command_id="edge")
     assert graph.stats().position == position + 2
     assert graph.degree("e") == 1
+
+
+def test_nodes_by_importance():
+    graph = MemoryGraph()
+    settled = MemoryNode("settled", importance=0.6, node_id="settled", consolidation_state="long_term")
+    graph.add_nodes(
+        [settled, *(MemoryNode("", importance=value, node_id=str(value)) for value in (0.4, 0.9, 0.6, 0.5))]
+    )
+    assert [node.id for node in graph.query_by_importance()] == ["0.9", "settled", "0.6", "0.5"]
+    assert [node.id for node in graph.query_by_importance(0.0, top_k=2)] == ["0.9", "settled"]
+    assert graph.query_by_importance(0.95) == []
+    # what is new is labile and counts 0.6 of its importance
+    assert [node.id for node in graph.query_by_importance(0.5, effective=True)] == ["settled", "0.9"]
+
+
+def test_nodes_by_time():
+    memory = AgentMemory()
+    for day in (3, 1, 2):
+        memory.remember(f"day {day}", node_id=str(day), occurred_at=f"2026-05-0{day}")
+    graph = memory.graph
+    assert [node.id for node in graph.query_temporal(sort_by="occurred")] == ["3", "2", "1"]
+    assert [node.id for node in graph.query_temporal("2026-05-02", sort_by="occurred")] == ["3", "2"]
+    assert [node.id for node in graph.query_temporal(end_time="2026-05-02", sort_by="occurred")] == ["2", "1"]
+    assert [node.id for node in graph.query_temporal()] == ["2", "1", "3"]
+    created = graph.get_node("1").created_at
+    assert [node.id for node in graph.query_temporal(created, created)] == ["1"]
+    memory.recall("day 1", k=1)
+    memory.flush()
+    assert graph.query_temporal(sort_by="accessed")[0].id == "1"
+    with pytest.raises(InputError, match="sort_by must be one of created, occurred, accessed"):
+        graph.query_temporal(sort_by="size")
+
+
+def test_nodes_and_edges_are_counted(graph):
+    graph.add_edges([MemoryEdge("e", "n"), MemoryEdge("e", "n", directed=False)])
+    assert (graph.node_count, graph.edge_count) == (6, 2)
+    with pytest.raises(InputError, match="has edges"):
+        graph.remove_node("e", cascade=False)
+    graph.remove_node("none", cascade=False)
+    graph.remove_node("e")
+    assert (graph.node_count, graph.edge_count) == (4, 0)

@@ -1,0 +1,113 @@
+"""Arcs: edges as seen from one of their ends. A directed edge leads out of its source, an undirected one of both.
+
+The rows that come back are those of live edges; what lies at their other end is a live node, too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from memorygraph.projections.frame import ALIVE, UNDIRECTED, Frame
+from memorygraph.projections.tables import CHUNK_BITS
+
+OUT: Final = "out"
+IN: Final = "in"
+BOTH: Final = "both"
+DIRECTIONS: Final = (BOTH, OUT, IN)
+
+Rows = NDArray[np.int32]
+Mask = NDArray[np.bool_]
+Doubles = NDArray[np.float64]
+
+
+class Arcs(NamedTuple):
+    """Arcs by column, shape (arcs,) each: the edge's row, the node it is seen from, and the node at its other end."""
+
+    edges: Rows
+    origins: Rows
+    targets: Rows
+
+
+def arcs_at(frame: Frame, nodes: Rows, direction: str = BOTH, types: Mask | None = None) -> Arcs:
+    """Return the arcs of some nodes, each node once.
+
+    Args:
+        direction: "out", "in" or "both"; an undirected edge is all of them.
+        types: which edge types count, by code, shape (256,); None: all.
+    """
+    edges = frame.edges
+    out = frame.adjacency.outgoing(edges, nodes)
+    back = frame.adjacency.incoming(edges, nodes)
+    if direction == OUT:
+        back = back[_undirected(frame, back)]
+    elif direction == IN:
+        out = out[_undirected(frame, out)]
+    rows = np.concatenate([out, back])
+    is_out = np.arange(len(rows)) < len(out)
+    if types is not None:
+        keep = types[edges.take("edge_type", rows)]
+        rows, is_out = rows[keep], is_out[keep]
+    source, target = edges.take("source", rows), edges.take("target", rows)
+    return Arcs(rows, np.where(is_out, source, target), np.where(is_out, target, source))
+
+
+def all_arcs(frame: Frame, direction: str = OUT) -> Arcs:
+    """Return every arc of a Frame; an undirected edge gives two."""
+    flags = frame.edges.column("flags")
+    rows = np.flatnonzero(flags & ALIVE).astype(np.int32)
+    source, target = frame.edges.column("source")[rows], frame.edges.column("target")[rows]
+    twice = np.ones(len(rows), np.bool_) if direction == BOTH else (flags[rows] & UNDIRECTED).astype(np.bool_)
+    if direction == IN:
+        source, target = target, source
+    return Arcs(
+        np.concatenate([rows, rows[twice]]),
+        np.concatenate([source, target[twice]]),
+        np.concatenate([target, source[twice]]),
+    )
+
+
+def strengths(frame: Frame, edges: Rows, *, confidence: bool = True) -> Doubles:
+    """Return the weights of edge rows, times their confidences unless these are left out, shape (edges,)."""
+    weights = frame.edges.take("weight", edges).astype(np.float64)
+    return weights * _confidences(frame, edges) if confidence else weights
+
+
+def types_mask(include: Iterable[int] | None = None, exclude: Iterable[int] | None = None) -> Mask | None:
+    """Return which edge types count, by code: those included, else all, without those excluded; None: all."""
+    if include is None and not exclude:
+        return None
+    mask = np.full(256, include is None)
+    if include is not None:
+        mask[list(include)] = True
+    mask[list(exclude or ())] = False
+    return mask
+
+
+def distinct(rows: Rows, total: int) -> Rows:
+    """Return each of some rows, all below ``total``, once, ascending."""
+    if len(rows) * 16 < total:
+        return np.unique(rows)
+    mark = np.zeros(total, dtype=np.bool_)
+    mark[rows] = True
+    return np.flatnonzero(mark).astype(np.int32)
+
+
+def _undirected(frame: Frame, edges: Rows) -> Mask:
+    mask: Mask = (frame.edges.take("flags", edges) & UNDIRECTED).astype(np.bool_)
+    return mask
+
+
+def _confidences(frame: Frame, rows: Rows) -> Doubles:
+    """Edge confidences are rare; read them one by one, where their chunk has any."""
+    result = np.ones(len(rows))
+    chunks = frame.edges.chunks["extras"]
+    with_extras = np.array([chunk is not None for chunk in chunks])
+    for place in np.flatnonzero(with_extras[rows >> CHUNK_BITS]).tolist():
+        extras = frame.edges.value("extras", int(rows[place]))
+        if extras is not None:
+            result[place] = extras.confidence
+    return result

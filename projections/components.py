@@ -1,0 +1,108 @@
+"""Components: nodes that reach each other, along edges (strongly) or in any direction (weakly).
+
+Strong ones are found by Tarjan's algorithm (1972), iteratively, so that no depth is too deep; where SciPy is installed
+(extra ``fast``), by its compiled form of the same.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from importlib.util import find_spec
+
+import numpy as np
+from numpy.typing import NDArray
+
+from memorygraph.projections.arcs import OUT, Rows, all_arcs
+from memorygraph.projections.frame import Frame
+
+Labels = NDArray[np.int32]
+
+
+def weak_labels(frame: Frame) -> Labels:
+    """Return the number of each node row's weakly connected component, shape (node rows,).
+
+    Every node points to the lowest row that it knows of; rounds of pointing on and of jumping ahead (Shiloach and
+    Vishkin, 1982).
+    """
+    labels: Labels = np.arange(frame.nodes.count, dtype=np.int32)
+    _, source, target = all_arcs(frame)
+    while len(source):
+        one, other = labels[source], labels[target]
+        lower, higher = np.minimum(one, other), np.maximum(one, other)
+        apart = lower < higher
+        source, target, lower, higher = source[apart], target[apart], lower[apart], higher[apart]
+        np.minimum.at(labels, higher, lower)
+        while not np.array_equal(ahead := labels[labels], labels):
+            labels = ahead
+    return labels
+
+
+def strong_labels(frame: Frame, *, compiled: bool = True) -> Labels:
+    """Return the number of each node row's strongly connected component, shape (node rows,).
+
+    Args:
+        compiled: let SciPy do it where it is installed.
+    """
+    _, source, target = all_arcs(frame, OUT)
+    total = frame.nodes.count
+    if compiled and find_spec("scipy") is not None:
+        sparse, graphs = import_module("scipy.sparse"), import_module("scipy.sparse.csgraph")
+        matrix = sparse.coo_matrix((np.ones(len(source), np.bool_), (source, target)), shape=(total, total))
+        labels: Labels = graphs.connected_components(matrix, directed=True, connection="strong")[1]
+        return labels
+    starts = np.zeros(total + 1, dtype=np.int64)
+    np.cumsum(np.bincount(source, minlength=total), out=starts[1:])
+    return _tarjan(starts.tolist(), target[np.argsort(source, kind="stable")])
+
+
+def grouped(frame: Frame, labels: Labels) -> list[list[int]]:
+    """Return the rows of the live nodes by their labels: the largest group first, rows and equal groups ascending."""
+    groups: dict[int, list[int]] = {}
+    rows = np.flatnonzero(frame.live_rows())
+    for row, label in zip(rows.tolist(), labels[rows].tolist(), strict=True):
+        group = groups.get(label)
+        if group is None:
+            groups[label] = [row]
+        else:
+            group.append(row)
+    return sorted(groups.values(), key=len, reverse=True)
+
+
+def _tarjan(starts: list[int], targets: Rows) -> Labels:
+    """Label the nodes of a graph given as a CSR; a node's way down is an iterator on a stack, not a call."""
+    total = len(starts) - 1
+    number = [0] * total  # the order of visits, from 1
+    low = [0] * total  # the least number that is reached from below
+    labels = [-1] * total
+    visits = found = 0
+    unlabelled: list[int] = []
+    for root in range(total):
+        if number[root]:
+            continue
+        visits += 1
+        number[root] = low[root] = visits
+        unlabelled.append(root)
+        path = [root]
+        ways = [iter(targets[starts[root] : starts[root + 1]].tolist())]
+        while path:
+            node = path[-1]
+            for end in ways[-1]:
+                if not number[end]:
+                    visits += 1
+                    number[end] = low[end] = visits
+                    unlabelled.append(end)
+                    path.append(end)
+                    ways.append(iter(targets[starts[end] : starts[end + 1]].tolist()))
+                    break
+                if labels[end] < 0 and number[end] < low[node]:
+                    low[node] = number[end]
+            else:
+                path.pop()
+                ways.pop()
+                if path and low[node] < low[path[-1]]:
+                    low[path[-1]] = low[node]
+                if low[node] == number[node]:
+                    while labels[node] < 0:
+                        labels[unlabelled.pop()] = found
+                    found += 1
+    return np.array(labels, dtype=np.int32)
