@@ -192,6 +192,19 @@ class LoseAttention(Operation, frozen=True, kw_only=True):
     lost: AttentionLost
 
 
+class AdvanceConsolidation(Operation, frozen=True, kw_only=True):
+    """Bring a node to the next state of its consolidation."""
+
+    id: str
+
+
+class MergeSimilar(Operation, frozen=True, kw_only=True):
+    """Merge nodes of at least this cosine; the newest ``candidates`` (None: all) are compared with all."""
+
+    threshold: float
+    candidates: int | None
+
+
 class Command(Struct, frozen=True, kw_only=True):
     """What one caller wants done, under an id that makes it safe to send twice.
 
@@ -219,7 +232,9 @@ class Command(Struct, frozen=True, kw_only=True):
         | ActivateSpace
         | RenewLinks
         | RecordReviews
-        | LoseAttention,
+        | LoseAttention
+        | AdvanceConsolidation
+        | MergeSimilar,
         ...,
     ]
     principal: str = ""

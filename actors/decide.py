@@ -19,6 +19,8 @@ from msgspec import UNSET, Struct
 
 from memorygraph.actors import commands as cmd
 from memorygraph.actors.association import similarity_links, superseding_links
+from memorygraph.actors.consolidating import advance_consolidation
+from memorygraph.actors.merging import merge_similar
 from memorygraph.actors.reviews import lose_attention, record_reviews
 from memorygraph.actors.spaces import activate_space, add_vectors, declare_space, fitting_space, renew_links
 from memorygraph.actors.touches import ACCESSES, version_of
@@ -446,6 +448,8 @@ _DECISIONS: Final[dict[type[cmd.Operation], Callable[[Proposer, Any], None]]] = 
     cmd.RenewLinks: renew_links,
     cmd.RecordReviews: record_reviews,
     cmd.LoseAttention: lose_attention,
+    cmd.AdvanceConsolidation: advance_consolidation,
+    cmd.MergeSimilar: merge_similar,
 }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from itertools import count, pairwise
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Self
 
@@ -13,7 +13,6 @@ from memorygraph.actors.commands import (
     AddNodes,
     Associate,
     Describe,
-    ForgetFaded,
     ForgetNodes,
     Receipt,
     ReviseNodes,
@@ -312,21 +311,9 @@ class AgentMemory(Linking, Upkeep, Reembedding, MemoryReader):
             if isinstance(retention_threshold, str | MemoryNode):
                 raise InputError("retention_threshold must be a number; to forget certain memories, write ids=[...]")
             threshold = checks.number("retention_threshold", retention_threshold, 0.0, 1.0)
-            return self._forget_faded(threshold, reason or "faded", command_id)
+            return self.graph.prune_forgotten(threshold, reason=reason or "faded", command_id=command_id)
         wanted = [checks.identifier("id", id_of(node)) for node in checks.several("ids", ids)]
         return _forgotten(self._home.execute(ForgetNodes(ids=wanted, reason=reason), command_id=command_id))
-
-    def _forget_faded(self, threshold: float, reason: str, command_id: str | None) -> list[str]:
-        """Forget in commands of bounded size, as many as it takes."""
-        operation = ForgetFaded(retention_threshold=threshold, reason=reason)
-        forgotten = gone = _forgotten(self._home.execute(operation, command_id=command_id))
-        for number in count(1):
-            if len(gone) < operation.limit:
-                break
-            name = None if command_id is None else f"{command_id}/{number}"
-            gone = _forgotten(self._home.execute(operation, command_id=name))
-            forgotten = forgotten + gone
-        return forgotten
 
     @contextmanager
     def transaction(self, *, command_id: str | None = None) -> Iterator[Self]:

@@ -5,7 +5,7 @@
 
       B = ln(sum over its uses of age^-0.5),  P = 1 / (1 + exp((THRESHOLD - B) / NOISE))
 
-  A use is its recording and each recall (the last 128), an age is in seconds, at least 1.
+  A use is its recording and each recall, an age is in seconds, at least 1; see ``base_level.py``.
 - ``recency``: relevance times 1 / (1 + age / FADING_S), by event time.
 
 Only the best by relevance are weighed again: a profile changes their order, and brings in nothing that does not match.
@@ -18,6 +18,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from memorygraph.projections.base_level import DECAY, base_level
 from memorygraph.projections.frame import Frame
 
 Doubles = NDArray[np.float64]
@@ -26,7 +27,6 @@ ACTIVATION: Final = "activation"
 RECENCY: Final = "recency"
 PROFILES: Final = (RELEVANCE, ACTIVATION, RECENCY)
 
-DECAY: Final = 0.5  # of ACT-R, the usual value
 THRESHOLD: Final = -7.0  # a memory used once, two weeks ago, is as likely to come to mind as not
 NOISE: Final = 1.0
 FADING_S: Final = 30 * 86_400.0  # after so many seconds a memory counts half
@@ -43,7 +43,7 @@ def considered(k: int) -> int:
 def weights_of(frame: Frame, rows: NDArray[np.int32], profile: str, now_us: int) -> Doubles:
     """Return what to multiply the scores of some node rows by, 0..1, at a time in microseconds."""
     if profile == ACTIVATION:
-        level = np.array([base_level(frame, row, now_us) for row in rows.tolist()])
+        level = np.array([_base_level(frame, row, now_us) for row in rows.tolist()])
         likely: Doubles = 1.0 / (1.0 + np.exp((THRESHOLD - level) / NOISE))
         return likely
     if profile == RECENCY:
@@ -53,9 +53,8 @@ def weights_of(frame: Frame, rows: NDArray[np.int32], profile: str, now_us: int)
     return np.ones(len(rows))
 
 
-def base_level(frame: Frame, row: int, now_us: int) -> float:
+def _base_level(frame: Frame, row: int, now_us: int) -> float:
     """Return ACT-R's base level B of a memory."""
-    created = frame.nodes.value("created_us", row)
-    used = (created, *(frame.nodes.value("access_times_us", row) or ()))
-    ages_s = np.maximum(now_us - np.array(used, dtype=np.float64), _US) / _US
-    return float(np.log(np.sum(ages_s**-DECAY)))
+    cell = frame.nodes.value
+    times_us = cell("access_times_us", row) or ()
+    return base_level(cell("created_us", row), times_us, cell("access_count", row), now_us, DECAY)

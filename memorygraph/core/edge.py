@@ -136,6 +136,20 @@ class MemoryEdge:
             "metadata": self.metadata,
         }
 
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Self:
+        """Return an edge of ``to_dict``'s values; it keeps a chosen id, and gets another in place of one given by us.
+
+        Raises:
+            InputError: it is no such data, or a value cannot be used.
+        """
+        if not isinstance(data, Mapping) or not {"source_id", "target_id"} <= data.keys():
+            raise InputError(f"an edge's data is a dict with source_id and target_id, not {checks.shown(data)}")
+        given = {name: data[name] for name in (*_CHECKS, "directed") if name in data}
+        name = data.get("id")
+        is_chosen = isinstance(name, str) and name and parse_edge_id(name) is None
+        return cls(data["source_id"], data["target_id"], **given, edge_id=name if is_chosen else None)
+
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, MemoryEdge):
             return NotImplemented

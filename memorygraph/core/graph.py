@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Self
 
@@ -24,19 +24,22 @@ from memorygraph.core.algorithms import GraphAlgorithms
 from memorygraph.core.edge import MemoryEdge, edge_revision
 from memorygraph.core.node import MemoryNode, revision
 from memorygraph.core.searching import PAGE, GraphSearches, pages
+from memorygraph.core.settling import GraphSettling
 from memorygraph.events.errors import InputError, NodeNotFoundError
 from memorygraph.events.records import EdgesAdded, SpaceDeclared
 from memorygraph.events.stores.memory import MemoryLog
 from memorygraph.events.types import EdgeType
 from memorygraph.home import Home
 from memorygraph.links import edge_columns, edge_of, plain_columns
+from memorygraph.persistence.contents import contents_of, restore
+from memorygraph.persistence.json_backend import contents_in, document_of
 from memorygraph.projections.arcs import DIRECTIONS
 from memorygraph.projections.filters import Filters
 from memorygraph.projections.frame import ORDINAL_BITS
 from memorygraph.stats import MemoryStats, stats_of
 
 
-class MemoryGraph(GraphSearches, GraphAlgorithms):
+class MemoryGraph(GraphSearches, GraphAlgorithms, GraphSettling):
     """A graph of memories.
 
     ``MemoryGraph()`` lives in memory; ``AgentMemory(...).graph`` is the graph of an agent's memory.
@@ -245,6 +248,22 @@ class MemoryGraph(GraphSearches, GraphAlgorithms):
     def stats(self) -> MemoryStats:
         """Return counts, means, distributions and bytes."""
         return stats_of(self._home.engine)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return its present nodes and edges as plain data for JSON, vectors and times included; no history."""
+        return document_of(contents_of(self))
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Self:
+        """Return a graph in memory with what ``to_dict`` gave; edges without a chosen id get new ones.
+
+        Raises:
+            ImportFormatError: it is something else, or damaged; the message names the node or edge.
+        """
+        contents = contents_in(data, "the data")
+        home = Home(LocalEngine(MemoryLog(), name=contents.name, language=contents.language))
+        restore(contents, home)
+        return cls(contents.embedding_dim, contents.name, home=home)
 
     @property
     def node_count(self) -> int:

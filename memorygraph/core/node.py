@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from memorygraph import checks
 from memorygraph.actors.commands import ReinforceNodes, ReviseNodes
 from memorygraph.core.fields import Field
+from memorygraph.core.measures import NodeMeasures
 from memorygraph.events.errors import ExpectationFailed, FrozenViewError, InputError
 from memorygraph.events.ports import RandomIds
 from memorygraph.events.records import NodeAdded, NodeRevised
@@ -27,11 +28,12 @@ from memorygraph.events.types import LIMITS, ConsolidationState, DecayFunction, 
 from memorygraph.home import Home
 from memorygraph.plain import plain_copy
 from memorygraph.projections.frame import NodeState
-from memorygraph.projections.retention import retention, stability_s
+from memorygraph.projections.graph import ACCESS_TIMES_MAX
 from memorygraph.times import Expiry, TimeLike, expiry_us, to_seconds, to_us
 
 _IDS = RandomIds()
-_OCCURRED_GIVEN = -1  # as the birth of a built node: its event time was given
+_OCCURRED = 1  # flags whose negative is the birth of a built node: its event time was given
+_HISTORY = 2  # and when it was recorded, and recalled since
 EDITS_MAX = 6
 
 
@@ -49,7 +51,7 @@ class TemporalInfo(NamedTuple):
     access_times: tuple[float, ...]
 
 
-class MemoryNode:
+class MemoryNode(NodeMeasures):
     """One memory: a text with its kind, weight, feeling, vector and labels.
 
     Args:
@@ -120,7 +122,7 @@ class MemoryNode:
             session=checks.session(session),
             source=checks.optional_text("source", source),
             partition=Partition(),
-            birth=0 if occurred_at is None else _OCCURRED_GIVEN,
+            birth=0 if occurred_at is None else -_OCCURRED,
             version=0,
             vector=checks.vector(embedding),
             expires_us=expiry_us(expires_at),
@@ -219,14 +221,6 @@ class MemoryNode:
         """Return one value of its metadata."""
         return self.metadata.get(key, default)
 
-    def retention(self, elapsed_seconds: float | None = None) -> float:
-        """Return how much is left of it, 0..1, after some seconds (default: now, since its last access)."""
-        state = self._now()
-        if elapsed_seconds is None:
-            elapsed_seconds = max(0.0, time.time() - to_seconds(state.accessed_us))
-        stability = stability_s(state.decay_rate, state.access_count)
-        return float(retention(DecayFunction.from_code(state.decay_function), elapsed_seconds, stability))
-
     def reinforce(self, delta: float = 0.1) -> MemoryNode:
         """Raise importance: I += delta (1 - I). Return the new view (a built node: itself)."""
         delta = checks.number("delta", delta, 0.0, 1.0)
@@ -248,9 +242,28 @@ class MemoryNode:
         """Set one value of its metadata. Return the new view (a built node: itself)."""
         return self._change(lambda state: {"metadata": {**state.metadata, key: value}})
 
+    def clone(self, new_id: bool = True) -> MemoryNode:
+        """Return a node that you may change, with all that this one has: its times, too.
+
+        Args:
+            new_id: give it an id of its own; else it can only be added to another graph.
+        """
+        state, vector = self._now(), self.embedding
+        node = object.__new__(type(self))
+        node._home = node._position = None
+        node._state = msgspec.structs.replace(
+            state,
+            id=_IDS.node_id() if new_id else state.id,
+            vector=b"" if vector is None else vector.tobytes(),
+            metadata=plain_copy(state.metadata),
+            birth=-(_OCCURRED | _HISTORY),
+            version=0,
+        )
+        return node
+
     def to_dict(self) -> dict[str, Any]:
-        """Return its values as plain data for JSON (without the vector)."""
-        state = self._now()
+        """Return all its values as plain data for JSON; times are Unix seconds."""
+        state, vector = self._now(), self.embedding
         return {
             "id": state.id,
             "content": state.content,
@@ -259,6 +272,8 @@ class MemoryNode:
             "emotional_valence": state.emotional_valence,
             "confidence": state.confidence,
             "consolidation_state": self.consolidation_state.value,
+            "decay_function": self.decay_function.value,
+            "decay_rate": state.decay_rate,
             "tags": list(state.tags),
             "metadata": self.metadata,
             "speaker": state.speaker,
@@ -268,8 +283,35 @@ class MemoryNode:
             "occurred_at": to_seconds(state.occurred_us),
             "expires_at": _seconds_or_none(state.expires_us),
             "access_count": state.access_count,
+            "access_times": [to_seconds(time_us) for time_us in state.access_times_us],
             "version": state.version,
+            "embedding": None if vector is None else vector.tolist(),
         }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Self:
+        """Return a node of ``to_dict``'s values, with its times; what is left out has the default.
+
+        Raises:
+            InputError: it is no such data, or a value cannot be used.
+        """
+        if not isinstance(data, Mapping) or "content" not in data:
+            raise InputError(f"a node's data is a dict with at least its content, not {checks.shown(data)}")
+        given = {name: data[name] for name in _ASSIGNABLE & data.keys()}
+        node = cls(**given, node_id=data.get("id"))
+        if "created_at" in data:
+            times_us = tuple(sorted(map(to_us, checks.several("access_times", data.get("access_times", ())))))
+            created_us = to_us(data["created_at"])
+            node._state = msgspec.structs.replace(
+                node._state,
+                created_us=created_us,
+                occurred_us=to_us(data["occurred_at"]) if "occurred_at" in data else created_us,
+                accessed_us=max(times_us, default=created_us),
+                access_count=checks.count("access_count", data.get("access_count", 0), 0, 2**32 - 1),
+                access_times_us=times_us[-ACCESS_TIMES_MAX:],
+                birth=-(_OCCURRED | _HISTORY),
+            )
+        return node
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, MemoryNode):
@@ -297,7 +339,7 @@ class MemoryNode:
         checked = _checked_fields(fields, LIMITS)
         if "occurred_us" in checked:
             is_given = checked["occurred_us"] is not None
-            checked["birth"] = _OCCURRED_GIVEN if is_given else 0
+            checked["birth"] = -(-self._state.birth & ~_OCCURRED | is_given * _OCCURRED)
             checked["occurred_us"] = checked["occurred_us"] if is_given else self._state.created_us
         self._state = msgspec.structs.replace(self._state, **checked)
 
@@ -335,6 +377,8 @@ class MemoryNode:
         embedding = np.frombuffer(state.vector or b"", dtype="<f4") if again else self.embedding
         if state.content:
             checks.content(state.content, home.limits)
+        said = _OCCURRED if state.birth > 0 else -state.birth
+        history = state if said & _HISTORY else None
         return NodeAdded(
             id=state.id,
             content=state.content,
@@ -347,12 +391,15 @@ class MemoryNode:
             decay_rate=state.decay_rate,
             tags=state.tags,
             metadata=state.metadata,
-            occurred_us=None if state.birth == 0 else state.occurred_us,
+            occurred_us=state.occurred_us if said & _OCCURRED else None,
             speaker=state.speaker,
             session=state.session,
             source=state.source,
             vector=b"" if embedding is None else embedding.tobytes(),
             expires_us=state.expires_us,
+            recorded_us=None if history is None else history.created_us,
+            access_count=0 if history is None else history.access_count,
+            access_times_us=() if history is None else history.access_times_us,
         )
 
 

@@ -33,51 +33,59 @@ class JSONBackend(FileBackend):
 
     def write(self, contents: Contents, path: Path) -> None:
         """Write the file."""
-        about = {name: getattr(contents, name) for name in ("name", "language", "position", "embedding_dim")}
-        document = {
-            "format": JSON_FORMAT,
-            "version": JSON_VERSION,
-            **about,
-            "space": None if contents.space is None else msgspec.structs.asdict(contents.space),
-            "nodes": [_node_to_json(node) for node in contents.nodes],
-            "edges": [msgspec.structs.asdict(edge) for edge in edge_states(contents.edges)],
-        }
-        path.write_bytes(json.dumps(document, ensure_ascii=False).encode())
+        path.write_bytes(json.dumps(document_of(contents), ensure_ascii=False).encode())
 
     def read(self, path: Path) -> Contents:
         """Read the file; the message of an error names the node or edge."""
-        found = _document_of(path)
         try:
-            _require_fields(found, _FIELDS)
-            space = None if found["space"] is None else msgspec.convert(found["space"], SpaceDeclared)
-            return checked(
-                Contents(
-                    name=found["name"],
-                    language=found["language"],
-                    position=found["position"],
-                    embedding_dim=found["embedding_dim"],
-                    space=space,
-                    nodes=_all_of("nodes", found["nodes"], _node_of),
-                    edges=_edges_of(found["edges"]),
-                )
-            )
-        except BAD_VALUE as error:
-            raise ImportFormatError(f"{path} is damaged: {checks.one_line(error)}", path=str(path)) from error
+            document = json.loads(path.read_bytes())
+        except (OSError, ValueError, RecursionError) as error:
+            raise ImportFormatError(f"{path} cannot be read as JSON: {error}", path=str(path)) from error
+        return contents_in(document, str(path))
 
 
-def _document_of(path: Path) -> dict[str, Any]:
-    try:
-        document = json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError) as error:
-        raise ImportFormatError(f"{path} cannot be read as JSON: {error}", path=str(path)) from error
+def document_of(contents: Contents) -> dict[str, Any]:
+    """Return a graph as plain data for JSON."""
+    about = {name: getattr(contents, name) for name in ("name", "language", "position", "embedding_dim")}
+    return {
+        "format": JSON_FORMAT,
+        "version": JSON_VERSION,
+        **about,
+        "space": None if contents.space is None else msgspec.structs.asdict(contents.space),
+        "nodes": [_node_to_json(node) for node in contents.nodes],
+        "edges": [msgspec.structs.asdict(edge) for edge in edge_states(contents.edges)],
+    }
+
+
+def contents_in(document: Any, path: str) -> Contents:
+    """Return what ``document_of`` gave, checked; ``path`` is what errors call it.
+
+    Raises:
+        ImportFormatError: it is something else, or damaged; the message names the node or edge.
+    """
     if not isinstance(document, dict) or document.get("format") != JSON_FORMAT:
-        raise ImportFormatError(f"{path} is not a memory that save() wrote", path=str(path))
+        raise ImportFormatError(f"{path} is not a memory that save() or to_dict() wrote", path=path)
     if document.get("version") != JSON_VERSION:
         raise ImportFormatError(
             f"{path} has version {checks.shown(document.get('version'))}; this release reads version {JSON_VERSION}",
-            path=str(path),
+            path=path,
         )
-    return document
+    try:
+        _require_fields(document, _FIELDS)
+        space = None if document["space"] is None else msgspec.convert(document["space"], SpaceDeclared)
+        return checked(
+            Contents(
+                name=document["name"],
+                language=document["language"],
+                position=document["position"],
+                embedding_dim=document["embedding_dim"],
+                space=space,
+                nodes=_all_of("nodes", document["nodes"], _node_of),
+                edges=_edges_of(document["edges"]),
+            )
+        )
+    except BAD_VALUE as error:
+        raise ImportFormatError(f"{path} is damaged: {checks.one_line(error)}", path=path) from error
 
 
 def _all_of(name: str, items: Any, read: Any) -> list[Any]:

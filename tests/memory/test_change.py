@@ -13,11 +13,11 @@ from memorygraph import (
     MemoryEdge,
     MemoryNode,
     MemoryType,
-    agent,
 )
 from memorygraph.actors.commands import ForgetFaded
 from memorygraph.actors.decide import Proposer
 from memorygraph.actors.ledger import Ledger
+from memorygraph.core import settling
 from memorygraph.core.types import (
     CommandIdReused,
     EdgeNotFoundError,
@@ -391,7 +391,7 @@ def test_a_long_command_id_is_refused_before_anything_is_written(memory):
 
 
 def test_what_fades_is_forgotten_in_commands_of_bounded_size(memory, monkeypatch):
-    monkeypatch.setattr(agent, "ForgetFaded", partial(ForgetFaded, limit=4))
+    monkeypatch.setattr(settling, "ForgetFaded", partial(ForgetFaded, limit=4))
     memory.remember_many([f"memory {number}" for number in range(10)], associate=False)
     before = memory.position
     assert len(memory.forget(1.0, command_id="c")) == 10

@@ -59,8 +59,8 @@ def test_the_base_level_is_that_of_act_r(memory) -> None:
     frame = memory._engine._shard.frame
     row = frame.row("new")
     created = frame.nodes.value("created_us", row)
-    assert profiles.base_level(frame, row, created) == 0.0  # ages are at least a second
-    assert profiles.base_level(frame, row, created + 100_000_000) == pytest.approx(-2.302585)  # ln(100^-0.5)
+    assert profiles._base_level(frame, row, created) == 0.0  # ages are at least a second
+    assert profiles._base_level(frame, row, created + 100_000_000) == pytest.approx(-2.302585)  # ln(100^-0.5)
 
 
 def test_profiles_that_are_none(memory) -> None:

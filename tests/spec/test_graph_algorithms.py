@@ -1,5 +1,8 @@
 """The specification's graph algorithms, as written; the comments say which outcome the text states."""
 
+import contextlib
+import math
+
 from memorygraph import EdgeType, MemoryEdge, MemoryGraph, MemoryNode
 
 
@@ -33,3 +36,90 @@ def test_graph_algorithms():
     assert [(visit.node.id, visit.depth) for visit in nodes] == [("a", 0), ("b", 1), ("c", 2)]
     assert path == ["a", "b", "c"]  # 0.1 + 0.1, less than 0.3
     assert sccs == [["a", "b", "c"], ["d"], ["e"]]
+
+
+def test_merging_and_pruning():
+    graph = MemoryGraph()
+    graph.add_nodes(
+        [
+            MemoryNode("The Eiffel Tower is in Paris.", embedding=[1.0, 0.0], node_id="tower"),
+            MemoryNode("The Eiffel tower stands in Paris", embedding=[1.0, 0.1], node_id="again"),
+            MemoryNode("Cats sleep a lot.", embedding=[0.0, 1.0], node_id="cats"),
+        ]
+    )
+    long_ago = {"content": "", "created_at": 1.6e9, "decay_rate": 24.0}
+    graph.add_nodes(
+        [
+            MemoryNode.from_dict({**long_ago, "id": "faded"}),
+            MemoryNode.from_dict({**long_ago, "id": "settled", "consolidation_state": "long_term"}),
+        ]
+    )
+
+    # Merge near-duplicate nodes (cosine similarity > threshold)
+    merged = graph.merge_similar_nodes(similarity_threshold=0.92)
+
+    # Remove forgotten memories below retention threshold
+    pruned = graph.prune_forgotten(retention_threshold=0.1)
+
+    assert merged == 1
+    assert pruned == ["faded"]  # "Long-term memories are protected from prune_forgotten()."
+    assert [node.id for node in graph] == ["tower", "cats", "settled"]
+
+
+def test_consolidation_states():
+    graph = MemoryGraph()
+    node_id = graph.add_node(MemoryNode("a memory"))
+
+    # To progress a node through the consolidation pipeline, call advance_consolidation.
+    states = [graph.advance_consolidation(node_id) for _ in range(5)]
+
+    assert [state.name for state in states] == [
+        "CONSOLIDATING",
+        "CONSOLIDATED",
+        "LONG_TERM",
+        "RECONSOLIDATING",
+        "LABILE",
+    ]
+
+
+def test_edge_types():
+    graph = graph_of_causes()
+    names = [
+        "ASSOCIATION", "CAUSAL", "TEMPORAL", "HIERARCHICAL", "SIMILARITY", "CONTRADICTS", "COMPOSITIONAL", "EMOTIONAL",
+        "EPISODIC_LINK", "INFERENCE",
+    ]  # fmt: skip
+    for name in names:
+        edge = MemoryEdge(source_id="d", target_id="e", edge_type=EdgeType[name])
+        graph.add_edge(edge)
+        assert graph.get_edge(edge.id).edge_type is EdgeType[name]
+    assert len(graph.get_edges_between("d", "e")) == len(names)
+    assert graph.bfs("d", edge_type=EdgeType.INFERENCE).ids == ["d", "e"]
+
+
+def test_act_r_base_level_learning():
+    """A_i = ln(sum_j t_j^-d) + alpha e_i c_i, with d = 0.5 and alpha = 0.5."""
+    node = MemoryNode.from_dict(
+        {"content": "", "created_at": 0.0, "access_times": [75.0, 96.0], "emotional_valence": -0.8, "confidence": 0.5}
+    )
+    assert abs(node.activation_score(time_now=100.0) - (math.log(1 / 10 + 1 / 5 + 1 / 2) - 0.5 * 0.8 * 0.5)) < 1e-9
+
+
+def test_transactions():
+    graph = MemoryGraph()
+    node_a, node_b = MemoryNode("a"), MemoryNode("b")
+    edge = MemoryEdge(node_a.id, node_b.id)
+
+    with graph.transaction():
+        graph.add_node(node_a)
+        graph.add_node(node_b)
+        graph.add_edge(edge)
+        # If any operation raises an exception, the entire transaction rolls back
+
+    assert (len(graph), graph.edge_count) == (2, 1)
+    with contextlib.suppress(ZeroDivisionError), graph.transaction():
+        graph.add_node(MemoryNode("c"))
+        graph.remove_edge(edge.id)
+        graph.remove_node(node_a.id)
+        raise ZeroDivisionError
+    assert (len(graph), graph.edge_count) == (2, 1)
+    assert graph.get_node(node_a.id).content == "a"

@@ -1,0 +1,145 @@
+"""What it means to merge near-duplicates: one node stays, with the labels and edges of those that go."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+import numpy as np
+
+from memorygraph.actors import commands as cmd
+from memorygraph.actors.touches import SPACE, version_of
+from memorygraph.events import records as ev
+from memorygraph.events.types import LIMITS
+from memorygraph.projections.duplicates import near_duplicates
+from memorygraph.projections.frame import EdgeState, Frame, parse_edge_id
+
+if TYPE_CHECKING:
+    from memorygraph.actors.decide import Proposer
+
+REINFORCED: Final = 0.1  # for each node that was merged into it, a node gains importance: I += 0.1 (1 - I)
+_MOVES_MAX: Final = LIMITS.command_events_max // 2  # edges moved by one command; each may need an event
+_METADATA_BYTES_MAX: Final = LIMITS.metadata_bytes_max
+_Key = tuple[int, bool, str, str]
+
+
+def merge_similar(proposer: Proposer, operation: cmd.MergeSimilar) -> None:
+    """Merge as many near-duplicates as one command can hold, the most important first."""
+    frame = proposer.frame()
+    found = near_duplicates(frame, proposer.norms(), operation.threshold, operation.candidates)
+    into: dict[str, str] = {}  # the id that goes -> the id that stays
+    labels: list[ev.NodeRevised] = []
+    moves = 0
+    for keeper, others in found.items():
+        going, change = _labels_of_all(frame, keeper, others)
+        moves += len(_incident(frame, going)) + 2
+        if moves > _MOVES_MAX and into:
+            break
+        name = frame.interner.ids
+        into |= {name[row]: name[keeper] for row in going}
+        labels += [change] if change is not None else []
+    if not into:
+        return
+    edges, revised = _moved_edges(frame, into)
+    proposer.reads.append(SPACE)
+    for node_id in {*into, *into.values()}:
+        proposer.reads += [node_id, version_of(node_id)]
+    for edge in revised:
+        proposer.reads += [edge.id, version_of(edge.id)]
+    proposer.events += labels
+    proposer.events.append(ev.NodesReinforced(ids=tuple(into.values()), deltas=(REINFORCED,) * len(into)))
+    for keeper_id in dict.fromkeys(into.values()):
+        gone = tuple(node_id for node_id, stays in into.items() if stays == keeper_id)
+        proposer.events.append(ev.NodesForgotten(ids=gone, reason=f"merged into {keeper_id}", neighbours=(keeper_id,)))
+    if edges:
+        proposer.events.append(proposer.named(_columns(edges)))
+    proposer.events += revised
+
+
+def _labels_of_all(frame: Frame, keeper: int, others: list[int]) -> tuple[list[int], ev.NodeRevised | None]:
+    """Return which nodes can be merged within the limits of a node, and what changes in the one that stays."""
+    before = frame.extras(keeper)
+    tags, metadata = before.tags, before.metadata
+    going = []
+    for row in others:
+        extras = frame.extras(row)
+        all_tags = tuple(dict.fromkeys((*tags, *extras.tags)))
+        all_metadata = {**extras.metadata, **metadata}
+        if len(all_tags) > LIMITS.tags_max or len(msgspec.json.encode(all_metadata)) > _METADATA_BYTES_MAX:
+            continue
+        tags, metadata = all_tags, all_metadata
+        going.append(row)
+    changed: dict[str, Any] = {}
+    if tags != before.tags:
+        changed["tags"] = tags
+    if metadata != before.metadata:
+        changed["metadata"] = metadata
+    return going, ev.NodeRevised(id=frame.interner.ids[keeper], **changed) if changed else None
+
+
+def _moved_edges(frame: Frame, into: Mapping[str, str]) -> tuple[list[EdgeState], list[ev.EdgeRevised]]:
+    """Return the edges to add in place of those that go, and the edges that take in one of the same kind and ends."""
+    going = [row for row in frame.rows(into) if row is not None]
+    staying = [row for row in frame.rows(dict.fromkeys(into.values())) if row is not None]
+    lost = set(_incident(frame, going))
+    there = {_key(edge): edge for row in _incident(frame, staying) if row not in lost for edge in [frame.edge(row)]}
+    added: dict[_Key, EdgeState] = {}
+    for row in sorted(lost):
+        edge = frame.edge(row)
+        source, target = into.get(edge.source_id, edge.source_id), into.get(edge.target_id, edge.target_id)
+        if source == target:
+            continue
+        name = "" if parse_edge_id(edge.id) is not None else edge.id
+        moved = msgspec.structs.replace(edge, id=name, source_id=source, target_id=target)
+        key = _key(moved)
+        if key in there:
+            there[key] = _joined(there[key], moved)
+        else:
+            added[key] = _joined(added[key], moved) if key in added else moved
+    revised = []
+    for edge in there.values():
+        place = frame.edge_row(edge.id)
+        if place is not None and frame.edge(place) != edge:
+            ends = (edge.source_id, edge.target_id)
+            revised.append(
+                ev.EdgeRevised(
+                    id=edge.id, weight=edge.weight, confidence=edge.confidence, metadata=edge.metadata, nodes=ends
+                )
+            )
+    return list(added.values()), revised
+
+
+def _joined(edge: EdgeState, other: EdgeState) -> EdgeState:
+    """Return an edge that stands for two: as strong and as sure as either, with what is said of both."""
+    return msgspec.structs.replace(
+        edge,
+        weight=max(edge.weight, other.weight),
+        confidence=max(edge.confidence, other.confidence),
+        metadata={**other.metadata, **edge.metadata},
+    )
+
+
+def _key(edge: EdgeState) -> _Key:
+    one, two = edge.source_id, edge.target_id
+    if not edge.directed and two < one:
+        one, two = two, one
+    return edge.edge_type, edge.directed, one, two
+
+
+def _incident(frame: Frame, rows: list[int]) -> list[int]:
+    found: list[int] = frame.adjacency.incident(frame.edges, np.array(rows, dtype=np.int32)).tolist()
+    return found
+
+
+def _columns(edges: list[EdgeState]) -> ev.EdgesAdded:
+    return ev.EdgesAdded(
+        sources=[edge.source_id for edge in edges],
+        targets=[edge.target_id for edge in edges],
+        weights=[edge.weight for edge in edges],
+        types=[edge.edge_type for edge in edges],
+        undirected=[not edge.directed for edge in edges],
+        confidences=[edge.confidence for edge in edges],
+        metadata=[edge.metadata for edge in edges],
+        ids=[edge.id for edge in edges],
+    )
