@@ -28,7 +28,7 @@ from memorygraph.events.types import LIMITS, ConsolidationState, DecayFunction, 
 from memorygraph.home import Home
 from memorygraph.plain import plain_copy
 from memorygraph.projections.frame import NodeState
-from memorygraph.projections.graph import ACCESS_TIMES_MAX
+from memorygraph.projections.usage import ACCESS_TIMES_MAX
 from memorygraph.times import Expiry, TimeLike, expiry_us, to_seconds, to_us
 
 _IDS = RandomIds()
