@@ -17,7 +17,6 @@ from memorygraph.projections.arcs import arcs_at, strengths
 from memorygraph.projections.chains import chained
 from memorygraph.projections.ranking import Ranked, powers
 from memorygraph.projections.seen import Seen
-from memorygraph.projections.similarity import births, top
 from memorygraph.projections.walk import walk
 from memorygraph.projections.weights import Weights
 
@@ -57,17 +56,14 @@ def led_to(seen: Seen, ranked: Ranked, hops: int, weights: Weights) -> Ranked:
     return replace(ranked, scores=np.where(seen.nodes, highest * scores / scores.max(), 0.0), walked=walked)
 
 
-def best_of(seen: Seen, scores: Doubles, seeds: NDArray[np.int32], k: int) -> NDArray[np.int32]:
-    """Return the k node rows of the highest scores, the seeds among them, best first, equal scores by birth."""
-    rows = np.flatnonzero(scores > 0).astype(np.int32)
-    found = rows[top(scores[rows], births(seen.frame, rows), k)]
-    left_out = [seed for seed in seeds[:k].tolist() if seed not in set(found.tolist())]
-    if left_out:
-        others = [row for row in found.tolist() if row not in set(seeds.tolist())]
-        kept = [*(seed for seed in seeds[:k].tolist()), *others][:k]
-        found = np.array(kept, dtype=np.int32)
-        found = found[top(scores[found], births(seen.frame, found), k)]
-    return found
+def with_seeds(
+    rows: NDArray[np.int32], scores: Doubles, seeds: NDArray[np.int32], k: int
+) -> tuple[NDArray[np.int32], Doubles]:
+    """Return the first k of some node rows, best first, and their scores; the seeds stay, whatever their place."""
+    is_seed = np.isin(rows, seeds[:k])
+    others = np.flatnonzero(~is_seed)[: k - int(np.count_nonzero(is_seed))]
+    places = np.sort(np.concatenate([np.flatnonzero(is_seed), others]))
+    return rows[places], scores[places]
 
 
 def _links(seen: Seen, nodes: Ints) -> tuple[Ints, Ints, Doubles]:

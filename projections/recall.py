@@ -28,13 +28,14 @@ from memorygraph.projections.names import DEFINED, names_in
 from memorygraph.projections.profiles import RELEVANCE, considered, weights_of
 from memorygraph.projections.question import Named, without
 from memorygraph.projections.ranking import Legs, Ranked, Speakers, rank, speaker_names, speakers_named
-from memorygraph.projections.reasoning import best_of, led_to
+from memorygraph.projections.reasoning import led_to, with_seeds
 from memorygraph.projections.seen import Indexes, Seen
 from memorygraph.projections.segments import Segments
 from memorygraph.projections.similarity import Norms, births, cosines, top
 from memorygraph.projections.snapshot_format import Part
 from memorygraph.projections.text import analyzer_for
 from memorygraph.projections.turns import Questions
+from memorygraph.projections.variety import POOL, Variety
 from memorygraph.projections.weights import WEIGHTS, Weights
 from memorygraph.projections.window import Window, inside
 
@@ -56,6 +57,7 @@ class RecallIndex:
         self.norms = Norms()
         self.labels = LabelIndex()
         self.questions = Questions()
+        self._variety = Variety(self.lexical.analyzer)
         self._growing = threading.Lock()
         self._segments = Segments()  # of the postings, by text row
         self._seen: tuple[Frame, dict[bytes, Seen]] | None = None
@@ -155,11 +157,10 @@ class RecallIndex:
             weighed = np.round(scores[rows] * weights_of(frame, rows, profile, now_us), DECIMALS)
             scores = np.zeros(len(scores))
             scores[rows] = weighed
-        rows = np.flatnonzero(seen.nodes & (scores > 0) & (scores >= threshold)).astype(np.int32)
-        if len(rows) < k and threshold <= 0:
-            rows = np.flatnonzero(seen.nodes).astype(np.int32)
-        rows = rows[top(scores[rows], births(frame, rows), k)]
-        return hits_of(seen, ranked, rows, scores[rows], self.weights, "" if window is None else window.text)
+        rows, values = self._best(seen, scores, k, is_varied=text is not None)
+        is_kept = values[:k] >= threshold
+        rows, values = rows[:k][is_kept], values[:k][is_kept]
+        return hits_of(seen, ranked, rows, values, self.weights, "" if window is None else window.text)
 
     def reason(
         self,
@@ -189,10 +190,9 @@ class RecallIndex:
         if text is None:
             ranked = _only(ranked, seeds)
         ranked = led_to(seen, ranked, hops, self.weights)
-        scores = np.round(ranked.scores, DECIMALS)
-        best = best_of(seen, scores, seeds, k)
-        words = "" if window is None else window.text
-        hits = hits_of(seen, ranked, best, scores[best], self.weights, words)
+        rows, values = self._best(seen, np.round(ranked.scores, DECIMALS), k, is_varied=text is not None)
+        rows, values = with_seeds(rows[values > 0], values[values > 0], seeds, k)
+        hits = hits_of(seen, ranked, rows, values, self.weights, "" if window is None else window.text)
         return [hit if hit.path else replace(hit, path=(hit.node.id,)) for hit in hits]
 
     def concepts(self, frame: Frame, text: str | None, limit: int) -> list[Concept]:
@@ -217,6 +217,18 @@ class RecallIndex:
                 about[place].append(node)
         names = map(graph.index.name, order.tolist())
         return [Concept(name, tuple(by), tuple(of)) for name, by, of in zip(names, named, about, strict=True)]
+
+    def _best(self, seen: Seen, scores: Doubles, k: int, *, is_varied: bool) -> tuple[Rows, Doubles]:
+        """Return at least k node rows if so many are seen, best first, and their scores; unmatched ones come last."""
+        wanted = max(k, POOL)
+        rows = np.flatnonzero(seen.nodes & (scores > 0)).astype(np.int32)
+        if len(rows) < wanted:
+            rows = np.flatnonzero(seen.nodes).astype(np.int32)
+        rows = rows[top(scores[rows], births(seen.frame, rows), wanted)]
+        values = scores[rows]
+        if is_varied:
+            rows, values = self._variety.varied(seen.frame, rows, values)
+        return rows, np.round(values, DECIMALS)
 
     def _rank(self, seen: Seen, text: str | None, vector: NDArray[np.float32] | None, window: Window | None) -> Ranked:
         frame = seen.frame

@@ -9,6 +9,7 @@ import pytest
 from msgspec.structs import replace
 
 from memorygraph.events import records as ev
+from memorygraph.projections import variety
 from memorygraph.projections.concepts import ConceptIndex
 from memorygraph.projections.filters import Filters
 from memorygraph.projections.frame import Frame
@@ -94,7 +95,7 @@ def what_a_text_is_about_comes_first(weights: Weights) -> None:
     frame = memory(
         {"content": "The Long Night\nA film directed by Greta Holm."},
         *others,
-        {"content": "Greta Holm\nA person."},
+        {"content": "Greta Holm\nThat is she."},
         *filler(),
     )
     assert ids(ask(frame, "the film The Long Night", weights))[:2] == ["n0", "n5"]
@@ -184,6 +185,24 @@ def test_an_index_that_counts_the_hidden_is_caught(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(ConceptIndex, method, wrong)
     with pytest.raises(AssertionError):
         what_is_hidden_changes_nothing()
+
+
+def what_was_said_comes_later() -> None:
+    said = ("beans in the garden", "the garden beans", "beans on toast, with cheese")
+    frame = memory(*({"content": content} for content in said), *filler())
+    hits = ask(frame, "beans?", k=4)
+    assert ids(hits)[:3] == ["n0", "n2", "n1"]
+    assert [hit.score for hit in hits] == sorted((hit.score for hit in hits), reverse=True)
+    assert [(hit.node.id, hit.score) for hit in ask(frame, "beans?", k=2)] == [
+        (hit.node.id, hit.score) for hit in hits[:2]
+    ]
+
+
+def test_what_was_said_comes_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    what_was_said_comes_later()
+    monkeypatch.setattr(variety, "REPETITION", 0.0)
+    with pytest.raises(AssertionError):
+        what_was_said_comes_later()
 
 
 def test_recall_of_very_many_is_explained_in_one_go() -> None:
