@@ -12,8 +12,7 @@ from __future__ import annotations
 
 import sys
 from array import array
-from collections.abc import Iterable, Sequence
-from itertools import pairwise
+from collections.abc import Iterable
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -21,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from memorygraph.projections.names import RULES_VERSION, names_in
+from memorygraph.projections.postings import post, spans
 
 VERSION: Final = f"names-{RULES_VERSION}"
 """What the concepts of a text depend on."""
@@ -65,10 +65,12 @@ class ConceptIndex:
         return len(self._names) + (self._base[2] if self._base else 0)
 
     def add(self, texts: Iterable[tuple[str, str | None]]) -> None:
-        """Index the next rows, (text, speaker) each; each whole or not at all."""
-        for text, speaker in texts:
-            found = names_in(text, speaker)
-            self._append([self._intern(name) for name in found], list(found.values()))
+        """Index the next rows, (text, speaker) each, all or none."""
+        found = [names_in(text, speaker) for text, speaker in texts]
+        lengths = np.fromiter(map(len, found), np.int64, len(found))
+        concepts = np.fromiter((self._intern(name) for named in found for name in named), np.int64)
+        closeness = np.fromiter((close for named in found for close in named.values()), np.int64)
+        self._extend(concepts, closeness, lengths)
 
     def fork(self, count: int) -> ConceptIndex:
         """Return an index that begins with the first ``count`` rows of this one and goes on by itself."""
@@ -110,23 +112,21 @@ class ConceptIndex:
         if not is_whole or (total and not (0 <= places.min() <= places.max() < len(names))):
             raise ValueError("these are not the concepts of the next rows")
         concepts = np.array([self._intern(name) for name in names], np.int64)[places]
-        rows = np.repeat(np.arange(self._count, self._count + len(ends)), lengths)
-        self._post(concepts, rows << _CLOSENESS_BITS | closeness)
-        begin = int(self._ends[self._count - 1]) if self._count else 0
-        self._reserve(self._count + len(ends), begin + total)
-        self._arcs[begin : begin + total] = concepts
-        self._closeness[begin : begin + total] = closeness
-        self._ends[self._count : self._count + len(ends)] = ends + begin
-        self._count += len(ends)
+        self._extend(concepts, closeness, lengths)
 
-    def _post(self, concepts: Ints, entries: Ints) -> None:
-        """Append entries, whose rows rise, to the postings of their concepts."""
+    def _extend(self, concepts: Ints, closeness: NDArray[np.integer[Any]], lengths: Ints) -> None:
+        """Add rows: the concepts of one after the other, how close each is, and how many each row has."""
+        first, stop = self._count, self._count + len(lengths)
+        rows = np.repeat(np.arange(first, stop), lengths)
         order = np.argsort(concepts, kind="stable")
-        concepts, entries = concepts[order], entries[order]
-        starts = np.flatnonzero(np.diff(concepts, prepend=-1))
-        for start, stop in pairwise([*starts.tolist(), len(concepts)]):
-            posting = self._postings.setdefault(int(concepts[start]), array("q"))
-            posting.frombytes(entries[start:stop].tobytes())
+        keys, places = np.unique(concepts, return_inverse=True)
+        post(self._postings, keys.tolist(), places[order], (rows << _CLOSENESS_BITS | closeness)[order])
+        begin = int(self._ends[first - 1]) if first else 0
+        self._reserve(stop, begin + len(concepts))
+        self._arcs[begin : begin + len(concepts)] = concepts
+        self._closeness[begin : begin + len(concepts)] = closeness
+        self._ends[first:stop] = np.cumsum(lengths) + begin
+        self._count = stop
 
     def id_of(self, name: str) -> int | None:
         """Return the number of a concept by its key; None if no row ever named it."""
@@ -148,7 +148,7 @@ class ConceptIndex:
         ends = self._ends
         starts = np.where(rows > 0, ends[rows - 1], 0)
         lengths = ends[rows] - starts
-        return self._arcs[_spans(starts, lengths)].astype(np.int64), lengths
+        return self._arcs[spans(starts, lengths)].astype(np.int64), lengths
 
     def mentions(self, concepts: Ints, visible: NDArray[np.bool_]) -> Mentions:
         """Return the visible rows that name some concepts; ``Mentions.concepts`` are places in ``concepts``."""
@@ -197,23 +197,6 @@ class ConceptIndex:
             self._ids[name] = concept
         return concept
 
-    def _append(self, concepts: Sequence[int], closeness: Sequence[int]) -> None:
-        row = self._count
-        start = int(self._ends[row - 1]) if row else 0
-        end = start + len(concepts)
-        self._reserve(row + 1, end)
-        for concept, close in zip(concepts, closeness, strict=True):
-            entry = row << _CLOSENESS_BITS | close
-            posting = self._postings.get(concept)
-            if posting is None:
-                self._postings[concept] = array("q", (entry,))
-            elif posting[-1] >> _CLOSENESS_BITS < row:  # else: Ctrl-C came between the postings of this row
-                posting.append(entry)
-        self._arcs[start:end] = concepts
-        self._closeness[start:end] = closeness
-        self._ends[row] = end
-        self._count = row + 1
-
     def _entries(self, concept: int) -> bytes:
         own = self._postings.get(concept)
         entries = b"" if own is None else own.tobytes()
@@ -237,10 +220,3 @@ def _grown(values: NDArray[Any], size: int) -> NDArray[Any]:
     grown = np.zeros(size, values.dtype)
     grown[: len(values)] = values
     return grown
-
-
-def _spans(starts: Ints, lengths: Ints) -> Ints:
-    """Return starts[0].., starts[1].., ...: the places of several spans, one after the other."""
-    before = np.cumsum(lengths) - lengths
-    places: Ints = np.arange(int(lengths.sum())) + np.repeat(starts - before, lengths)
-    return places

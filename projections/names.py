@@ -48,6 +48,7 @@ _QUOTED: Final = re.compile(r"[\"\u201c]([^\"\u201c\u201d\n]{2,60})[\"\u201d]")
 _BRACKETED: Final = re.compile(r"\s*[(\[]([^)\]]*)[)\]]")
 _CALLED: Final = re.compile(r"([\w.]+)\(")  # a signature: the name stands before the bracket
 _JOINTS: Final = re.compile(r", | [-\u2013\u2014>/] |: ")
+_BEYOND_ASCII: Final = re.compile(r"[^\x00-\x7f]")
 _SENTENCE_ENDS: Final = frozenset(".!?:\u2026\n")
 _SKIPPED: Final = frozenset(" \t\"'\u201c\u201d\u2018\u2019(*_#>-")
 _SHORT: Final = 2  # letters of a key that says too little
@@ -63,11 +64,24 @@ def fold(word: str) -> str:
 
 def key_of(words: list[str]) -> str:
     """Return the key of a name given as words; empty if nothing is left of them."""
-    folded = [fold(_CLITIC.sub("", word)).translate(_DROPPED) for word in words]
-    folded = [word for word in folded if word]
+    folded = [key for word in words if (key := _key_of_word(word))]
     if len(folded) > 1 and folded[0] in {"the", "a", "an"}:
         del folded[0]
     return " ".join(folded)
+
+
+@lru_cache(_CACHED_MAX)
+def _key_of_word(word: str) -> str:
+    return fold(_bare(word)).translate(_DROPPED)
+
+
+@lru_cache(_CACHED_MAX)
+def _is_no_name(word: str) -> bool:
+    return word.isdigit() or fold(_bare(word)) in NO_NAMES
+
+
+def _bare(word: str) -> str:
+    return word if word.isalnum() else _CLITIC.sub("", word)
 
 
 def words_of(text: str) -> list[str]:
@@ -87,7 +101,7 @@ def names_in(text: str, speaker: str | None = None) -> dict[str, int]:
     if speaker and (key := key_of(words_of(speaker))):
         found[key] = MENTIONED
     title = title_of(text)
-    for match in _name_pattern().finditer(text, len(title)):
+    for match in _name_pattern_for(text).finditer(text, len(title)):
         keys = _keys_of_run(match[0])
         if keys and not (keys[1] and _begins_sentence(text, match.start())):
             for key in keys[0]:
@@ -116,7 +130,7 @@ def _keys_of_run(run: str) -> tuple[tuple[str, ...], bool] | None:
     """Return the keys of a run of capitalised words, and whether it is one word alone; None if it is no name."""
     words = words_of(run) if len(run) <= _NAME_CHARS_MAX else []
     had = len(words)
-    while words and (words[0].isdigit() or fold(_CLITIC.sub("", words[0])) in NO_NAMES):
+    while words and _is_no_name(words[0]):
         del words[0]
     while words and (words[-1].lower() in _LINK_WORDS or fold(words[-1]) in TIMES):
         del words[-1]
@@ -128,7 +142,7 @@ def _keys_of_run(run: str) -> tuple[tuple[str, ...], bool] | None:
 
 
 def _parts(key: str) -> list[str]:
-    parts = _SPLIT.split(key)
+    parts = _SPLIT.split(key) if " " in key else ()
     return [part for part in parts if len(part) > _SHORT and part not in NO_NAMES] if len(parts) > 1 else []
 
 
@@ -142,19 +156,29 @@ def _keys_of_title(title: str) -> tuple[tuple[str, ...], str]:
     defined = key_of(words_of(bare))
     pieces = [*_JOINTS.split(bare), *_BRACKETED.findall(title)]
     keys = [key for piece in pieces if len(key := key_of(words_of(piece))) > _SHORT]
-    for match in _name_pattern().finditer(title):
+    for match in _name_pattern_for(title).finditer(title):
         run = _keys_of_run(match[0])
         keys += run[0] if run else ()
     return tuple(dict.fromkeys(key for key in keys if key != defined)), defined
 
 
+def _name_pattern_for(text: str) -> re.Pattern[str]:
+    """Return the pattern of runs of capitalised words, the one that finds three times as fast if it will do."""
+    beyond = () if text.isascii() else _BEYOND_ASCII.findall(text)
+    return _name_pattern(0x20000 if any(map(_is_upper, beyond)) else 0x80)
+
+
 @cache
-def _name_pattern() -> re.Pattern[str]:
-    """Return the pattern of runs of capitalised words; made on first use, because it looks at every letter."""
-    upper = _ranges([code for code in range(0x20000) if chr(code).isupper() or chr(code).istitle()])
+def _name_pattern(stop: int) -> re.Pattern[str]:
+    """Return the pattern with the capital letters below a code point; made on first use, because it looks at all."""
+    upper = _ranges([code for code in range(stop) if _is_upper(chr(code))])
     word = rf"(?:[{upper}]\.(?=\s?[{upper}])|(?:Dr|Mr|Mrs|Ms|St|Prof|Mt|Ft)\.|[{upper}]\w*(?:['\u2019.&-]\w+)*)"
     gap = rf"[ \u00a0]*(?:[ \u00a0](?:{_LINKS})[ \u00a0]+){{0,2}}"
     return re.compile(rf"(?<!\w){word}(?:{gap}(?:(?<=[ \u00a0.]){word})|[ \u00a0]\d{{1,4}}\b)*")
+
+
+def _is_upper(letter: str) -> bool:
+    return letter.isupper() or letter.istitle()
 
 
 def _ranges(codes: list[int]) -> str:

@@ -18,19 +18,20 @@ dictionary to be cut into words; a run of them counts as one word.
 
 from __future__ import annotations
 
-import importlib
-import importlib.metadata
 import re
+import string
 import threading
 import unicodedata
 from functools import cache, lru_cache
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING
+
+import Stemmer
 
 from memorygraph.events.errors import InputError
 from memorygraph.projections.stopwords import ENGLISH
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
 RULES_VERSION = 2
 """Raised whenever the steps above or a stop list change: an index made by other rules is rebuilt."""
@@ -64,17 +65,14 @@ _CJK_RUN = re.compile(
     "]+)"
 )
 _JOINT = re.compile(r"[_./'-]+|(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
-
-
-class _Stemmer(Protocol):
-    def stemWord(self, word: str) -> str: ...  # noqa: N802 -- the package's name
+_MARGINS = string.punctuation.replace("_", "")  # ASCII that is no part of a word at its ends
 
 
 class Analyzer:
     """Cuts texts of one language into terms; immutable, and safe to share between threads.
 
     ``version`` names everything that the terms depend on: an index made under another version must be rebuilt.
-    Words seen before come from bounded caches (a stemmer in pure Python takes 40 us a word).
+    Words seen before come from bounded caches.
 
     Raises:
         InputError: no such language; the message lists the known ones.
@@ -82,22 +80,25 @@ class Analyzer:
 
     def __init__(self, language: str = "en") -> None:
         self.language = language
-        self._stemmer = _load_stemmer(language)
+        self._stemmer = _stemmer_of(language)
         self._stemmer_lock = threading.Lock()  # a stemmer keeps the word it works on in itself
         self._stop_words = ENGLISH if language == "en" else frozenset[str]()
         self._term = lru_cache(_CACHED_WORDS_MAX)(self._make_term)
         self._piece_terms = lru_cache(_CACHED_WORDS_MAX)(self._make_piece_terms)
         self._piece_words = lru_cache(_CACHED_QUERY_WORDS_MAX)(self._make_piece_words)
-        snowball = importlib.metadata.version("snowballstemmer")
-        self.version = f"rules-{RULES_VERSION} unicode-{unicodedata.unidata_version} snowball-{snowball} {language}"
+        made_by = f"unicode-{unicodedata.unidata_version} snowball-{Stemmer.version()}"
+        self.version = f"rules-{RULES_VERSION} {made_by} {language}"
 
     def terms(self, text: str) -> list[str]:
         """Return the terms of a text in its order, repeated as often as they occur."""
         found: list[str] = []
         for piece in text.split():
-            cached = len(piece) <= _WORD_CHARS_MAX
-            found += self._piece_terms(piece) if cached else self._make_piece_terms(piece)
+            found += self.terms_of_piece(piece)
         return found
+
+    def terms_of_piece(self, piece: str) -> tuple[str, ...]:
+        """Return the terms of a piece of text without white space."""
+        return self._piece_terms(piece) if len(piece) <= _WORD_CHARS_MAX else self._make_piece_terms(piece)
 
     def words(self, text: str) -> dict[str, str]:
         """Return each different term of a text, in order, with the first spelling that it came from."""
@@ -109,6 +110,10 @@ class Analyzer:
         return spelling
 
     def _make_piece_terms(self, piece: str) -> tuple[str, ...]:
+        bare = piece.strip(_MARGINS)
+        if bare.isascii() and bare.isalpha() and (bare.islower() or bare[1:].islower() or bare.isupper()):
+            term = self._term(_fold(bare))  # one plain word, as most are: the short way to the same
+            return (term,) if term else ()
         return tuple(term for term, _ in self._make_piece_words(piece))
 
     def _make_piece_words(self, piece: str) -> tuple[tuple[str, str], ...]:
@@ -135,19 +140,14 @@ def analyzer_for(language: str) -> Analyzer:
     return Analyzer(language)
 
 
-def _load_stemmer(language: str) -> _Stemmer | None:
+def _stemmer_of(language: str) -> Stemmer.Stemmer | None:
     if language not in STEMMERS:
         raise InputError(
             f"No text analysis for the language {language!r}. Known ISO 639-1 codes: {', '.join(sorted(STEMMERS))}.",
             language=language,
         )
     algorithm = STEMMERS[language]
-    if algorithm is None:
-        return None
-    # By module: the package's own factory takes another, differently versioned, library where one is installed.
-    module = importlib.import_module(f"snowballstemmer.{algorithm}_stemmer")
-    make = cast("Callable[[], _Stemmer]", getattr(module, f"{algorithm.capitalize()}Stemmer"))
-    return make()
+    return None if algorithm is None else Stemmer.Stemmer(algorithm, 0)  # words are cached here, not there
 
 
 def _cut(piece: str) -> Iterator[tuple[str, str]]:
