@@ -150,6 +150,11 @@ class ConceptIndex:
         lengths = ends[rows] - starts
         return self._arcs[spans(starts, lengths)].astype(np.int64), lengths
 
+    def named_by(self, row: int) -> tuple[NDArray[np.int32], NDArray[np.int8]]:
+        """Return the concepts of one row, and how close each is."""
+        start, stop = int(self._ends[row - 1]) if row else 0, int(self._ends[row])
+        return self._arcs[start:stop], self._closeness[start:stop]
+
     def mentions(self, concepts: Ints, visible: NDArray[np.bool_]) -> Mentions:
         """Return the visible rows that name some concepts; ``Mentions.concepts`` are places in ``concepts``."""
         known = self._postings

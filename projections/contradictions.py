@@ -27,11 +27,11 @@ from memorygraph.projections.hit import Hit
 from memorygraph.projections.segments import Lists, Segments, adder, part_of
 from memorygraph.projections.similarity import births
 from memorygraph.projections.snapshot_format import Part
-from memorygraph.projections.statements import Statement, conflict, plain_claims, statements_of
+from memorygraph.projections.statements import Statement, conflict, denied_subject, plain_claims, statements_of
 
 SUPERSEDES: Final = "supersedes"
 """Key in the metadata of an edge CONTRADICTS whose source takes the place of its target."""
-VERSION: Final = "statements 1"
+VERSION: Final = "statements 2"
 """Of the rules and of what is kept of the index; to be raised with every change of either."""
 _CHAIN_MAX: Final = 32
 _encode: Final = msgspec.msgpack.Encoder().encode
@@ -43,16 +43,20 @@ class StatementIndex:
 
     def __init__(self) -> None:
         self._rows: dict[str, array[int]] = {}
+        self._keys: dict[int, tuple[str, ...]] = {}  # of the rows that state something
+        self._denied: set[str] = set()  # subjects of what was denied
         self._count = 0
         self._growing = threading.Lock()
         self._segments = Segments()
-        self._base: tuple[dict[str, array[int]], int] = {}, 0  # of a fork: the first rows, and how many
+        self._base: StatementIndex | None = None  # of a fork: who has the first rows
+        self._base_count = 0
 
     def fork(self, frame: Frame) -> StatementIndex:
         """Return an index that begins with the rows that a Frame has in this one and goes on by itself."""
         self.catch_up(frame)
         fork = StatementIndex()
-        fork._base, fork._count = (self._rows, frame.texts.count), frame.texts.count
+        fork._base, fork._base_count = self, frame.texts.count
+        fork._count, fork._denied = frame.texts.count, self._denied.copy()
         return fork
 
     def part(self, frame: Frame) -> Part:
@@ -78,6 +82,9 @@ class StatementIndex:
                 adder(self._rows, lists, "i", self._count, stop)()
                 self._count = stop
                 self._segments.read(stop)
+            for key, rows in self._rows.items():
+                for row in rows:
+                    self._note(row, key)
 
     def _dump(self, first: int, stop: int) -> bytes:
         return _encode((part_of(self._rows, first, stop), stop))
@@ -94,12 +101,18 @@ class StatementIndex:
                     rows = self._rows.setdefault(statement.key, array("i"))
                     if not rows or rows[-1] != row:
                         rows.append(row)
+                        self._note(row, statement.key)
                 self._count = row + 1
         return self._count >= count
 
+    def _note(self, row: int, key: str) -> None:
+        self._keys[row] = (*self._keys.get(row, ()), key)
+        if subject := denied_subject(key):
+            self._denied.add(subject)
+
     def size_bytes(self) -> int:
         """Return about how many bytes the index takes."""
-        return sum(96 + len(key) + len(rows) * 4 for key, rows in self._rows.copy().items())
+        return sum(96 + len(key) + len(rows) * 100 for key, rows in self._rows.copy().items())
 
     def superseding(self, frame: Frame, row: int, visible: NDArray[np.bool_]) -> int | None:
         """Return the visible node that says now what a node said before, otherwise; None if the node is current."""
@@ -107,20 +120,32 @@ class StatementIndex:
         if text_row == NO_ROW:
             return None
         text = frame.texts.value("content", text_row), frame.texts.value("speaker", text_row)
-        said = [*statements_of(*text), *(Statement(claim, frozenset()) for claim in plain_claims(*text))]
+        claims = plain_claims(*text, self._denied) if self._denied else []
+        said = [Statement(claim, frozenset()) for claim in claims]
+        if self._is_rivalled(text_row):  # few are, and to read a text takes long
+            said += statements_of(*text)
         found = [self._newer(frame, row, statement, visible) for statement in said]
         newer = [node for node in found if node is not None]
         return max(newer, key=lambda node: when(frame, node)) if newer else None
 
+    def _is_rivalled(self, text_row: int) -> bool:
+        """Whether another row says something of what a row speaks of."""
+        keys = self._keys if self._base is None or text_row >= self._base_count else self._base._keys
+        return any(len(self._stating(key)) > 1 for key in keys.get(text_row, ()))
+
+    def _stating(self, key: str) -> NDArray[np.int32]:
+        """Return the text rows with a statement of this key."""
+        own = self._rows.get(key)
+        texts = np.frombuffer(b"" if own is None else own.tobytes(), dtype=np.int32)  # a copy: the writer may append
+        if self._base is None:
+            return texts
+        before = self._base._stating(key)
+        return np.concatenate([before[before < self._base_count], texts])
+
     def _newer(self, frame: Frame, row: int, said: Statement, visible: NDArray[np.bool_]) -> int | None:
         """Return the node of the newest visible statement with this key, if it is later and in conflict."""
-        shared, count = self._base
-        own, before = self._rows.get(said.key), shared.get(said.key)
-        texts = np.frombuffer(b"" if own is None else own.tobytes(), dtype=np.int32)  # a copy: the writer may append
+        texts = self._stating(said.key)
         texts = texts[texts < frame.texts.count]
-        if before is not None:
-            known = np.frombuffer(before.tobytes(), dtype=np.int32)
-            texts = np.concatenate([known[known < count], texts])
         owners = frame.texts.take("node", texts)
         current = visible[owners] & (frame.nodes.column("text_row")[owners] == texts)
         if not current.any():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache, partial
 from typing import Final
 
 import numpy as np
@@ -30,10 +31,11 @@ def hits_of(
     terms = _terms(seen, ranked, rows)
     evidence = np.where(ranked.evidence[rows] > 0, ranked.evidence[rows], 1.0)
     spoken = None if ranked.speaker is None else weights.speaker * ranked.speaker[rows] / evidence
+    ways = None if ranked.walked is None else _Ways(seen, ranked.walked, weights)
     hits = []
     for place, row in enumerate(rows.tolist()):
         score = float(scores[place])
-        concepts, path, walk = _way(seen, ranked, row, weights) if score and place < WAYS_MAX else ((), (), None)
+        concepts, path, walk = ways.of(row) if ways and score and place < WAYS_MAX else ((), (), None)
         hits.append(
             Hit(
                 seen.frame.node(row, vector=False),
@@ -62,65 +64,77 @@ def _terms(seen: Seen, ranked: Ranked, rows: NDArray[np.int32]) -> list[tuple[st
     return [tuple(words.get(text_row, ())) for text_row in text_rows.tolist()]
 
 
-def _way(
-    seen: Seen, ranked: Ranked, row: int, weights: Weights
-) -> tuple[tuple[str, ...], tuple[str, ...], float | None]:
-    """Return the concepts that led to a memory, the way from where most came from, and the share that came so."""
-    walked = ranked.walked
-    if walked is None or not walked.activation[row]:
-        return (), (), None
-    concepts, came, linked = _given(walked, row)
-    total = float(came.sum() + linked.sum())
-    if not total:
-        return (), (), None
-    share = min(1.0, weights.damping * total / float(walked.activation[row]))
-    most = np.flatnonzero(came >= came.max() / 4).tolist() if len(came) else []
-    name = seen.graph.index.name
-    order = sorted((-round(float(came[place]), DECIMALS), name(int(concepts[place]))) for place in most)
-    path = way_to(seen, walked, row, weights) if share >= _WALKED_MIN else (row,)
-    ids = tuple(seen.frame.interner.ids[step] for step in path)
-    return tuple(key for _, key in order[:CONCEPTS_MAX]), ids if len(ids) > 1 else (), round(share, DECIMALS)
+class _Ways:
+    """The ways that activation went."""
 
+    def __init__(self, seen: Seen, walked: Walked, weights: Weights) -> None:
+        self._seen = seen
+        self._walked = walked
+        self._weights = weights
+        self._most = float(walked.restart.max())
+        self._heard = cache(partial(walked.heard, seen.graph))
+        self._givers = cache(self._find_givers)  # hits often have a part of their ways in common
 
-def way_to(seen: Seen, walked: Walked, row: int, weights: Weights) -> list[int]:
-    """Return the node rows of the way to a memory, from one that activation started at."""
-    path, most = [row], float(walked.restart.max())
-    while len(path) <= weights.rounds:
-        here = path[-1]
-        own = walked.restart[here]
-        if own >= _STARTED * most or (1.0 - weights.damping) * own >= _STARTED * walked.activation[here]:
-            break
-        step = _step(seen, walked, here, set(path))
-        if step is None:
-            break
-        path.append(step)
-    return path[::-1]
+    def of(self, row: int) -> tuple[tuple[str, ...], tuple[str, ...], float | None]:
+        """Return the concepts that led to a memory, the way from where most came from, and the share that came so."""
+        activation = float(self._walked.activation[row])
+        concepts, came = self._heard(row)
+        total = float(came.sum() + self._over_links(row)[1].sum())
+        if not total or not activation:
+            return (), (), None
+        share = min(1.0, self._weights.damping * total / activation)
+        path = self._to(row) if share >= _WALKED_MIN else (row,)
+        ids = tuple(self._seen.frame.interner.ids[step] for step in path)
+        return self._names(concepts, came), ids if len(ids) > 1 else (), round(share, DECIMALS)
 
+    def _names(self, concepts: NDArray[np.int32], came: Doubles) -> tuple[str, ...]:
+        """Return the names of those concepts that gave most."""
+        if not len(concepts):
+            return ()
+        most = np.flatnonzero(came >= came.max() / 4)
+        names = map(self._seen.graph.index.name, concepts[most].tolist())
+        order = sorted(zip((-came[most]).round(DECIMALS).tolist(), names, strict=True))
+        return tuple(name for _, name in order[:CONCEPTS_MAX])
 
-def _given(walked: Walked, row: int) -> tuple[Ints, Doubles, Doubles]:
-    """Return the concepts that gave activation to a memory, how much each gave, and how much each link gave."""
-    mine = np.flatnonzero(walked.heard.nodes == row)
-    concepts = walked.heard.ends[mine]
-    linked = np.flatnonzero(walked.linked.ends == row)
-    by_link = walked.before[walked.linked.nodes[linked]] * walked.linked.shares[linked]
-    return concepts, walked.concepts[concepts] * walked.heard.shares[mine], by_link
+    def _to(self, row: int) -> list[int]:
+        """Return the node rows of the way to a memory, from one that activation started at."""
+        path, walked = [row], self._walked
+        while len(path) <= self._weights.rounds:
+            here = path[-1]
+            own = walked.restart[here]
+            if own >= _STARTED * self._most or (1.0 - self._weights.damping) * own >= _STARTED * walked.activation[here]:
+                break
+            step = next((giver for giver in self._givers(here) if giver not in path), None)
+            if step is None:
+                break
+            path.append(step)
+        return path[::-1]
 
+    def _find_givers(self, row: int) -> list[int]:
+        """Return the memories that gave to another over links and over the concept that gave most; the most first."""
+        sources, gave = self._over_links(row)
+        concepts, came = self._heard(row)
+        if len(concepts) and came.max() > 0:
+            told, best = self._walked.told, int(np.argmax(came))
+            concept = concepts[best]
+            of_concept = np.flatnonzero(told.ends == concept)
+            tellers = told.nodes[of_concept]
+            part = self._walked.before[tellers] * told.shares[of_concept]
+            sources = np.concatenate([sources, tellers])
+            gave = np.concatenate([gave, part * (came[best] / self._walked.concepts[concept])])
+        sources, gave = sources[gave > 0], gave[gave > 0]
+        births = self._seen.frame.nodes.column("birth")[sources]
+        givers: list[int] = sources[np.lexsort((births, -np.round(gave, DECIMALS)))].tolist()
+        return givers
 
-def _step(seen: Seen, walked: Walked, row: int, passed: set[int]) -> int | None:
-    """Return the memory that gave most to another, over a link or the concept that gave most; None: no other did."""
-    concepts, came, by_link = _given(walked, row)
-    sources = walked.linked.nodes[walked.linked.ends == row]
-    gave = by_link
-    if len(concepts) and came.max() > 0:
-        place = int(np.argmax(came))
-        of_concept = walked.told.ends == concepts[place]
-        tellers = walked.told.nodes[of_concept]
-        told = walked.before[tellers] * walked.told.shares[of_concept]
-        sources = np.concatenate([sources, tellers])
-        gave = np.concatenate([gave, told * (came[place] / walked.concepts[concepts[place]])])
-    order = np.lexsort((seen.frame.nodes.column("birth")[sources], -np.round(gave, DECIMALS)))
-    others = (source for source, part in zip(sources[order].tolist(), gave[order].tolist(), strict=True) if part > 0)
-    return next((source for source in others if source not in passed), None)
+    def _over_links(self, row: int) -> tuple[Ints, Doubles]:
+        """Return the memories that are linked to one, and how much each gave to it."""
+        linked = self._walked.linked
+        if not linked.nodes.size:
+            return linked.nodes, linked.shares
+        mine = np.flatnonzero(linked.ends == row)
+        sources = linked.nodes[mine]
+        return sources, self._walked.before[sources] * linked.shares[mine]
 
 
 def _share(part: Doubles | None, row: int, whole: float) -> float | None:

@@ -9,11 +9,12 @@ a rank, one that is not there hides what is true.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from typing import Final, NamedTuple
 
 TEXT_CHARS_MAX: Final = 300
 """Longer texts tell, quote and compare: their sentences are not taken for statements."""
+_DENIED: Final = "||"  # in the keys of what is or may be denied
 _SENTENCES_MAX: Final = 6
 _VALUE_WORDS_MAX: Final = 8
 _SUBJECT_WORDS_MAX: Final = 6
@@ -52,16 +53,27 @@ def statements_of(text: str, speaker: str | None) -> list[Statement]:
     return found
 
 
-def plain_claims(text: str, speaker: str | None) -> list[str]:
-    """Return the sentences of a short text in the form that a denial ("no longer ...") is looked up by."""
+def plain_claims(text: str, speaker: str | None, subjects: Container[str]) -> list[str]:
+    """Return the sentences of a short text in the form that a denial ("no longer ...") is looked up by.
+
+    Args:
+        subjects: only what is said of these, which are subjects of denials (``denied_subject``).
+    """
     if len(text) > TEXT_CHARS_MAX:
         return []
     claims = []
     for sentence in _sentences(text, speaker):
-        subject, _, rest = sentence.partition(" ")
-        if rest and not _UNSURE.search(sentence) and not _DENIAL.match(sentence):
-            claims.append(_claim(subject, rest, speaker))
+        named, _, rest = sentence.partition(" ")
+        subject = _subject(named, speaker) or named.lower()
+        if rest and subject in subjects and not _UNSURE.search(sentence) and not _DENIAL.match(sentence):
+            claims.append(_claim(subject, rest))
     return claims
+
+
+def denied_subject(key: str) -> str:
+    """Return of what something is denied, given the key of a statement; empty if it denies nothing."""
+    subject, denied, _ = key.partition(_DENIED)
+    return subject if denied else ""
 
 
 def conflict(older: Statement, newer: Statement) -> bool:
@@ -115,18 +127,19 @@ def _denial(sentence: str, speaker: str | None) -> Statement | None:
     match = _DENIAL.match(sentence)
     if match is None:
         return None
-    if _subject(match["subject"], speaker) is None:
+    subject = _subject(match["subject"], speaker)
+    if subject is None:
         return None
     rest = next(part for part in (match["rest1"], match["rest2"], match["rest3"]) if part is not None)
     verb = "is " if match["be"] or match["rest3"] else ""
-    return Statement(_claim(match["subject"], verb + rest, speaker), frozenset(), denies=True, is_change=True)
+    return Statement(_claim(subject, verb + rest), frozenset(), denies=True, is_change=True)
 
 
-def _claim(subject: str, rest: str, speaker: str | None) -> str:
+def _claim(subject: str, rest: str) -> str:
     """A sentence as a key: the subject, then its other words without endings of verbs and fillers."""
     words = [word for word in _WORD.findall(_CHANGE_WORD.sub(" ", rest).lower()) if word not in _FILLERS]
     verb = _BE.get(words[0], re.sub(r"(?<=..)(?:es|s|e)$", "", words[0])) if words else ""
-    return f"{_subject(subject, speaker) or subject.lower()}|{' '.join([verb, *words[1:]])}"
+    return f"{subject}{_DENIED}{' '.join([verb, *words[1:]])}"
 
 
 def _subject(words: str, speaker: str | None) -> str | None:

@@ -23,6 +23,7 @@ import string
 import threading
 import unicodedata
 from functools import cache, lru_cache
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import Stemmer
@@ -91,10 +92,9 @@ class Analyzer:
 
     def terms(self, text: str) -> list[str]:
         """Return the terms of a text in its order, repeated as often as they occur."""
-        found: list[str] = []
-        for piece in text.split():
-            found += self.terms_of_piece(piece)
-        return found
+        pieces = text.split()
+        is_short = len(text) <= _WORD_CHARS_MAX or max(map(len, pieces), default=0) <= _WORD_CHARS_MAX
+        return list(chain.from_iterable(map(self._piece_terms if is_short else self.terms_of_piece, pieces)))
 
     def terms_of_piece(self, piece: str) -> tuple[str, ...]:
         """Return the terms of a piece of text without white space."""

@@ -7,7 +7,8 @@ fewer hits are always the beginning of more. A list question finds more of what 
 
 from __future__ import annotations
 
-from functools import lru_cache
+from collections import defaultdict
+from itertools import chain, count
 from typing import Final
 
 import numpy as np
@@ -20,14 +21,13 @@ Doubles = NDArray[np.float64]
 REPETITION: Final = 0.3
 POOL: Final = 20
 _CHARS_MAX: Final = 2000  # of a text that are looked at
-_CACHED_MAX: Final = 4096
 
 
 class Variety:
-    """Orders hits with an eye to what was said before; keeps the words of texts that come up often."""
+    """Orders hits with an eye to what was said before."""
 
     def __init__(self, analyzer: Analyzer) -> None:
-        self._words = lru_cache(_CACHED_MAX)(lambda text: frozenset(analyzer.terms(text)))
+        self._terms = analyzer.terms
 
     def varied(self, frame: Frame, rows: NDArray[np.int32], scores: Doubles) -> tuple[NDArray[np.int32], Doubles]:
         """Return node rows and scores in the new order; scores fall with rank, none rises.
@@ -38,23 +38,28 @@ class Variety:
         pool = int(np.count_nonzero(scores[:POOL] > 0))
         if pool < 2:  # noqa: PLR2004 - nothing to compare
             return rows, scores
-        words = [self._words(frame.content(row)[:_CHARS_MAX]) for row in rows[:pool].tolist()]
-        said = [0.0] * pool
-        left = list(range(pool))
+        shared = self._shared([frame.content(row)[:_CHARS_MAX] for row in rows[:pool].tolist()])
+        left = scores[:pool].copy()
+        said = np.zeros(pool)
         order: list[int] = []
         values: list[float] = []
-        while left:
-            best = max(left, key=lambda place: (scores[place] * (1.0 - REPETITION * said[place]), -place))
-            left.remove(best)
+        for _ in range(pool):
+            worth = left * (1.0 - REPETITION * said)
+            best = int(np.argmax(worth))
             order.append(best)
-            values.append(float(scores[best]) * (1.0 - REPETITION * said[best]))
-            for place in left:
-                said[place] = max(said[place], _shared(words[best], words[place]))
+            values.append(float(worth[best]))
+            left[best] = -1.0
+            np.maximum(said, shared[best], out=said)
         rest = np.minimum(scores[pool:], values[-1])
         return np.concatenate([rows[order], rows[pool:]]), np.concatenate([values, rest])
 
-
-def _shared(one: frozenset[str], other: frozenset[str]) -> float:
-    """Share of words that two texts have in common, 0..1."""
-    both = len(one & other)
-    return both / (len(one) + len(other) - both) if both else 0.0
+    def _shared(self, texts: list[str]) -> Doubles:
+        """Return the share of words that each two texts have in common, 0..1, shape (texts, texts)."""
+        words = [frozenset(self._terms(text)) for text in texts]
+        numbers: defaultdict[str, int] = defaultdict(count().__next__)
+        places = np.fromiter(map(numbers.__getitem__, chain.from_iterable(words)), np.int64)
+        sizes = np.array([len(some) for some in words])
+        has = np.zeros((len(texts), len(numbers)), np.float32)
+        has[np.repeat(np.arange(len(texts)), sizes), places] = 1.0
+        both = (has @ has.T).astype(np.float64)  # whole numbers: exact
+        return both / np.maximum(sizes[:, None] + sizes - both, 1.0)

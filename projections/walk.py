@@ -19,7 +19,7 @@ import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
-from memorygraph.projections.concepts import ConceptIndex, Mentions
+from memorygraph.projections.concepts import ConceptIndex
 from memorygraph.projections.weights import Weights
 
 Doubles = NDArray[np.float64]
@@ -64,13 +64,26 @@ class Arcs(NamedTuple):
     shares: Doubles
 
 
+class Shares(NamedTuple):
+    """How concepts share their activation: ``fit`` of a memory times (``each`` + ``about`` * closeness) of a concept.
+
+    ``fit`` is by node, shape (node rows,); ``each`` and ``about`` by concept, shape (concepts,), 0 for those that were
+    not reached; ``closeness`` by the numbers of ``names.py``.
+    """
+
+    fit: Doubles
+    each: Doubles
+    about: Doubles
+    closeness: Doubles
+
+
 class Walked(Struct, frozen=True):
     """Where activation came to, and the arcs that it went over.
 
     ``activation``, ``restart``, and ``before`` (one round earlier) are by node, shape (node rows,); ``concepts`` is the
     activation of each concept before the last step. Arcs are columns of one length each: from memories to concepts
-    (``told``: node, concept, share of the node's activation), from concepts to memories (``heard``: node, concept,
-    share of the concept's) and along links (``linked``: from, to, share).
+    (``told``: node, concept, share of the node's activation) and along links (``linked``: from, to, share).
+    ``shares`` says how concepts share theirs.
     """
 
     activation: Doubles
@@ -78,8 +91,18 @@ class Walked(Struct, frozen=True):
     before: Doubles
     concepts: Doubles
     told: Arcs
-    heard: Arcs
     linked: Arcs
+    shares: Shares
+
+    def heard(self, graph: ConceptGraph, node: int) -> tuple[NDArray[np.int32], Doubles]:
+        """Return the concepts that a memory names, and the activation that each gave to the memory."""
+        text_row = int(graph.text_of[node])
+        if text_row < 0:
+            return np.zeros(0, np.int32), np.zeros(0)
+        concepts, closeness = graph.index.named_by(text_row)
+        shares = self.shares
+        given = shares.about[concepts] * shares.closeness[closeness] + shares.each[concepts]
+        return concepts, given * self.concepts[concepts] * shares.fit[node]
 
 
 Linked: TypeAlias = "Callable[[Ints], tuple[Ints, Ints, Doubles]]"
@@ -122,7 +145,7 @@ def walk(
         before = p
         concepts = named + reach.to_concepts(p)
         p = (1.0 - weights.damping) * restart + weights.damping * reach.to_memories(concepts, p)
-    return Walked(p, restart, before, concepts, reach.told, reach.heard, reach.linked)
+    return Walked(p, restart, before, concepts, reach.told, reach.linked, reach.shares)
 
 
 class _Reach:
@@ -133,12 +156,14 @@ class _Reach:
     ) -> None:
         self._graph = graph
         self._specificity = specificity
-        self._match = match
         self._weights = weights
         self._links = links
         self._stays = np.zeros(len(match))  # share that a memory keeps; 0: not reached
         self._is_known = np.zeros(len(specificity), np.bool_)
-        self.told = self.heard = self.linked = Arcs(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0))
+        self._heard = self.told = self.linked = Arcs(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0))
+        closeness = np.array([0.0, 0.0, weights.titled, 1.0])
+        by_concept = np.zeros(len(specificity)), np.zeros(len(specificity))
+        self.shares = Shares(1.0 + weights.match * match, *by_concept, closeness)
 
     def to_concepts(self, p: Doubles) -> Doubles:
         """Return what each concept gets from the memories."""
@@ -148,7 +173,7 @@ class _Reach:
     def to_memories(self, concepts: Doubles, p: Doubles) -> Doubles:
         """Return what each memory gets from the concepts and over links, and keeps."""
         self._recognise(np.flatnonzero((concepts > ACTIVATION_MIN) & ~self._is_known))
-        arrived = np.bincount(self.heard.nodes, concepts[self.heard.ends] * self.heard.shares, len(p))
+        arrived = np.bincount(self._heard.nodes, concepts[self._heard.ends] * self._heard.shares, len(p))
         if self.linked.nodes.size:
             arrived = arrived + np.bincount(self.linked.ends, p[self.linked.nodes] * self.linked.shares, len(p))
         return arrived + self._stays * p
@@ -174,28 +199,26 @@ class _Reach:
         self.told = _joined(self.told, nodes[origin], concepts[connects], weight[connects] / total[origin])
 
     def _recognise(self, concepts: Ints) -> None:
-        """Add the mentions of concepts that were reached."""
+        """Add the mentions of concepts that were reached; the shares of each concept sum to 1."""
         self._is_known[concepts] = True
         found = self._graph.index.mentions(concepts, self._graph.texts)
         nodes = self._graph.owner[found.rows].astype(np.int64)
-        shares = _shares(found, self._match[nodes], len(concepts), self._weights)
-        self.heard = _joined(self.heard, nodes, concepts[found.concepts], shares)
+        fit = self.shares.fit[nodes]
+        closeness = self.shares.closeness[found.closeness]
+        close = closeness * fit
+        fit_sum = np.bincount(found.concepts, fit, len(concepts))
+        close_sum = np.bincount(found.concepts, close, len(concepts))
+        about = np.zeros(len(concepts))
+        np.maximum.at(about, found.concepts, closeness)
+        about *= self._weights.about
+        each = (1.0 - about) / np.maximum(fit_sum, 1.0)
+        about /= np.maximum(close_sum, 1e-12)
+        self.shares.each[concepts], self.shares.about[concepts] = each, about
+        given = each[found.concepts] * fit + about[found.concepts] * close
+        self._heard = _joined(self._heard, nodes, concepts[found.concepts], given)
 
 
 def _joined(arcs: Arcs, nodes: Ints, ends: Ints, shares: Doubles) -> Arcs:
     pairs = zip(arcs, (nodes, ends, shares), strict=True)
     return Arcs(*(np.concatenate(pair) for pair in pairs))
 
-
-def _shares(found: Mentions, match: Doubles, concepts: int, weights: Weights) -> Doubles:
-    """Return which share of its concept's activation each mention gets; those of a concept sum to 1."""
-    closeness = np.array([0.0, 0.0, weights.titled, 1.0])[found.closeness]
-    fit = 1.0 + weights.match * match
-    close = closeness * fit
-    fit_sum = np.bincount(found.concepts, fit, concepts)
-    close_sum = np.bincount(found.concepts, close, concepts)
-    about = np.zeros(concepts)
-    np.maximum.at(about, found.concepts, closeness)
-    about *= weights.about
-    mentioned = ((1.0 - about) / np.maximum(fit_sum, 1.0))[found.concepts] * fit
-    return mentioned + (about / np.maximum(close_sum, 1e-12))[found.concepts] * close

@@ -76,7 +76,7 @@ def test_rules_that_are_too_eager_or_too_shy_are_caught(where, name, broken, mon
 def test_any_text_is_read_without_an_error(text, speaker):
     for statement in statements_of(text, speaker):
         assert not conflict(statement, statement)
-    plain_claims(text, speaker)
+    plain_claims(text, speaker, {text})
 
 
 def test_the_speaker_is_the_subject_of_i_and_my():
