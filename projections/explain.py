@@ -16,7 +16,6 @@ from memorygraph.projections.walk import Walked
 from memorygraph.projections.weights import Weights
 
 Doubles = NDArray[np.float64]
-Ints = NDArray[np.int64]
 DECIMALS: Final = 6
 WAYS_MAX: Final = 100  # hits whose way is looked for
 CONCEPTS_MAX: Final = 5
@@ -73,13 +72,13 @@ class _Ways:
         self._weights = weights
         self._most = float(walked.restart.max())
         self._heard = cache(partial(walked.heard, seen.graph))
-        self._givers = cache(self._find_givers)  # hits often have a part of their ways in common
+        self._tellers = cache(self._find_tellers)  # hits often have a concept in common
 
     def of(self, row: int) -> tuple[tuple[str, ...], tuple[str, ...], float | None]:
         """Return the concepts that led to a memory, the way from where most came from, and the share that came so."""
         activation = float(self._walked.activation[row])
         concepts, came = self._heard(row)
-        total = float(came.sum() + self._over_links(row)[1].sum())
+        total = sum(came) + sum(part for _, part in self._over_links(row))
         if not total or not activation:
             return (), (), None
         share = min(1.0, self._weights.damping * total / activation)
@@ -87,22 +86,21 @@ class _Ways:
         ids = tuple(self._seen.frame.interner.ids[step] for step in path)
         return self._names(concepts, came), ids if len(ids) > 1 else (), round(share, DECIMALS)
 
-    def _names(self, concepts: NDArray[np.int32], came: Doubles) -> tuple[str, ...]:
+    def _names(self, concepts: list[int], came: list[float]) -> tuple[str, ...]:
         """Return the names of those concepts that gave most."""
-        if not len(concepts):
-            return ()
-        most = np.flatnonzero(came >= came.max() / 4)
-        names = map(self._seen.graph.index.name, concepts[most].tolist())
-        order = sorted(zip((-came[most]).round(DECIMALS).tolist(), names, strict=True))
+        least = max(came, default=0.0) / 4
+        name = self._seen.graph.index.name
+        given = zip(concepts, came, strict=True)
+        order = sorted((-round(part, DECIMALS), name(concept)) for concept, part in given if part >= least)
         return tuple(name for _, name in order[:CONCEPTS_MAX])
 
     def _to(self, row: int) -> list[int]:
         """Return the node rows of the way to a memory, from one that activation started at."""
-        path, walked = [row], self._walked
+        path, walked, goes_on = [row], self._walked, 1.0 - self._weights.damping
         while len(path) <= self._weights.rounds:
             here = path[-1]
-            own = walked.restart[here]
-            if own >= _STARTED * self._most or (1.0 - self._weights.damping) * own >= _STARTED * walked.activation[here]:
+            own = float(walked.restart[here])
+            if own >= _STARTED * self._most or goes_on * own >= _STARTED * float(walked.activation[here]):
                 break
             step = next((giver for giver in self._givers(here) if giver not in path), None)
             if step is None:
@@ -110,31 +108,37 @@ class _Ways:
             path.append(step)
         return path[::-1]
 
-    def _find_givers(self, row: int) -> list[int]:
+    def _givers(self, row: int) -> list[int]:
         """Return the memories that gave to another over links and over the concept that gave most; the most first."""
-        sources, gave = self._over_links(row)
         concepts, came = self._heard(row)
-        if len(concepts) and came.max() > 0:
-            told, best = self._walked.told, int(np.argmax(came))
-            concept = concepts[best]
-            of_concept = np.flatnonzero(told.ends == concept)
-            tellers = told.nodes[of_concept]
-            part = self._walked.before[tellers] * told.shares[of_concept]
-            sources = np.concatenate([sources, tellers])
-            gave = np.concatenate([gave, part * (came[best] / self._walked.concepts[concept])])
-        sources, gave = sources[gave > 0], gave[gave > 0]
-        births = self._seen.frame.nodes.column("birth")[sources]
-        givers: list[int] = sources[np.lexsort((births, -np.round(gave, DECIMALS)))].tolist()
-        return givers
+        most = max(came, default=0.0)
+        tellers = self._tellers(concepts[came.index(most)]) if most > 0 else []
+        linked = self._over_links(row)
+        if not linked:
+            return [teller for teller, _ in tellers]
+        birth = self._seen.frame.nodes.column("birth")
+        gave = [*linked, *((teller, part * most) for teller, part in tellers)]
+        gave.sort(key=lambda giver: (-round(giver[1], DECIMALS), birth[giver[0]]))
+        return [giver for giver, part in gave if part > 0]
 
-    def _over_links(self, row: int) -> tuple[Ints, Doubles]:
+    def _find_tellers(self, concept: int) -> list[tuple[int, float]]:
+        """Return the memories that gave to a concept, and which share of what it had; the most first."""
+        told, place = self._walked.told, self._walked.places[concept]
+        mine = np.flatnonzero(told.targets == place)
+        tellers = told.sources[mine]
+        gave = self._walked.before[tellers] * told.shares[mine] / self._walked.concepts[place]
+        births = self._seen.frame.nodes.column("birth")[tellers]
+        order = np.lexsort((births, -np.round(gave, DECIMALS)))
+        return [pair for pair in zip(tellers[order].tolist(), gave[order].tolist(), strict=True) if pair[1] > 0]
+
+    def _over_links(self, row: int) -> list[tuple[int, float]]:
         """Return the memories that are linked to one, and how much each gave to it."""
         linked = self._walked.linked
-        if not linked.nodes.size:
-            return linked.nodes, linked.shares
-        mine = np.flatnonzero(linked.ends == row)
-        sources = linked.nodes[mine]
-        return sources, self._walked.before[sources] * linked.shares[mine]
+        if not linked.sources.size:
+            return []
+        mine = np.flatnonzero(linked.targets == row)
+        sources = linked.sources[mine]
+        return list(zip(sources.tolist(), (self._walked.before[sources] * linked.shares[mine]).tolist(), strict=True))
 
 
 def _share(part: Doubles | None, row: int, whole: float) -> float | None:

@@ -24,7 +24,7 @@ import threading
 import unicodedata
 from functools import cache, lru_cache
 from itertools import chain
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import Stemmer
 
@@ -32,7 +32,7 @@ from memorygraph.events.errors import InputError
 from memorygraph.projections.stopwords import ENGLISH
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 RULES_VERSION = 2
 """Raised whenever the steps above or a stop list change: an index made by other rules is rebuilt."""
@@ -49,6 +49,7 @@ STEMMERS: dict[str, str | None] = {
 
 _WORD_CHARS_MAX = 64  # longer words are cut there (hashes, base64): a term must not cost as much as its text
 _CACHED_WORDS_MAX = 1 << 16
+_Value = TypeVar("_Value")
 _CACHED_QUERY_WORDS_MAX = 4096
 
 _CLEAN = {
@@ -84,8 +85,8 @@ class Analyzer:
         self._stemmer = _stemmer_of(language)
         self._stemmer_lock = threading.Lock()  # a stemmer keeps the word it works on in itself
         self._stop_words = ENGLISH if language == "en" else frozenset[str]()
-        self._term = lru_cache(_CACHED_WORDS_MAX)(self._make_term)
-        self._piece_terms = lru_cache(_CACHED_WORDS_MAX)(self._make_piece_terms)
+        self._term = _Cache(self._make_term).__getitem__
+        self._piece_terms = _Cache(self._make_piece_terms).__getitem__
         self._piece_words = lru_cache(_CACHED_QUERY_WORDS_MAX)(self._make_piece_words)
         made_by = f"unicode-{unicodedata.unidata_version} snowball-{Stemmer.version()}"
         self.version = f"rules-{RULES_VERSION} {made_by} {language}"
@@ -128,6 +129,20 @@ class Analyzer:
         with self._stemmer_lock:
             stem = self._stemmer.stemWord(folded) or folded
         return stem if stem.isascii() else _without_accents(stem)
+
+
+class _Cache(dict[str, _Value]):
+    """What a function makes of some words; begun anew when full. Half the time of an ``lru_cache``."""
+
+    def __init__(self, make: Callable[[str], _Value]) -> None:
+        self._make = make
+
+    def __missing__(self, word: str) -> _Value:
+        value = self._make(word)
+        if len(self) >= _CACHED_WORDS_MAX:
+            self.clear()
+        self[word] = value
+        return value
 
 
 @cache

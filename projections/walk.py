@@ -57,52 +57,46 @@ class ConceptGraph(Struct, frozen=True):
 
 
 class Arcs(NamedTuple):
-    """Arcs by column; see ``Walked``."""
+    """Arcs by column, of one length each: from, to, and the share of the activation that goes over it."""
 
-    nodes: Ints
-    ends: Ints
+    sources: Ints
+    targets: Ints
     shares: Doubles
 
 
-class Shares(NamedTuple):
-    """How concepts share their activation: ``fit`` of a memory times (``each`` + ``about`` * closeness) of a concept.
-
-    ``fit`` is by node, shape (node rows,); ``each`` and ``about`` by concept, shape (concepts,), 0 for those that were
-    not reached; ``closeness`` by the numbers of ``names.py``.
-    """
-
-    fit: Doubles
-    each: Doubles
-    about: Doubles
-    closeness: Doubles
-
-
 class Walked(Struct, frozen=True):
-    """Where activation came to, and the arcs that it went over.
+    """Where activation came to, and how.
 
-    ``activation``, ``restart``, and ``before`` (one round earlier) are by node, shape (node rows,); ``concepts`` is the
-    activation of each concept before the last step. Arcs are columns of one length each: from memories to concepts
-    (``told``: node, concept, share of the node's activation) and along links (``linked``: from, to, share).
-    ``shares`` says how concepts share theirs.
+    ``activation``, ``restart``, and ``before`` (one round earlier) are by node, shape (node rows,). Concepts that were
+    reached have a place each: ``places`` (concepts,) says which, -1 for the others. By place are: ``concepts``, the
+    activation before the last step, and what is given of it to a memory that names it, ``fit`` (node rows,) times
+    (``each`` + ``about`` * closeness), with ``closeness`` by the numbers of ``names.py``. ``told`` are arcs from nodes
+    to places, ``linked`` arcs from nodes to nodes.
     """
 
     activation: Doubles
     restart: Doubles
     before: Doubles
+    places: NDArray[np.int32]
     concepts: Doubles
+    fit: Doubles
+    each: Doubles
+    about: Doubles
+    closeness: Doubles
     told: Arcs
     linked: Arcs
-    shares: Shares
 
-    def heard(self, graph: ConceptGraph, node: int) -> tuple[NDArray[np.int32], Doubles]:
-        """Return the concepts that a memory names, and the activation that each gave to the memory."""
+    def heard(self, graph: ConceptGraph, node: int) -> tuple[list[int], list[float]]:
+        """Return the reached concepts that a memory names, and the activation that each gave to the memory."""
         text_row = int(graph.text_of[node])
         if text_row < 0:
-            return np.zeros(0, np.int32), np.zeros(0)
+            return [], []
         concepts, closeness = graph.index.named_by(text_row)
-        shares = self.shares
-        given = shares.about[concepts] * shares.closeness[closeness] + shares.each[concepts]
-        return concepts, given * self.concepts[concepts] * shares.fit[node]
+        places = self.places[concepts]
+        reached = places >= 0
+        places = places[reached]
+        given = self.about[places] * self.closeness[closeness[reached]] + self.each[places]
+        return concepts[reached].tolist(), (given * self.concepts[places] * self.fit[node]).tolist()
 
 
 Linked: TypeAlias = "Callable[[Ints], tuple[Ints, Ints, Doubles]]"
@@ -131,10 +125,11 @@ def walk(
         hops: how many memories away from the start activation comes; None: as many as there are rounds.
     """
     reach = _Reach(graph, specificity, match, weights, links)
-    named = np.zeros(len(specificity))
+    named = np.zeros(0)
     if asked.size:
         idf = np.log1p(graph.total / graph.counts[asked])
-        named[asked] = weights.asked * idf / idf.sum()
+        places = reach.place(asked)
+        named = np.bincount(places, weights.asked * idf / idf.sum())
         restart = restart * (1.0 - weights.asked)
     p = before = restart
     concepts = named
@@ -143,9 +138,13 @@ def walk(
         if hops is None or number < hops:
             reach.expand(p)
         before = p
-        concepts = named + reach.to_concepts(p)
+        concepts = reach.to_concepts(p)
+        concepts[: len(named)] += named
         p = (1.0 - weights.damping) * restart + weights.damping * reach.to_memories(concepts, p)
-    return Walked(p, restart, before, concepts, reach.told, reach.linked, reach.shares)
+    return Walked(
+        p, restart, before, reach.places, concepts, reach.fit, reach.each, reach.about, reach.closeness,
+        reach.told, reach.linked,
+    )  # fmt: skip
 
 
 class _Reach:
@@ -159,28 +158,44 @@ class _Reach:
         self._weights = weights
         self._links = links
         self._stays = np.zeros(len(match))  # share that a memory keeps; 0: not reached
-        self._is_known = np.zeros(len(specificity), np.bool_)
         self._heard = self.told = self.linked = Arcs(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0))
-        closeness = np.array([0.0, 0.0, weights.titled, 1.0])
-        by_concept = np.zeros(len(specificity)), np.zeros(len(specificity))
-        self.shares = Shares(1.0 + weights.match * match, *by_concept, closeness)
+        self.places = np.full(len(specificity), -1, np.int32)
+        self._concepts: Ints = np.zeros(0, np.int64)  # by place
+        self._is_known = np.zeros(0, np.bool_)  # whether their mentions are there
+        self.each = self.about = np.zeros(0)
+        self.fit = 1.0 + weights.match * match
+        self.closeness = np.array([0.0, 0.0, weights.titled, 1.0])
+
+    def place(self, concepts: Ints) -> Ints:
+        """Return the places of some concepts; those that have none are given one."""
+        new = np.unique(concepts[self.places[concepts] < 0])
+        if new.size:
+            first = len(self._concepts)
+            self.places[new] = np.arange(first, first + len(new))
+            self._concepts = np.concatenate([self._concepts, new])
+            missing = np.zeros(len(new))
+            self._is_known = np.concatenate([self._is_known, missing.astype(np.bool_)])
+            self.each, self.about = np.concatenate([self.each, missing]), np.concatenate([self.about, missing])
+        return self.places[concepts].astype(np.int64)
 
     def to_concepts(self, p: Doubles) -> Doubles:
-        """Return what each concept gets from the memories."""
-        given = p[self.told.nodes] * self.told.shares
-        return np.bincount(self.told.ends, given, len(self._specificity)).astype(np.float64, copy=False)
+        """Return what each concept gets from the memories, by place."""
+        given = p[self.told.sources] * self.told.shares
+        return np.bincount(self.told.targets, given, len(self._concepts)).astype(np.float64, copy=False)
 
     def to_memories(self, concepts: Doubles, p: Doubles) -> Doubles:
         """Return what each memory gets from the concepts and over links, and keeps."""
         self._recognise(np.flatnonzero((concepts > ACTIVATION_MIN) & ~self._is_known))
-        arrived = np.bincount(self._heard.nodes, concepts[self._heard.ends] * self._heard.shares, len(p))
-        if self.linked.nodes.size:
-            arrived = arrived + np.bincount(self.linked.ends, p[self.linked.nodes] * self.linked.shares, len(p))
+        arrived = np.bincount(self._heard.targets, concepts[self._heard.sources] * self._heard.shares, len(p))
+        if self.linked.sources.size:
+            arrived = arrived + np.bincount(self.linked.targets, p[self.linked.sources] * self.linked.shares, len(p))
         return arrived + self._stays * p
 
     def expand(self, p: Doubles) -> None:
         """Add the arcs of memories that were reached."""
         nodes = np.flatnonzero((p > ACTIVATION_MIN) & (self._stays == 0.0))
+        if not nodes.size:
+            return
         texts = self._graph.text_of[nodes]
         has_text = np.flatnonzero(texts >= 0)
         concepts, lengths = self._graph.index.arcs(texts[has_text])
@@ -195,30 +210,31 @@ class _Reach:
             self.linked = _joined(self.linked, sources, targets, link_weight / total[source])
         self._stays[nodes] = self._weights.stay / total
         connects = weight > 0.0
-        origin = origin[connects]
-        self.told = _joined(self.told, nodes[origin], concepts[connects], weight[connects] / total[origin])
+        origin, weight = origin[connects], weight[connects]
+        self.told = _joined(self.told, nodes[origin], self.place(concepts[connects]), weight / total[origin])
 
-    def _recognise(self, concepts: Ints) -> None:
+    def _recognise(self, places: Ints) -> None:
         """Add the mentions of concepts that were reached; the shares of each concept sum to 1."""
-        self._is_known[concepts] = True
-        found = self._graph.index.mentions(concepts, self._graph.texts)
+        if not places.size:
+            return
+        self._is_known[places] = True
+        found = self._graph.index.mentions(self._concepts[places], self._graph.texts)
         nodes = self._graph.owner[found.rows].astype(np.int64)
-        fit = self.shares.fit[nodes]
-        closeness = self.shares.closeness[found.closeness]
+        fit = self.fit[nodes]
+        closeness = self.closeness[found.closeness]
         close = closeness * fit
-        fit_sum = np.bincount(found.concepts, fit, len(concepts))
-        close_sum = np.bincount(found.concepts, close, len(concepts))
-        about = np.zeros(len(concepts))
+        fit_sum = np.bincount(found.concepts, fit, len(places))
+        close_sum = np.bincount(found.concepts, close, len(places))
+        about = np.zeros(len(places))
         np.maximum.at(about, found.concepts, closeness)
         about *= self._weights.about
         each = (1.0 - about) / np.maximum(fit_sum, 1.0)
         about /= np.maximum(close_sum, 1e-12)
-        self.shares.each[concepts], self.shares.about[concepts] = each, about
+        self.each[places], self.about[places] = each, about
         given = each[found.concepts] * fit + about[found.concepts] * close
-        self._heard = _joined(self._heard, nodes, concepts[found.concepts], given)
+        self._heard = _joined(self._heard, places[found.concepts], nodes, given)
 
 
-def _joined(arcs: Arcs, nodes: Ints, ends: Ints, shares: Doubles) -> Arcs:
-    pairs = zip(arcs, (nodes, ends, shares), strict=True)
+def _joined(arcs: Arcs, sources: Ints, targets: Ints, shares: Doubles) -> Arcs:
+    pairs = zip(arcs, (sources, targets, shares), strict=True)
     return Arcs(*(np.concatenate(pair) for pair in pairs))
-
