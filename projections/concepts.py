@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from memorygraph.projections.names import RULES_VERSION, names_in
-from memorygraph.projections.postings import post, spans
+from memorygraph.projections.postings import RowLists, post
 
 VERSION: Final = f"names-{RULES_VERSION}"
 """What the concepts of a text depend on."""
@@ -48,16 +48,13 @@ class ConceptIndex:
         self._ids: dict[str, int] = {}
         self._names: list[str] = []
         self._postings: dict[int, array[int]] = {}
-        self._arcs: NDArray[np.int32] = np.zeros(64, np.int32)
-        self._closeness: NDArray[np.int8] = np.zeros(64, np.int8)  # of each arc
-        self._ends: NDArray[np.int64] = np.zeros(64, np.int64)  # of row r: its arcs end there
-        self._count = 0
+        self._arcs = RowLists()  # of ``concept << 2 | closeness``
         self._base: tuple[ConceptIndex, int, int] | None = None  # of a fork: the index, its rows and its concepts
 
     @property
     def count(self) -> int:
         """How many text rows are indexed."""
-        return self._count
+        return self._arcs.count
 
     @property
     def concepts(self) -> int:
@@ -78,21 +75,18 @@ class ConceptIndex:
             raise ValueError("this index is a fork")
         fork = ConceptIndex()
         fork._base = self, count, self.concepts
-        fork._count = count
-        fork._ends = self._ends[:count]
-        arcs = int(fork._ends[-1]) if count else 0
-        fork._arcs, fork._closeness = self._arcs[:arcs], self._closeness[:arcs]
+        fork._arcs = self._arcs.fork(count)
         return fork
 
     def dump(self, first: int, stop: int) -> bytes:
         """Return what is known of the text rows first..stop-1, for ``load``; they must be indexed."""
-        begin = int(self._ends[first - 1]) if first else 0
-        ends = self._ends[first:stop] - begin
-        arcs = self._arcs[begin : begin + (int(ends[-1]) if stop > first else 0)]
-        concepts, places = np.unique(arcs, return_inverse=True)
-        closeness = self._closeness[begin : begin + len(arcs)]
+        arcs, lengths = self._arcs.between(first, stop)
+        concepts, places = np.unique(arcs >> _CLOSENESS_BITS, return_inverse=True)
+        closeness = (arcs & _CLOSENESS_MASK).astype(np.int8)
         names = [self.name(concept) for concept in concepts.tolist()]
-        return _encode((names, ends.tobytes(), places.astype(np.int32).tobytes(), closeness.tobytes()))
+        return _encode(
+            (names, np.cumsum(lengths).tobytes(), places.astype(np.int32).tobytes(), closeness.tobytes())
+        )
 
     def load(self, data: bytes) -> None:
         """Take in the next text rows from what ``dump`` gave, instead of ``add``.
@@ -116,17 +110,12 @@ class ConceptIndex:
 
     def _extend(self, concepts: Ints, closeness: NDArray[np.integer[Any]], lengths: Ints) -> None:
         """Add rows: the concepts of one after the other, how close each is, and how many each row has."""
-        first, stop = self._count, self._count + len(lengths)
-        rows = np.repeat(np.arange(first, stop), lengths)
+        first = self._arcs.count
+        rows = np.repeat(np.arange(first, first + len(lengths)), lengths)
         order = np.argsort(concepts, kind="stable")
         keys, places = np.unique(concepts, return_inverse=True)
         post(self._postings, keys.tolist(), places[order], (rows << _CLOSENESS_BITS | closeness)[order])
-        begin = int(self._ends[first - 1]) if first else 0
-        self._reserve(stop, begin + len(concepts))
-        self._arcs[begin : begin + len(concepts)] = concepts
-        self._closeness[begin : begin + len(concepts)] = closeness
-        self._ends[first:stop] = np.cumsum(lengths) + begin
-        self._count = stop
+        self._arcs.append(concepts << _CLOSENESS_BITS | closeness, lengths)
 
     def id_of(self, name: str) -> int | None:
         """Return the number of a concept by its key; None if no row ever named it."""
@@ -145,15 +134,13 @@ class ConceptIndex:
 
     def arcs(self, rows: NDArray[np.integer[Any]]) -> tuple[Ints, Ints]:
         """Return the concepts of some rows, one row after the other, and how many each row has."""
-        ends = self._ends
-        starts = np.where(rows > 0, ends[rows - 1], 0)
-        lengths = ends[rows] - starts
-        return self._arcs[spans(starts, lengths)].astype(np.int64), lengths
+        arcs, lengths = self._arcs.of(rows)
+        return (arcs >> _CLOSENESS_BITS).astype(np.int64), lengths
 
-    def named_by(self, row: int) -> tuple[NDArray[np.int32], NDArray[np.int8]]:
+    def named_by(self, row: int) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
         """Return the concepts of one row, and how close each is."""
-        start, stop = int(self._ends[row - 1]) if row else 0, int(self._ends[row])
-        return self._arcs[start:stop], self._closeness[start:stop]
+        arcs = self._arcs[row]
+        return arcs >> _CLOSENESS_BITS, arcs & _CLOSENESS_MASK
 
     def mentions(self, concepts: Ints, visible: NDArray[np.bool_]) -> Mentions:
         """Return the visible rows that name some concepts; ``Mentions.concepts`` are places in ``concepts``."""
@@ -173,13 +160,10 @@ class ConceptIndex:
 
     def counts(self, visible: NDArray[np.bool_]) -> Ints:
         """Return how many visible rows name each concept, shape (concepts,); worth keeping per state of the memory."""
-        total = self.concepts
-        count = len(visible)
-        ends = self._ends[:count]
-        arcs = self._arcs[: int(ends[-1]) if count else 0]
+        arcs, lengths = self._arcs.between(0, len(visible))
         if not visible.all():
-            arcs = arcs[np.repeat(visible, np.diff(ends, prepend=0))]
-        return np.bincount(arcs, minlength=total)
+            arcs = arcs[np.repeat(visible, lengths)]
+        return np.bincount(arcs >> _CLOSENESS_BITS, minlength=self.concepts)
 
     def size_bytes(self) -> int:
         """Return the bytes that the index takes in memory."""
@@ -189,9 +173,7 @@ class ConceptIndex:
             texts
             + sum(map(sys.getsizeof, postings.values()))
             + sys.getsizeof(postings)
-            + self._arcs.nbytes
-            + self._closeness.nbytes
-            + self._ends.nbytes
+            + self._arcs.size_bytes()
         )
 
     def _intern(self, name: str) -> int:
@@ -210,18 +192,3 @@ class ConceptIndex:
         base, count, _ = self._base
         known = np.frombuffer(base._entries(concept), np.int64)
         return known[: np.searchsorted(known, count << _CLOSENESS_BITS)].tobytes() + entries
-
-    def _reserve(self, rows: int, arcs: int) -> None:
-        if rows > len(self._ends):
-            ends = np.zeros(max(rows, 2 * len(self._ends), 64), np.int64)
-            ends[: self._count] = self._ends[: self._count]
-            self._ends = ends
-        if arcs > len(self._arcs):
-            size = max(arcs, len(self._arcs) * 3 // 2, 64)
-            self._arcs, self._closeness = _grown(self._arcs, size), _grown(self._closeness, size)
-
-
-def _grown(values: NDArray[Any], size: int) -> NDArray[Any]:
-    grown = np.zeros(size, values.dtype)
-    grown[: len(values)] = values
-    return grown

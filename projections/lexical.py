@@ -18,12 +18,13 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from itertools import chain, count
 from typing import TYPE_CHECKING, Any, NamedTuple
+from zlib import crc32
 
 import msgspec
 import numpy as np
 
 from memorygraph.events.errors import InputError
-from memorygraph.projections.postings import post, spans
+from memorygraph.projections.postings import RowLists, post, spans
 from memorygraph.projections.segments import Lists, adder, part_of
 
 if TYPE_CHECKING:
@@ -118,7 +119,7 @@ class LexicalIndex:
         self.analyzer = analyzer
         self._postings: dict[str, array[int]] = {}
         self._lengths: NDArray[np.int32] = np.zeros(64, np.int32)
-        self._count = 0
+        self._codes = RowLists()  # of the different terms of each row
         self._base: tuple[dict[str, array[int]], int] = {}, 0  # of a fork: the postings of the first rows, how many
 
     def fork(self, count: int) -> LexicalIndex:
@@ -127,13 +128,13 @@ class LexicalIndex:
             raise ValueError("this index is a fork")
         fork = LexicalIndex(self.analyzer)
         fork._base = self._postings, count
-        fork._lengths, fork._count = self._lengths[:count], count
+        fork._lengths, fork._codes = self._lengths[:count], self._codes.fork(count)
         return fork
 
     @property
     def count(self) -> int:
         """How many text rows are indexed."""
-        return self._count
+        return self._codes.count
 
     def add(self, texts: Sequence[str]) -> None:
         """Index the next text rows; after an error ``count`` says where to go on."""
@@ -151,16 +152,22 @@ class LexicalIndex:
         lengths = sizes[codes]
         ends = np.append(0, np.cumsum(lengths))[np.cumsum([len(text) for text in cut])]
         per_text = np.diff(ends, prepend=0)
-        first, stop = self._count, self._count + len(texts)
+        first, stop = self.count, self.count + len(texts)
         rows = np.repeat(np.arange(first, stop), per_text)
         # Sorting by term and row at once counts each term of each row.
         both = terms[spans((np.cumsum(sizes) - sizes)[codes], lengths)] * stop + rows
         both, frequencies = np.unique(both, return_counts=True)
-        entries = both % stop << _FREQUENCY_BITS | np.minimum(frequencies, _FREQUENCY_MAX)
-        post(self._postings, list(numbers), both // stop, entries)
+        found, rows = both // stop, both % stop
+        names = list(numbers)
+        post(self._postings, names, found, rows << _FREQUENCY_BITS | np.minimum(frequencies, _FREQUENCY_MAX))
         self._reserve(stop)
         self._lengths[first:stop] = per_text
-        self._count = stop
+        self._note(rows - first, _codes(names)[found], len(texts))
+
+    def _note(self, rows: NDArray[np.int64], codes: NDArray[np.int32], count: int) -> None:
+        """Keep which terms the next ``count`` rows have, given the place of the row and the code of each."""
+        order = np.argsort(rows, kind="stable")
+        self._codes.append(codes[order], np.bincount(rows, minlength=count))
 
     def dump(self, first: int, stop: int) -> bytes:
         """Return what is known of the text rows first..stop-1, for ``load``; they must be indexed."""
@@ -178,12 +185,25 @@ class LexicalIndex:
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise ValueError(f"these are not postings: {error}") from error
         lengths = np.frombuffer(packed, np.int32)
-        first, stop = self._count, self._count + len(lengths)
+        first, stop = self.count, self.count + len(lengths)
         add = adder(self._postings, lists, "q", first << _FREQUENCY_BITS, stop << _FREQUENCY_BITS)
         self._reserve(stop)
         add()
         self._lengths[first:stop] = lengths
-        self._count = stop
+        rows = (np.frombuffer(lists.entries, np.int64) >> _FREQUENCY_BITS) - first
+        self._note(rows, np.repeat(_codes(lists.keys), np.frombuffer(lists.counts, np.uint32)), len(lengths))
+
+    def shared(self, rows: NDArray[np.integer[Any]]) -> NDArray[np.float64]:
+        """Return the share of terms that each two of some rows have in common (Jaccard), 0..1, shape (rows, rows).
+
+        The terms are told apart by a checksum: two of so few are the same one time in millions.
+        """
+        codes, sizes = self._codes.of(rows)
+        known, places = np.unique(codes, return_inverse=True)
+        has = np.zeros((len(rows), len(known)), np.float32)
+        has[np.repeat(np.arange(len(rows)), sizes), places] = 1.0
+        both = (has @ has.T).astype(np.float64)  # whole numbers: exact
+        return both / np.maximum(sizes[:, None] + sizes - both, 1.0)
 
     def statistics(self, visible: NDArray[np.bool_]) -> LexicalStatistics:
         """Return what BM25 needs to know of all visible rows; worth keeping per state of the memory."""
@@ -237,7 +257,7 @@ class LexicalIndex:
         """Return the bytes that the index takes in memory, terms included, the analyser's caches not."""
         postings = self._postings.copy()  # readers may ask while the writer adds
         entries = sum(map(sys.getsizeof, postings)) + sum(map(sys.getsizeof, postings.values()))
-        return sys.getsizeof(postings) + entries + self._lengths.nbytes
+        return sys.getsizeof(postings) + entries + self._lengths.nbytes + self._codes.size_bytes()
 
     def _visible_postings(
         self, terms: tuple[str, ...], visible: NDArray[np.bool_]
@@ -267,13 +287,18 @@ class LexicalIndex:
     def _reserve(self, rows: int) -> None:
         if rows > len(self._lengths):
             grown = np.zeros(max(rows, 2 * len(self._lengths)), np.int32)
-            grown[: self._count] = self._lengths[: self._count]
+            grown[: self.count] = self._lengths[: self.count]
             self._lengths = grown
 
     def _check(self, visible: NDArray[np.bool_]) -> None:
-        if len(visible) > self._count:
+        if len(visible) > self.count:
             raise InputError(
-                f"The mask covers {len(visible)} text rows and {self._count} are indexed; add the texts first.",
+                f"The mask covers {len(visible)} text rows and {self.count} are indexed; add the texts first.",
                 rows=len(visible),
-                indexed=self._count,
+                indexed=self.count,
             )
+
+
+def _codes(terms: Sequence[str]) -> NDArray[np.int32]:
+    """Return a checksum of each term."""
+    return np.fromiter((crc32(term.encode()) for term in terms), np.uint32, len(terms)).view(np.int32)

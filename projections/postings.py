@@ -1,19 +1,21 @@
-"""Postings: for each key of an index an ``array("q")`` of entries that rise, which the writer appends to.
+"""What indexes are made of: postings, from keys to rows, and lists of numbers, from rows to keys.
 
-Readers copy one with ``tobytes()``, which nothing interrupts under the GIL.
+The postings of a key are an ``array("q")`` of entries that rise, which the writer appends to. Readers copy one with
+``tobytes()``, which nothing interrupts under the GIL.
 """
 
 from __future__ import annotations
 
 from array import array
 from collections.abc import Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 Key = TypeVar("Key")
 Ints = NDArray[np.int64]
+Int32s = NDArray[np.int32]
 _WIDTH = 8
 
 
@@ -47,3 +49,62 @@ def spans(starts: Ints, lengths: Ints) -> Ints:
     before = np.cumsum(lengths) - lengths
     places: Ints = np.arange(int(lengths.sum())) + np.repeat(starts - before, lengths)
     return places
+
+
+class RowLists:
+    """A list of numbers (int32) for each row; rows are only ever added.
+
+    One writer at a time, any number of readers beside it, each of rows that were there when it began: new rows are
+    written behind all of these, and the arrays are swapped when they grow.
+    """
+
+    def __init__(self) -> None:
+        self._values: Int32s = np.zeros(64, np.int32)
+        self._ends: Ints = np.zeros(64, np.int64)  # of row r: its list ends there
+        self.count = 0
+
+    def append(self, values: NDArray[np.integer[Any]], lengths: Ints) -> None:
+        """Add rows: the numbers of one after the other, and how many each has."""
+        first, stop = self.count, self.count + len(lengths)
+        begin = int(self._ends[first - 1]) if first else 0
+        self._ends = _grown(self._ends, first, stop)
+        self._values = _grown(self._values, begin, begin + len(values))
+        self._values[begin : begin + len(values)] = values
+        self._ends[first:stop] = np.cumsum(lengths) + begin
+        self.count = stop
+
+    def __getitem__(self, row: int) -> Int32s:
+        return self._values[int(self._ends[row - 1]) if row else 0 : int(self._ends[row])]
+
+    def of(self, rows: NDArray[np.integer[Any]]) -> tuple[Int32s, Ints]:
+        """Return the numbers of some rows, one row after the other, and how many each has."""
+        ends = self._ends
+        starts = np.where(rows > 0, ends[rows - 1], 0)
+        lengths = ends[rows] - starts
+        return self._values[spans(starts, lengths)], lengths
+
+    def between(self, first: int, stop: int) -> tuple[Int32s, Ints]:
+        """Return the numbers of the rows first..stop-1, one row after the other, and how many each has."""
+        begin = int(self._ends[first - 1]) if first else 0
+        lengths = np.diff(self._ends[first:stop], prepend=begin)
+        return self._values[begin : begin + int(lengths.sum())], lengths
+
+    def fork(self, count: int) -> RowLists:
+        """Return lists that begin with the first ``count`` rows and go on by themselves."""
+        fork = RowLists()
+        fork._values, _ = self.between(0, count)
+        fork._ends, fork.count = self._ends[:count], count
+        return fork
+
+    def size_bytes(self) -> int:
+        """Return the bytes of the arrays."""
+        return self._values.nbytes + self._ends.nbytes
+
+
+def _grown(array: NDArray[Any], used: int, wanted: int) -> NDArray[Any]:
+    """Return an array with room for ``wanted`` numbers, the used ones in it."""
+    if wanted <= len(array):
+        return array
+    grown = np.zeros(max(wanted, len(array) * 3 // 2, 64), array.dtype)
+    grown[:used] = array[:used]
+    return grown

@@ -35,7 +35,7 @@ from memorygraph.projections.similarity import Norms, births, cosines, top
 from memorygraph.projections.snapshot_format import Part
 from memorygraph.projections.text import analyzer_for
 from memorygraph.projections.turns import Questions
-from memorygraph.projections.variety import POOL, Variety
+from memorygraph.projections.variety import POOL, varied
 from memorygraph.projections.weights import WEIGHTS, Weights
 from memorygraph.projections.window import Window, inside
 
@@ -57,7 +57,6 @@ class RecallIndex:
         self.norms = Norms()
         self.labels = LabelIndex()
         self.questions = Questions()
-        self._variety = Variety(self.lexical.analyzer)
         self._growing = threading.Lock()
         self._segments = Segments()  # of the postings, by text row
         self._seen: tuple[Frame, dict[bytes, Seen]] | None = None
@@ -227,7 +226,7 @@ class RecallIndex:
         rows = rows[top(scores[rows], births(seen.frame, rows), wanted)]
         values = scores[rows]
         if is_varied:
-            rows, values = self._variety.varied(seen.frame, rows, values)
+            rows, values = varied(seen, self.lexical, rows, values)
         return rows, np.round(values, DECIMALS)
 
     def _rank(self, seen: Seen, text: str | None, vector: NDArray[np.float32] | None, window: Window | None) -> Ranked:
@@ -296,7 +295,7 @@ def _texts(frame: Frame, first: int, stop: int) -> list[tuple[str, str | None]]:
 
 def _indexed_text(content: str, speaker: str | None) -> str:
     """The text to index: the speaker's name belongs to it, unless the text starts with it."""
-    if not speaker or content.lower().startswith(f"{speaker.lower()}:"):
+    if not speaker or content[: len(speaker) + 1].lower() == f"{speaker.lower()}:":
         return content
     return f"{speaker}: {content}"
 
