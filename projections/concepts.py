@@ -84,9 +84,7 @@ class ConceptIndex:
         concepts, places = np.unique(arcs >> _CLOSENESS_BITS, return_inverse=True)
         closeness = (arcs & _CLOSENESS_MASK).astype(np.int8)
         names = [self.name(concept) for concept in concepts.tolist()]
-        return _encode(
-            (names, np.cumsum(lengths).tobytes(), places.astype(np.int32).tobytes(), closeness.tobytes())
-        )
+        return _encode((names, np.cumsum(lengths).tobytes(), places.astype(np.int32).tobytes(), closeness.tobytes()))
 
     def load(self, data: bytes) -> None:
         """Take in the next text rows from what ``dump`` gave, instead of ``add``.
@@ -169,12 +167,7 @@ class ConceptIndex:
         """Return the bytes that the index takes in memory."""
         names, postings = self._ids.copy(), self._postings.copy()  # readers may ask while the writer adds
         texts = sum(map(sys.getsizeof, names)) + sys.getsizeof(names) + sys.getsizeof(self._names)
-        return (
-            texts
-            + sum(map(sys.getsizeof, postings.values()))
-            + sys.getsizeof(postings)
-            + self._arcs.size_bytes()
-        )
+        return texts + sum(map(sys.getsizeof, postings.values())) + sys.getsizeof(postings) + self._arcs.size_bytes()
 
     def _intern(self, name: str) -> int:
         concept = self.id_of(name)

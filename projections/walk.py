@@ -125,11 +125,11 @@ def walk(
         hops: how many memories away from the start activation comes; None: as many as there are rounds.
     """
     reach = _Reach(graph, specificity, match, weights, links)
-    named = np.zeros(0)
+    named: Doubles = np.zeros(0)
     if asked.size:
         idf = np.log1p(graph.total / graph.counts[asked])
         places = reach.place(asked)
-        named = np.bincount(places, weights.asked * idf / idf.sum())
+        named = np.bincount(places, weights.asked * idf / idf.sum()).astype(np.float64, copy=False)
         restart = restart * (1.0 - weights.asked)
     p = before = restart
     concepts = named
