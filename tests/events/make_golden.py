@@ -1,4 +1,4 @@
-"""Write the golden files: ``python -m tests.events.make_golden``.
+"""Write the golden files: ``python -m tests.events.make_golden``, and ``... memories`` for the whole memories.
 
 They are the bytes of the released formats. A test compares what this code makes now with what was released; a change
 that fails it breaks every existing log. New event types and fields get new files, old files are never written again.
@@ -7,17 +7,25 @@ that fails it breaks every existing log. New event types and fields get new file
 from __future__ import annotations
 
 import shutil
+import sys
+from datetime import timedelta
 from pathlib import Path
 from struct import pack
 
+import msgspec
+from msgspec import Struct
+
+from memorygraph import AgentMemory, RetentionPolicy
 from memorygraph.events import records
 from memorygraph.events.frames import NO_CHAIN, encode_frame
+from memorygraph.events.keys import SigningKey
 from memorygraph.events.records import Event, Record, encode_record, pack_event
 from memorygraph.events.stores import SegmentLog
 from memorygraph.events.types import Partition
 
 GOLDEN = Path(__file__).parent / "golden"
 STORE = GOLDEN / "store-v1"
+MEMORIES = GOLDEN / "memories-v1"
 MEMORY_ID = bytes.fromhex("0123456789abcdeffedcba9876543210")
 TIME_US = 1_795_000_000_000_000
 VECTOR = pack("<3f", 0.6, 0.0, -0.8)
@@ -126,10 +134,82 @@ def write_store(path: Path) -> None:
             log.append([record], TIME_US + n)
 
 
+# -- whole memories --------------------------------------------------------------------------------------------------
+
+
+class Told(Struct):
+    """What a golden memory said of itself when it was made."""
+
+    position: int
+    chain: str
+    digest: str
+    snapshot: int  # its position
+    digest_then: str
+    replaced: int  # records that compaction replaced by their hashes
+    contents: dict[str, str]
+    recalled: dict[str, str]  # by question, the id of the best hit
+    accesses: dict[str, int]
+
+
+QUESTIONS = ("When does the harbour open?", "Which boat is rented?", "What did Ada say about the lighthouse?")
+
+
+def write_memories() -> None:
+    """Make the golden memories anew. Times, ids and key are others each time, so only when their format has changed."""
+    shutil.rmtree(MEMORIES, ignore_errors=True)
+    MEMORIES.mkdir(parents=True)
+    for name in ("whole", "compacted"):
+        told = _write_memory(MEMORIES / name, compact=name == "compacted")
+        (MEMORIES / f"{name}.json").write_bytes(msgspec.json.format(msgspec.json.encode(told), indent=2) + b"\n")
+
+
+def _write_memory(path: Path, *, compact: bool) -> Told:
+    """Write a little of everything, with a snapshot, records behind it, and signed heads."""
+    everything = RetentionPolicy(keep_accesses=timedelta(0), keep_forgotten=timedelta(0))
+    where = {"host": "", "pid": "", "via": "make_golden"}
+    options = {"embedding_dim": 16, "name": "harbour", "signing_key": SigningKey.generate(), "sign_every": 8}
+    with AgentMemory(path, principal="tester", provenance=where, **options) as memory:
+        memory.remember("The harbour opens at nine", 0.8, ["harbour"], node_id="opens", metadata={"gate": [1, None]})
+        memory.remember("A boat is rented to Köln", memory_type="semantic", node_id="boat", occurred_at=1_700_000_000)
+        memory.remember("The harbour opens at eight", node_id="opens-now", supersedes="opens")
+        memory.remember("The lighthouse is blue", node_id="light", speaker="Ada", session="s1", source="chat")
+        memory.remember("Wash the deck", node_id="deck", expires_at=4_000_000_000)
+        memory.remember("Gone by tomorrow", node_id="gone")
+        edge = memory.link("boat", "opens", weight=0.5)
+        memory.revise_edge(edge, weight=0.25)
+        memory.revise("boat", content="A red boat is rented", tags=["boat", "red"])
+        memory.get("light").reinforce(0.1)
+        memory.remember_many([f"Berth {number} is free" for number in range(6)])
+        for _ in range(3):
+            memory.recall("the red boat", k=2)
+            memory.flush()
+        memory.forget(ids=["gone"], reason="asked for")
+        replaced = memory.compact(everything).replaced if compact else 0
+        snapshot = memory.snapshot().position
+        then = memory.digest()
+        memory.revise("deck", content="Wash the deck again")
+        memory.recall("lighthouse", k=1)
+    with AgentMemory(path, read_only=True) as memory:
+        return Told(
+            memory.position,
+            memory.head().chain.hex(),
+            memory.digest(),
+            snapshot,
+            then,
+            replaced,
+            {node.id: node.content for node in memory},
+            {question: memory.recall(question, k=1, reinforce=False)[0].node_id for question in QUESTIONS},
+            {node.id: node.access_count for node in memory},
+        )
+
+
 if __name__ == "__main__":
-    shutil.rmtree(GOLDEN, ignore_errors=True)
-    GOLDEN.mkdir()
-    for name, record in RECORDS.items():
-        (GOLDEN / f"record-{name}.bin").write_bytes(record)
-    (GOLDEN / "frame.bin").write_bytes(frame_bytes())
-    write_store(STORE)
+    if "memories" in sys.argv[1:]:
+        write_memories()
+    else:
+        for old in (*GOLDEN.glob("*.bin"), STORE):
+            shutil.rmtree(old) if old.is_dir() else old.unlink()
+        for name, record in RECORDS.items():
+            (GOLDEN / f"record-{name}.bin").write_bytes(record)
+        (GOLDEN / "frame.bin").write_bytes(frame_bytes())
+        write_store(STORE)
