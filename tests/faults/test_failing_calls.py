@@ -9,9 +9,11 @@ import pytest
 
 from memorygraph.events.errors import LogFailed, StoreError
 from memorygraph.events.stores import SegmentLog
+from memorygraph.events.stores.segment_file import SegmentFile
 from tests.events.faulty_disk import FaultyDisk, NoSyncDisk
 from tests.events.log_contract import contents, put
 from tests.faults.figures import figure
+from tests.faults.mutants import go_on, sync_again
 from tests.simulation.history import History
 from tests.simulation.machine import CalmDisk, Chances, Machine
 from tests.simulation.scenario import MEMORY_ID
@@ -55,7 +57,10 @@ def broken_by(call: int, kind: str, *, cut_power: bool = False) -> list[str]:
         machine.storage.lose_power(machine.dice)
     for name, error in machine.unexpected:
         history.broken(f"{name}: {error!r}")
-    history.check(open_log(CalmDisk(machine.storage.copy())))
+    try:
+        history.check(open_log(CalmDisk(machine.storage.copy())))
+    except StoreError as error:
+        history.broken(f"the store cannot be used: {error}")
     if len(history.acknowledged) < 50:
         history.broken(f"only {len(history.acknowledged)} appends of 60 came through one failing call")
     return history.violations
@@ -74,6 +79,14 @@ def in_vain(history: History, log: SegmentLog, number: int) -> None:
 def test_a_failure_at_any_call_stops_the_log_and_loses_nothing(kind, cut_power):
     broken = {call: broken_by(call, kind, cut_power=cut_power) for call in range(1, CALLS + 1, STEP)}
     assert {call: lines for call, lines in broken.items() if lines} == {}
+
+
+@pytest.mark.parametrize(
+    ("mutant", "kind"), [((SegmentLog, "_failed", go_on), "error"), ((SegmentFile, "sync", sync_again), "forget")]
+)
+def test_going_on_or_syncing_again_would_be_noticed(monkeypatch, mutant, kind):
+    monkeypatch.setattr(*mutant)
+    assert any(broken_by(call, kind, cut_power=True) for call in range(1, CALLS + 1))
 
 
 def test_the_calls_reach_into_the_run():

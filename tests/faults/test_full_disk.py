@@ -10,10 +10,11 @@ from random import Random
 import pytest
 
 from memorygraph.events.errors import DiskFull
-from memorygraph.events.stores import SegmentLog
+from memorygraph.events.stores import SegmentLog, segment
 from tests.events.faulty_disk import NoSyncDisk, SmallDisk
 from tests.events.log_contract import contents, put
 from tests.faults.figures import figure
+from tests.faults.mutants import nothing
 from tests.simulation.history import History, Reader
 from tests.simulation.machine import CalmDisk, Chances, Machine
 from tests.simulation.scenario import MEMORY_ID
@@ -144,3 +145,8 @@ def broken_on_a_small_disk(seed: int) -> list[str]:
 def test_a_disk_that_fills_up_anywhere_loses_nothing():
     broken = {seed: lines for seed in range(ROUNDS) if (lines := broken_on_a_small_disk(seed))}
     assert broken == {}
+
+
+def test_a_full_disk_that_counts_as_a_failure_would_be_noticed(monkeypatch):
+    monkeypatch.setattr(segment, "is_full", nothing)
+    assert any(broken_on_a_small_disk(seed) for seed in range(20))
