@@ -2,17 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
 from memorygraph.actors.commands import Associate
-from memorygraph.events.records import EdgesAdded
-from memorygraph.events.types import EdgeType
+from memorygraph.events.records import EdgesAdded, NodeAdded
+from memorygraph.events.types import EdgeType, Partition
 from memorygraph.projections.contradictions import SUPERSEDES
 from memorygraph.projections.frame import Frame
+from memorygraph.projections.sight import Sight, audience, seen
 from memorygraph.projections.similarity import Norms, nearest_each
+
+
+def links_of_added(frame: Frame, norms: Norms, added: Sequence[NodeAdded], policy: Associate) -> Iterator[EdgesAdded]:
+    """Give links of new nodes to the nearest older ones and to earlier ones of their batch, for each partition.
+
+    Only to what everyone sees who sees the new one: what an agent keeps to itself takes no place among public links.
+    """
+    by_place: dict[Partition, list[tuple[str, bytes]]] = {}
+    for node in added:
+        if node.vector:
+            by_place.setdefault(node.partition, []).append((node.id, node.vector))
+    for partition, vectors in by_place.items():
+        links = similarity_links(seen(frame, Sight(partitions=audience(partition))), norms, vectors, policy)
+        if links is not None:
+            yield links
 
 
 def similarity_links(

@@ -25,9 +25,11 @@ from memorygraph.events.records import (
     RecordsReplaced,
     SpaceDeclared,
 )
+from memorygraph.events.types import Partition
 from memorygraph.projections.filters import OPEN, Filters
 from memorygraph.projections.frame import EdgeState
 from memorygraph.projections.review import Rules
+from memorygraph.projections.sight import Viewer
 from memorygraph.projections.window import Window
 
 
@@ -205,11 +207,32 @@ class MergeSimilar(Operation, frozen=True, kw_only=True):
     candidates: int | None
 
 
+class MoveNodes(Operation, frozen=True, kw_only=True):
+    """Put nodes into another partition; those that are there stay."""
+
+    ids: list[str]
+    partition: Partition
+
+
+class ArchiveNodes(Operation, frozen=True, kw_only=True):
+    """Put nodes away: nothing finds them until they are restored."""
+
+    ids: list[str]
+    reason: str = ""
+
+
+class RestoreNodes(Operation, frozen=True, kw_only=True):
+    """Take nodes out of the archive."""
+
+    ids: list[str]
+
+
 class Command(Struct, frozen=True, kw_only=True):
     """What one caller wants done, under an id that makes it safe to send twice.
 
     ``id_chosen``: the caller chose the id, so it may come with another body one day, which the body hash tells. An id
     that was drawn for this very command cannot, and a hash of every body would cost as much as applying it.
+    ``viewer``: the agent that wants it done; it is decided on what that one sees and owns (None: on everything).
     """
 
     id: str
@@ -234,12 +257,16 @@ class Command(Struct, frozen=True, kw_only=True):
         | RecordReviews
         | LoseAttention
         | AdvanceConsolidation
-        | MergeSimilar,
+        | MergeSimilar
+        | MoveNodes
+        | ArchiveNodes
+        | RestoreNodes,
         ...,
     ]
     principal: str = ""
     provenance: dict[str, str] = {}
     id_chosen: bool = True
+    viewer: Viewer | None = None
 
     def body_hash(self) -> bytes:
         """Return 16 bytes of SHA-256 over what the caller asked for (ids and vectors that we made left out).
@@ -248,7 +275,9 @@ class Command(Struct, frozen=True, kw_only=True):
         """
         if not self.id_chosen:
             return b""
-        body = [_as_said(operation) for operation in self.operations]
+        body: list[Any] = [_as_said(operation) for operation in self.operations]
+        if self.viewer is not None:
+            body.append((self.viewer.agent, self.viewer.room, self.viewer.scope))
         return hashlib.sha256(_encode(body)).digest()[:16]
 
 
@@ -302,7 +331,10 @@ class AllEdges(Query, frozen=True, kw_only=True):
 
 
 class Everything(Query, frozen=True, kw_only=True):
-    """All live nodes and edges, as the events that would add them -> ``tuple[list[NodeAdded], EdgesAdded]``."""
+    """All live nodes and edges, those in the archive too, as the events that would add them.
+
+    -> ``tuple[list[NodeAdded], EdgesAdded]``
+    """
 
 
 class Recall(Query, frozen=True, kw_only=True):
@@ -395,7 +427,9 @@ class Describe(Query, frozen=True, kw_only=True):
 
 
 class Summary(Query, frozen=True, kw_only=True):
-    """Counts, means and bytes -> ``Overview``."""
+    """Counts, means and, with ``bytes_too``, bytes of the whole memory -> ``Overview``."""
+
+    bytes_too: bool = True
 
 
 class Digest(Query, frozen=True, kw_only=True):

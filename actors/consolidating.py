@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from memorygraph.actors import commands as cmd
 from memorygraph.actors.touches import version_of
 from memorygraph.events import records as ev
-from memorygraph.events.errors import NodeNotFoundError
 from memorygraph.projections.consolidation import next_state
 
 if TYPE_CHECKING:
@@ -16,10 +15,7 @@ if TYPE_CHECKING:
 
 def advance_consolidation(proposer: Proposer, operation: cmd.AdvanceConsolidation) -> None:
     """Revise the state to the one that follows it, if it is still the one that was looked at."""
-    frame = proposer.frame()
-    row = frame.row(operation.id)
-    if row is None:
-        raise NodeNotFoundError(f"there is no node {operation.id!r} in this memory", id=operation.id)
+    frame, row = proposer._frame, proposer._own(operation.id)
     following = next_state(frame.nodes.value("consolidation_state", row))
-    proposer.reads += [operation.id, version_of(operation.id)]
+    proposer.reads.append(version_of(operation.id))
     proposer.events.append(ev.NodeRevised(id=operation.id, consolidation_state=following))

@@ -18,9 +18,18 @@ import numpy as np
 from msgspec import UNSET, Struct
 
 from memorygraph.actors import commands as cmd
-from memorygraph.actors.association import similarity_links, superseding_links
+from memorygraph.actors.association import links_of_added, superseding_links
 from memorygraph.actors.consolidating import advance_consolidation
 from memorygraph.actors.merging import merge_similar
+from memorygraph.actors.placing import (
+    archive_nodes,
+    move_nodes,
+    owns,
+    placed,
+    require_allowed,
+    require_owner,
+    restore_nodes,
+)
 from memorygraph.actors.reviews import lose_attention, record_reviews
 from memorygraph.actors.spaces import activate_space, add_vectors, declare_space, fitting_space, renew_links
 from memorygraph.actors.touches import ACCESSES, version_of
@@ -40,6 +49,7 @@ from memorygraph.projections.expiry import expired_rows
 from memorygraph.projections.frame import ORDINAL_BITS, ORDINAL_MASK, EdgeState, Frame, parse_edge_id
 from memorygraph.projections.graph import GraphState
 from memorygraph.projections.retention import retention_now
+from memorygraph.projections.sight import PRESENT, Sight, Viewer, seen
 from memorygraph.projections.similarity import Norms
 
 IMPORTANT: Final = 0.9  # contract item 27: memories this important are never forgotten for having faded
@@ -64,7 +74,9 @@ class Proposer:
     """
 
     def __init__(self, frame: Frame, norms: Norms, ids: IdSource, *, names_edges: bool = False) -> None:
-        self._base = self._frame = frame
+        self._base = self._whole = frame
+        self._frame = frame  # what the viewer of a command sees of the whole
+        self.viewer: Viewer | None = None
         self._base_norms = self._norms = norms
         self._ids = ids
         self._names_edges = names_edges
@@ -76,8 +88,8 @@ class Proposer:
         self.events: list[ev.Event] = []
         self.reads: list[str] = []
 
-    def take(self, operations: Sequence[cmd.Operation], now_us: int) -> None:
-        """Decide operations in order, all or none.
+    def take(self, operations: Sequence[cmd.Operation], now_us: int, viewer: Viewer | None = None) -> None:
+        """Decide operations in order, all or none, on what the viewer sees.
 
         Raises:
             InputError: an operation does not fit the memory.
@@ -86,9 +98,12 @@ class Proposer:
         """
         events, reads = len(self.events), len(self.reads)
         self._now_us = now_us
+        self.viewer = viewer
+        sight = PRESENT if viewer is None else Sight(partitions=viewer.partitions)
         try:
             for operation in operations:
-                self.frame()
+                require_allowed(viewer, operation)
+                self._frame = seen(self.frame(), sight)
                 _DECISIONS[type(operation)](self, operation)
             self._require_fitting(events)
         except BaseException:
@@ -103,9 +118,13 @@ class Proposer:
                 self._fork = GraphState.fork(self._base)
                 self._norms = self._base_norms.fork(self._base)
             self._fork.try_out(self._now_us, self.events[self._tried :])
-            self._frame = self._fork.publish()
+            self._whole = self._fork.publish()
             self._tried = len(self.events)
-        return self._frame
+        return self._whole
+
+    def seen_by(self, sight: Sight) -> Frame:
+        """Return what somebody sees of ``frame()``."""
+        return seen(self.frame(), sight)
 
     def norms(self) -> Norms:
         """Return the lengths of the Frame's vectors."""
@@ -123,7 +142,7 @@ class Proposer:
         if self._tried > events:
             self._fork, self._tried = None, 0
             self.attempt += 1
-            self._frame, self._norms = self._base, self._base_norms
+            self._whole, self._norms = self._base, self._base_norms
 
     def _require_fitting(self, first: int) -> None:
         if len(self.events) > LIMITS.command_events_max:
@@ -142,7 +161,7 @@ class Proposer:
         added: list[ev.NodeAdded] = []
         taken: set[str] = set()
         for node in nodes:
-            fields: dict[str, Any] = {}
+            fields: dict[str, Any] = {} if self.viewer is None else placed(self.viewer)
             if not node.id:
                 fields["id"] = self._ids.node_id()
             if node.vector:
@@ -169,7 +188,7 @@ class Proposer:
         vectors = [change.vector for change in changes if isinstance(change.vector, bytes)]
         space = fitting_space(self, operation.space, vectors)
         for place, change in enumerate(changes):
-            row = self._existing(change.id)
+            row = self._own(change.id)
             expected = operation.expected[place] if operation.expected else 0
             if expected:
                 self._expect(change.id, row, expected)
@@ -185,7 +204,7 @@ class Proposer:
     def forget_nodes(self, operation: cmd.ForgetNodes) -> None:
         """Forget named nodes."""
         ids = tuple(dict.fromkeys(operation.ids))
-        self._all_existing(ids)
+        self._all_own(ids)
         self._forget(ids, operation.reason)
 
     def forget_faded(self, operation: cmd.ForgetFaded) -> None:
@@ -196,7 +215,7 @@ class Proposer:
         faded &= nodes.column("decay_function") != DecayFunction.NO_DECAY.code
         faded &= nodes.column("consolidation_state") != ConsolidationState.LONG_TERM.code
         names = self._frame.interner.ids
-        ids = tuple(names[row] for row in np.flatnonzero(faded).tolist())
+        ids = tuple(names[row] for row in np.flatnonzero(faded).tolist() if owns(self.viewer, self._frame, row))
         ids = ids[: operation.limit]
         self.reads += ids
         self._forget(ids, operation.reason)
@@ -206,7 +225,7 @@ class Proposer:
         names = self._frame.interner.ids
         ids: list[str] = []
         size_bytes = 0
-        for row in expired_rows(self._frame, self._now_us)[: operation.limit]:
+        for row in expired_rows(self._whole, self._now_us)[: operation.limit]:
             ids.append(names[row])
             size_bytes += len(names[row])
             if size_bytes > LIMITS.command_bytes_max // 8:
@@ -216,7 +235,7 @@ class Proposer:
 
     def reinforce_nodes(self, operation: cmd.ReinforceNodes) -> None:
         """Raise importance."""
-        self._all_existing(operation.ids)
+        self._all_own(operation.ids)
         self.events.append(ev.NodesReinforced(ids=tuple(operation.ids), deltas=(operation.delta,) * len(operation.ids)))
 
     def record_accesses(self, operation: cmd.RecordAccesses) -> None:
@@ -234,7 +253,7 @@ class Proposer:
 
     def fold_accesses(self, operation: cmd.FoldAccesses) -> None:
         """Say what accesses came to; it holds only as long as no other access is recorded."""
-        frame = self._frame
+        frame = self._whole
         rows = [row for row in frame.rows(dict.fromkeys(operation.ids)) if row is not None]
         if not rows:
             return
@@ -300,7 +319,7 @@ class Proposer:
 
     def _neighbours(self, ids: Sequence[str]) -> tuple[str, ...]:
         """Return the nodes that lose an edge when these go."""
-        frame = self._frame
+        frame = self._whole  # also those that the viewer does not see are told
         rows = np.array([row for row in frame.rows(ids) if row is not None], dtype=np.int32)
         edges = frame.adjacency.incident(frame.edges, rows)
         ends = np.concatenate([frame.edges.take("source", edges), frame.edges.take("target", edges)])
@@ -318,7 +337,7 @@ class Proposer:
 
     def _claim(self, node_id: str, taken: set[str]) -> None:
         """Take a new id: that nobody has it is a read, too."""
-        if node_id in taken or self._frame.row(node_id) is not None:
+        if node_id in taken or self._whole.row(node_id) is not None:
             raise DuplicateIdError(
                 f"the memory already has a node {node_id!r}; revise it, or leave the id out to get a new one",
                 id=node_id,
@@ -329,7 +348,7 @@ class Proposer:
     def _claim_edge(self, name: str, taken: set[str]) -> None:
         if parse_edge_id(name) is not None:
             raise InputError(f"edge ids like {name!r} are given by the memory; choose another, or none", id=name)
-        if name in taken or self._frame.edge_row(name) is not None:
+        if name in taken or self._whole.edge_row(name) is not None:
             raise DuplicateIdError(f"the memory already has an edge {name!r}", id=name)
         taken.add(name)
         self.reads.append(name)
@@ -348,6 +367,19 @@ class Proposer:
             raise NodeNotFoundError(f"there is no node {node_id!r} in this memory", id=node_id)
         self.reads.append(node_id)
         return row
+
+    def _own(self, node_id: str) -> int:
+        """Return the row of a live node that the viewer may change."""
+        row = self._existing(node_id)
+        require_owner(self.viewer, self._frame, row)
+        return row
+
+    def _all_own(self, node_ids: Collection[str]) -> None:
+        if self.viewer is None:
+            self._all_existing(node_ids)
+        else:
+            for node_id in node_ids:
+                self._own(node_id)
 
     def _all_existing(self, node_ids: Collection[str]) -> None:
         """Note that we rely on these nodes."""
@@ -410,9 +442,7 @@ class Proposer:
 
     def _associate(self, added: list[ev.NodeAdded], policy: cmd.Associate) -> None:
         """Link each new node to the nearest older ones and to earlier ones of its batch."""
-        vectors = [(node.id, node.vector) for node in added if node.vector]
-        links = similarity_links(self._frame, self._norms, vectors, policy)
-        if links is not None:
+        for links in links_of_added(self._whole, self._norms, added, policy):
             self.reads += links.targets
             self.events.append(self.named(links))
 
@@ -424,7 +454,7 @@ def propose(frame: Frame, norms: Norms, command: cmd.Command, now_us: int, ids: 
         MemoryGraphError: see ``Proposer.take``.
     """
     proposer = Proposer(frame, norms, ids)
-    proposer.take(command.operations, now_us)
+    proposer.take(command.operations, now_us, command.viewer)
     return proposer.proposal()
 
 
@@ -450,6 +480,9 @@ _DECISIONS: Final[dict[type[cmd.Operation], Callable[[Proposer, Any], None]]] = 
     cmd.LoseAttention: lose_attention,
     cmd.AdvanceConsolidation: advance_consolidation,
     cmd.MergeSimilar: merge_similar,
+    cmd.MoveNodes: move_nodes,
+    cmd.ArchiveNodes: archive_nodes,
+    cmd.RestoreNodes: restore_nodes,
 }
 
 

@@ -26,13 +26,15 @@ _Key = tuple[int, bool, str, str]
 
 def merge_similar(proposer: Proposer, operation: cmd.MergeSimilar) -> None:
     """Merge as many near-duplicates as one command can hold, the most important first."""
-    frame = proposer.frame()
+    frame = proposer._frame
     found = near_duplicates(frame, proposer.norms(), operation.threshold, operation.candidates)
     into: dict[str, str] = {}  # the id that goes -> the id that stays
     labels: list[ev.NodeRevised] = []
     moves = 0
     for keeper, others in found.items():
-        going, change = _labels_of_all(frame, keeper, others)
+        going, change = _labels_of_all(frame, keeper, [row for row in others if _is_same_place(frame, keeper, row)])
+        if not going:
+            continue
         moves += len(_incident(frame, going)) + 2
         if moves > _MOVES_MAX and into:
             break
@@ -55,6 +57,13 @@ def merge_similar(proposer: Proposer, operation: cmd.MergeSimilar) -> None:
     if edges:
         proposer.events.append(proposer.named(_columns(edges)))
     proposer.events += revised
+
+
+def _is_same_place(frame: Frame, row: int, other: int) -> bool:
+    """Whether two nodes are in one partition and of one owner: nobody gets to see, or loses, anything by a merge."""
+    place = frame.nodes.value
+    is_same = place("partition", row) == place("partition", other)
+    return is_same and frame.extras(row).owner == frame.extras(other).owner
 
 
 def _labels_of_all(frame: Frame, keeper: int, others: list[int]) -> tuple[list[int], ev.NodeRevised | None]:

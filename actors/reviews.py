@@ -21,13 +21,13 @@ if TYPE_CHECKING:
 
 def record_reviews(proposer: Proposer, operation: cmd.RecordReviews) -> None:
     """Compute the cards that reviews lead to; a review is an access of its memory, too."""
-    frame, rules = proposer.frame(), operation.rules
+    frame, rules = proposer._frame, operation.rules
     if len(set(operation.ids)) < len(operation.ids):
         raise InputError("a memory is reviewed twice in one command; send one review after the other")
     now_us = proposer._now_us if operation.time_us is None else operation.time_us
     cards: list[Card] = []
     for node_id, grade in zip(operation.ids, operation.grades, strict=True):
-        before: Card | None = frame.nodes.value("review", proposer._existing(node_id))
+        before: Card | None = frame.nodes.value("review", proposer._own(node_id))
         proposer.reads.append(review_of(node_id))
         if before is not None and not operation.begin:
             _require_same_model(node_id, before.model, rules.model)
@@ -55,7 +55,7 @@ def record_reviews(proposer: Proposer, operation: cmd.RecordReviews) -> None:
 
 def lose_attention(proposer: Proposer, operation: cmd.LoseAttention) -> None:
     """Record what fell out of a working memory, as far as it is here."""
-    lost, frame = operation.lost, proposer.frame()
+    lost, frame = operation.lost, proposer._frame
     known = [
         cells for cells in zip(lost.ids, lost.slots, lost.activations, strict=True) if frame.row(cells[0]) is not None
     ]

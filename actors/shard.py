@@ -15,11 +15,12 @@ from memorygraph.actors import commands as cmd
 from memorygraph.actors import graph_queries
 from memorygraph.actors.pace import Pace
 from memorygraph.actors.reviews import find_reviews, retention_of_all, reviews_of
+from memorygraph.actors.sight_queries import Census, InSight, MovedAway, Whereabouts
 from memorygraph.actors.spaces import foreign_vectors, missing_vectors, same_space
 from memorygraph.events.errors import DamagedSnapshot, NodeNotFoundError
 from memorygraph.events.log import no_rest
 from memorygraph.events.records import EdgesAdded, Event, NodeAdded, SpaceDeclared
-from memorygraph.events.types import ConsolidationState
+from memorygraph.events.types import ConsolidationState, Partition
 from memorygraph.projections.contents import edges_in, nodes_in
 from memorygraph.projections.contradictions import VERSION as STATEMENTS_VERSION
 from memorygraph.projections.contradictions import StatementIndex, settled, superseded
@@ -28,8 +29,10 @@ from memorygraph.projections.filters import Filters, visible_nodes
 from memorygraph.projections.frame import ALIVE, ORDINAL_BITS, EdgeState, Frame, NodeState
 from memorygraph.projections.graph import GraphState
 from memorygraph.projections.hit import Concept, Hit
+from memorygraph.projections.places import census, moved_away, whereabouts
 from memorygraph.projections.recall import RecallIndex
 from memorygraph.projections.sharing import sharing
+from memorygraph.projections.sight import PRESENT, WHOLE, seen
 from memorygraph.projections.similarity import nearest
 from memorygraph.projections.snapshot_format import Part
 
@@ -141,8 +144,14 @@ class Shard:
         Raises:
             InputError: the query does not fit the memory.
         """
+        sight = WHOLE if isinstance(query, _OF_THE_WHOLE) else PRESENT
+        if isinstance(query, InSight):
+            sight, query = query.sight, query.asked
+        seeing = seen(frame, sight)
+        if isinstance(query, cmd.Digest) and sight.partitions is not None:
+            return DigestCache().digest(seeing)  # of what is seen; others keep theirs for the whole
         of_graph = graph_queries.ANSWERS.get(type(query))
-        return _ANSWERS[type(query)](self, frame, query) if of_graph is None else of_graph(frame, query)
+        return _ANSWERS[type(query)](self, seeing, query) if of_graph is None else of_graph(seeing, query)
 
     def _get_nodes(self, frame: Frame, query: cmd.GetNodes) -> list[NodeState | None]:
         rows = frame.rows(query.ids)
@@ -264,7 +273,7 @@ class Shard:
             pending=None if frame.pending is None else frame.pending.space,
         )
 
-    def _summary(self, frame: Frame, _: cmd.Summary) -> cmd.Overview:
+    def _summary(self, frame: Frame, query: cmd.Summary) -> cmd.Overview:
         live = frame.live_rows()
         nodes, edges = frame.nodes, frame.edges
         live_edges = (edges.column("flags") & ALIVE).astype(np.bool_)
@@ -277,7 +286,7 @@ class Shard:
             edge_types=dict(Counter(edges.column("edge_type")[live_edges].tolist())),
             accesses=int(nodes.column("access_count")[live].sum()),
             oldest_us=int(nodes.column("created_us")[live].min(initial=np.iinfo(np.int64).max)) if live.any() else 0,
-            bytes_by_part=self._bytes_by_part(frame),
+            bytes_by_part=self._bytes_by_part(frame) if query.bytes_too else {},
         )
 
     def _bytes_by_part(self, frame: Frame) -> dict[str, int]:
@@ -296,6 +305,9 @@ class Shard:
     def _digest(self, frame: Frame, query: cmd.Digest) -> str:
         with self._digesting:
             return self._digests.digest(frame.recorded, Pace() if query.gently else no_rest)
+
+    def _census(self, frame: Frame, _: Census) -> list[tuple[Partition, str | None, int]]:
+        return census(frame, self.index(frame).labels)
 
     def _position_at(self, frame: Frame, query: cmd.PositionAt) -> int:
         return frame.position_at(query.time_us)
@@ -322,7 +334,20 @@ _ANSWERS: Final[dict[type[cmd.Query], Callable[[Shard, Frame, Any], Any]]] = {
     cmd.GetReviews: lambda _, frame, query: reviews_of(frame, query),
     cmd.FindReviews: lambda _, frame, query: find_reviews(frame, query),
     cmd.Retention: lambda _, frame, query: retention_of_all(frame, query),
+    Whereabouts: lambda _, frame, query: whereabouts(frame, query.ids),
+    MovedAway: lambda _, frame, query: moved_away(frame, query.partitions),
+    Census: Shard._census,
 }
+# What is done for the memory as a whole is done for what was put away, too.
+_OF_THE_WHOLE: Final = (
+    cmd.Digest,
+    cmd.PositionAt,
+    cmd.Everything,
+    cmd.MissingVectors,
+    cmd.BornUpTo,
+    Whereabouts,
+    MovedAway,
+)
 
 
 def _require_space(frame: Frame, space: SpaceDeclared | None) -> None:

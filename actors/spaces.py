@@ -19,6 +19,7 @@ from memorygraph.events import records as ev
 from memorygraph.events.errors import EmbedderMismatch, EmbeddingDimensionError, ExpectationFailed, InputError
 from memorygraph.events.types import DIM_MAX, EdgeType
 from memorygraph.projections.frame import ALIVE, NO_ROW, UNDIRECTED, Frame
+from memorygraph.projections.sight import Sight, audience, seen
 
 if TYPE_CHECKING:
     from memorygraph.actors.decide import Proposer
@@ -129,17 +130,17 @@ def renew_links(proposer: Proposer, operation: cmd.RenewLinks) -> None:
     found = [(node_id, row) for node_id, row in zip(operation.ids, frame.rows(operation.ids), strict=True)]
     with_vector = [(node_id, row) for node_id, row in found if row is not None and frame.vector(row)]
     rows = [row for _, row in found if row is not None]
-    births = [frame.nodes.value("birth", row) for _, row in with_vector]
-    vectors = [(node_id, frame.vector(row)) for node_id, row in with_vector]
-    wanted = similarity_links(frame, proposer.norms(), vectors, operation.associate, before=births)
-    due = (
-        {}
-        if wanted is None
-        else {
-            (source, target): weight
-            for source, target, weight in zip(wanted.sources, wanted.targets, wanted.weights, strict=True)
-        }
-    )
+    by_place: dict[int, list[tuple[str, int]]] = {}
+    for node_id, row in with_vector:
+        by_place.setdefault(frame.nodes.value("partition", row), []).append((node_id, row))
+    due: dict[tuple[str, str], float] = {}
+    for place, nodes in by_place.items():
+        births = [frame.nodes.value("birth", row) for _, row in nodes]
+        vectors = [(node_id, frame.vector(row)) for node_id, row in nodes]
+        among = seen(frame, Sight(partitions=audience(frame.partitions[place])))
+        wanted = similarity_links(among, proposer.norms(), vectors, operation.associate, before=births)
+        if wanted is not None:
+            due |= dict(zip(zip(wanted.sources, wanted.targets, strict=True), wanted.weights, strict=True))
     over: list[str] = []
     ends: dict[str, None] = {}
     for edge_row in _similarity_edges(frame, rows):

@@ -15,6 +15,8 @@ SPACE: Final = "\0space"  # the memory's vector space
 VECTORS: Final = "\0vectors"  # which memories there are, and their texts: each needs its vector
 ACCESSES: Final = "\0accesses"  # what is known of accesses
 
+_COME_OR_GO: Final = (ev.NodesForgotten, ev.EdgesRemoved, ev.NodesMoved, ev.NodesArchived, ev.NodesRestored)
+
 
 def touched_by(events: Sequence[ev.Event]) -> list[str]:
     """Return what events change for those who rely on it: ids that come or go, and versions that are replaced."""
@@ -26,7 +28,7 @@ def touched_by(events: Sequence[ev.Event]) -> list[str]:
             touched.append(version_of(event.id))
         elif isinstance(event, ev.EdgesStrengthened):
             touched += map(version_of, event.ids)
-        elif isinstance(event, ev.NodesForgotten | ev.EdgesRemoved):
+        elif isinstance(event, _COME_OR_GO):
             touched += event.ids
         elif isinstance(event, ev.EdgesAdded):
             touched += filter(None, event.ids)

@@ -17,6 +17,7 @@ from memorygraph.actors import commands as cmd
 from memorygraph.actors.accesses import Accesses
 from memorygraph.actors.decide import Proposal, Proposer
 from memorygraph.actors.shard import Shard
+from memorygraph.actors.sight_queries import InSight
 from memorygraph.actors.touches import review_of, version_of
 from memorygraph.events.errors import BatchTooLarge, TransactionConflict
 from memorygraph.events.ports import IdSource
@@ -54,7 +55,7 @@ class Transaction:
         """
         mark = self.mark()
         proposer = self._proposer
-        proposer.take(command.operations, now_us)
+        proposer.take(command.operations, now_us, command.viewer)
         events = tuple(proposer.events[mark[1] :])
         self._size_bytes += sum(len(_encode(event)) for event in events)
         if self._size_bytes > LIMITS.command_bytes_max:
@@ -177,6 +178,8 @@ def in_conflict(conflict: str | None, when: str) -> TransactionConflict:
 
 def _read_by(query: cmd.Query, value: object) -> list[str]:
     ids: list[str] = []
+    if isinstance(query, InSight):
+        query = query.asked
     if isinstance(query, cmd.GetNodes | cmd.GetEdges):
         ids = query.ids
     elif isinstance(query, cmd.NodeEdges) and isinstance(value, list):

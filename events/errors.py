@@ -13,6 +13,7 @@
     │   ├── DuplicateIdError               an id that is already taken
     │   ├── NodeNotFoundError (KeyError)   no such node in the memory (or not visible)
     │   ├── EdgeNotFoundError (KeyError)   no such edge in the memory (or not visible)
+    │   ├── NotOwnerError (PermissionError) a change of another agent's memory
     │   ├── FrozenViewError (AttributeError) an assignment to a node or edge that the memory handed out
     │   └── ImportFormatError              a file to ingest, load or import that is not what it claims
     ├── ConflictError                      the memory moved on; nothing was written
@@ -104,6 +105,10 @@ class NodeNotFoundError(InputError, KeyError):
 
 class EdgeNotFoundError(InputError, KeyError):
     """No edge of that id in the memory, or none that the viewer may see."""
+
+
+class NotOwnerError(InputError, PermissionError):
+    """A change of another agent's memory, or one that only the pool's own memory may make."""
 
 
 class FrozenViewError(InputError, AttributeError):

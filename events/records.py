@@ -47,8 +47,9 @@ class SpaceDeclared(Event, frozen=True, kw_only=True):
 class NodeAdded(Event, frozen=True, kw_only=True):
     """A memory came into being. ``vector`` is empty when it has none; ``occurred_us`` None means when recorded.
 
-    ``recorded_us``, ``access_count`` and ``access_times_us`` are set when it was brought over from elsewhere, where it
-    was first recorded at that time and recalled since. From ``expires_us`` on it is to be forgotten (None: never).
+    ``recorded_us``, ``access_count``, ``access_times_us`` and ``archived`` are set when it was brought over from
+    elsewhere, where it was first recorded at that time, recalled since, and put away. From ``expires_us`` on it is to
+    be forgotten (None: never). ``owner`` is the agent whose memory it is (None: nobody's in particular).
     """
 
     id: str = ""
@@ -73,6 +74,8 @@ class NodeAdded(Event, frozen=True, kw_only=True):
     access_count: int = 0
     access_times_us: tuple[int, ...] = ()
     expires_us: int | None = None
+    owner: str | None = None
+    archived: bool = False
 
 
 class NodeRevised(Event, frozen=True, kw_only=True):
@@ -239,6 +242,26 @@ class AttentionLost(Event, frozen=True, kw_only=True):
     reason: str = ""
 
 
+class NodesArchived(Event, frozen=True, kw_only=True):
+    """Memories were put away: nothing finds them until they are restored. They keep all they have, edges too."""
+
+    ids: tuple[str, ...]
+    reason: str = ""
+
+
+class NodesRestored(Event, frozen=True, kw_only=True):
+    """Memories came back from the archive as they were."""
+
+    ids: tuple[str, ...]
+
+
+class NodesMoved(Event, frozen=True, kw_only=True):
+    """Memories went to another partition: who may see them changed."""
+
+    ids: tuple[str, ...]
+    partition: Partition
+
+
 # Type numbers are for ever: never reused, never renumbered.
 EVENT_TYPES: Final[dict[int, type[Event]]] = {
     1: MemoryCreated,
@@ -258,6 +281,9 @@ EVENT_TYPES: Final[dict[int, type[Event]]] = {
     15: SpaceActivated,
     19: ReviewsRecorded,
     20: AttentionLost,
+    16: NodesArchived,
+    17: NodesRestored,
+    18: NodesMoved,
 }
 EVENT_CODES: Final[dict[type[Event], int]] = {cls: code for code, cls in EVENT_TYPES.items()}
 SCHEMA: Final = 1

@@ -21,6 +21,7 @@ from memorygraph.core.types import (
     Limits,
     MemoryGraphError,
     MemoryType,
+    Scope,
 )
 from memorygraph.decay.forgetting import SpacedRepetitionScheduler
 from memorygraph.embeddings import (
@@ -33,12 +34,14 @@ from memorygraph.embeddings import (
 from memorygraph.history import Change, Subscription
 from memorygraph.hits import Hits, MemoryHit, Why
 from memorygraph.memory.working import WorkingMemoryBuffer, WorkingMemorySlot
+from memorygraph.multiagent import AgentView, SharedMemoryPool
 from memorygraph.persistence.storage import GraphStorageManager
 from memorygraph.stats import MemoryStats
 from memorygraph.tokens import estimate_tokens
 
 __all__ = [
     "AgentMemory",
+    "AgentView",
     "CallableEmbedder",
     "Change",
     "CompactionReport",
@@ -61,7 +64,9 @@ __all__ = [
     "MemoryType",
     "OpenAIEmbedder",
     "RetentionPolicy",
+    "Scope",
     "SentenceTransformerEmbedder",
+    "SharedMemoryPool",
     "SpacedRepetitionScheduler",
     "Subscription",
     "Why",

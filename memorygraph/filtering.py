@@ -18,8 +18,8 @@ class FilterFields(TypedDict, total=False):
     """Which memories may be found; what is left out or None leaves them open, and all that is given must hold.
 
     ``tags``: every one, or with ``tag_mode="any"`` one of them. ``metadata``: these keys with these values.
-    ``session``, ``speaker``, ``source``: equal. ``scope``: private, shared or public. ``since``, ``until``: when it
-    happened, both ends included.
+    ``session``, ``speaker``, ``source``: equal. ``scope``: private, shared or public. ``owner``: the agent
+    whose they are, in a memory that agents share. ``since``, ``until``: when it happened, both ends included.
     """
 
     memory_type: MemoryType | str | None
@@ -30,6 +30,7 @@ class FilterFields(TypedDict, total=False):
     source: str | None
     metadata: Mapping[str, Any] | None
     scope: Scope | str | None
+    owner: str | None
     since: TimeLike | None
     until: TimeLike | None
 
@@ -60,6 +61,7 @@ def filters_of(fields: FilterFields, limits: Limits) -> Filters:
         until_us=None if until is None else to_us(until),
         tag_mode=tag_mode,
         scope=None if scope is None else Scope.of(scope).code,
+        owner=checks.optional_text("owner", get("owner")),
     )
 
 

@@ -36,8 +36,22 @@ _KINDS: Final[dict[type[ev.Event], str]] = {
     ev.SpaceActivated: "space_activated",
     ev.ReviewsRecorded: "reviewed",
     ev.AttentionLost: "attention_lost",
+    ev.NodesArchived: "archived",
+    ev.NodesRestored: "restored",
+    ev.NodesMoved: "moved",
 }
 REPLACED: Final = "replaced"
+_OF_IDS: Final = (
+    ev.NodesForgotten,
+    ev.NodesReinforced,
+    ev.AccessesFolded,
+    ev.VectorsAdded,
+    ev.ReviewsRecorded,
+    ev.AttentionLost,
+    ev.NodesArchived,
+    ev.NodesRestored,
+    ev.NodesMoved,
+)
 KINDS: Final = (*_KINDS.values(), REPLACED)
 
 
@@ -166,9 +180,7 @@ def _ids(event: ev.Event) -> tuple[str, ...]:
     """Return the nodes that an event concerns."""
     if isinstance(event, ev.NodeAdded | ev.NodeRevised):
         return (event.id,)
-    if isinstance(event, ev.NodesForgotten | ev.NodesReinforced | ev.AccessesFolded | ev.VectorsAdded):
-        return event.ids
-    if isinstance(event, ev.ReviewsRecorded | ev.AttentionLost):
+    if isinstance(event, _OF_IDS):
         return event.ids
     if isinstance(event, ev.AccessesRecorded):
         return event.ids + event.shown

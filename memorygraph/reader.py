@@ -72,6 +72,7 @@ class MemoryReader(Evidence):
         source: str | None = None,
         metadata: Mapping[str, Any] | None = None,
         scope: Scope | str | None = None,
+        owner: str | None = None,
         since: TimeLike | None = None,
         until: TimeLike | None = None,
         as_of: int | datetime | None = None,
@@ -89,7 +90,8 @@ class MemoryReader(Evidence):
             k: how many, 1..10,000.
             threshold: hits below it are left out.
             reinforce: note that the matching ones were recalled, which slows their forgetting.
-            memory_type, session, speaker, source, metadata, scope: only memories with these (all metadata named).
+            memory_type, session, speaker, source, metadata, scope, owner: only memories with these (all metadata
+                named).
             tags: only memories with all of these, or with ``tag_mode="any"`` one of them.
             since, until: only what happened in this time, both ends included.
             as_of: ask the memory as it was at a position or an aware datetime, by recording time.
@@ -108,7 +110,7 @@ class MemoryReader(Evidence):
             return asked.recall(
                 query, k, memory_type, tags, threshold, reinforce,
                 tag_mode=tag_mode, session=session, speaker=speaker, source=source, metadata=metadata, scope=scope,
-                since=since, until=until, asked_at=asked_at, record=record, profile=profile,
+                owner=owner, since=since, until=until, asked_at=asked_at, record=record, profile=profile,
             )  # fmt: skip
         given: FilterFields = {
             "memory_type": memory_type,
@@ -119,6 +121,7 @@ class MemoryReader(Evidence):
             "source": source,
             "metadata": metadata,
             "scope": scope,
+            "owner": owner,
             "since": since,
             "until": until,
         }

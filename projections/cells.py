@@ -53,7 +53,7 @@ def require_codes(types: Collection[int]) -> None:
 
 def extras_of(event: ev.NodeAdded) -> Extras:
     """Return a node's labels."""
-    return Extras(event.tags, event.metadata, event.speaker, event.session, event.source, event.expires_us)
+    return Extras(event.tags, event.metadata, event.speaker, event.session, event.source, event.expires_us, event.owner)
 
 
 def edge_cells(event: ev.EdgesAdded) -> tuple[NDArray[np.float64], NDArray[np.uint8], NDArray[np.uint8]]:

@@ -44,6 +44,7 @@ def nodes_in(frame: Frame) -> list[NodeAdded]:
         cells("partition").tolist(),
         cells("created_us").tolist(),
         cells("access_count").tolist(),
+        cells("archived").tolist(),
         strict=True,
     )
     return [
@@ -70,6 +71,8 @@ def nodes_in(frame: Frame) -> list[NodeAdded]:
             access_count=access_count,
             access_times_us=accesses.get(row, ()),
             expires_us=extra.expires_us,
+            owner=extra.owner,
+            archived=archived,
         )
         for (
             row,
@@ -87,6 +90,7 @@ def nodes_in(frame: Frame) -> list[NodeAdded]:
             partition,
             created_us,
             access_count,
+            archived,
         ) in columns
     ]
 

@@ -11,7 +11,8 @@ from heapq import heappop, heappush
 
 import numpy as np
 
-from memorygraph.projections.frame import ALIVE, NEVER_US, Frame
+from memorygraph.projections.frame import NEVER_US, Frame
+from memorygraph.projections.sight import only
 
 
 class Expiries:
@@ -44,32 +45,10 @@ def unexpired(frame: Frame, now_us: int) -> Frame:
     rows = expired_rows(frame, now_us)
     if not rows:
         return frame
-    edges = frame.adjacency.incident(frame.edges, np.array(rows, dtype=np.int32)).tolist()
     later = [time_us for _, time_us in expiries(frame) if time_us > now_us]
-    flags = frame.edges.value
-    return Frame(
-        position=frame.position,
-        changes=frame.changes,
-        times_us=frame.times_us,
-        name=frame.name,
-        language=frame.language,
-        interner=frame.interner,
-        nodes=frame.nodes.with_cells("alive", [(row, False) for row in rows]),
-        edges=frame.edges.with_cells("flags", [(row, flags("flags", row) & ~ALIVE) for row in edges]),
-        edge_names=frame.edge_names,
-        labels=frame.labels,
-        texts=frame.texts,
-        vectors=frame.vectors,
-        spaces=frame.spaces,
-        pending=frame.pending,
-        partitions=frame.partitions,
-        live_nodes=frame.live_nodes - len(rows),
-        live_edges=frame.live_edges - len(edges),
-        adjacency=frame.adjacency,
-        expires_us=min(later, default=NEVER_US),
-        is_stale=frame.is_stale,
-        recorded=frame.recorded,
-    )
+    visible = np.ones(frame.nodes.count, dtype=np.bool_)
+    visible[rows] = False
+    return only(frame, visible, min(later, default=NEVER_US))
 
 
 def expiries(frame: Frame) -> Iterator[tuple[int, int]]:

@@ -112,7 +112,7 @@ class _Ways:
         """Return the memories that gave to another over links and over the concept that gave most; the most first."""
         concepts, came = self._heard(row)
         most = max(came, default=0.0)
-        tellers = self._tellers(concepts[came.index(most)]) if most > 0 else []
+        tellers = self._tellers(self._first_of(concepts, came, most)) if most > 0 else []
         linked = self._over_links(row)
         if not linked:
             return [teller for teller, _ in tellers]
@@ -120,6 +120,12 @@ class _Ways:
         gave = [*linked, *((teller, part * most) for teller, part in tellers)]
         gave.sort(key=lambda giver: (-round(giver[1], DECIMALS), birth[giver[0]]))
         return [giver for giver, part in gave if part > 0]
+
+    def _first_of(self, concepts: list[int], came: list[float], most: float) -> int:
+        """Return the concept that gave most; of several the first by name: numbers would tell of what is not seen."""
+        least = round(most, DECIMALS)
+        given = zip(concepts, came, strict=True)
+        return min((one for one, part in given if round(part, DECIMALS) == least), key=self._seen.graph.index.name)
 
     def _find_tellers(self, concept: int) -> list[tuple[int, float]]:
         """Return the memories that gave to a concept, and which share of what it had; the most first."""

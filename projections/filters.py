@@ -28,8 +28,8 @@ NO_CODE: Final = -1
 class Filters(Struct, frozen=True, kw_only=True):
     """Which memories may be found; None leaves a field open, ``metadata`` must match in every key named.
 
-    ``tags``: all of them, or with ``tag_mode`` "any" one of them. ``scope``: code of a ``Scope``. ``since_us`` and
-    ``until_us`` (both inclusive) are event time.
+    ``tags``: all of them, or with ``tag_mode`` "any" one of them. ``scope``: code of a ``Scope``. ``owner``: the agent
+    whose they are. ``since_us`` and ``until_us`` (both inclusive) are event time.
     """
 
     memory_type: int | None = None
@@ -42,6 +42,7 @@ class Filters(Struct, frozen=True, kw_only=True):
     until_us: int | None = None
     tag_mode: Literal["all", "any"] = "all"
     scope: int | None = None
+    owner: str | None = None
 
 
 OPEN: Final = Filters()
@@ -83,7 +84,7 @@ class LabelIndex:
     def _tests(self, labels: View, filters: Filters) -> list[Mask]:
         tests = [
             self._codes(labels, name, "").equal_to(wanted, labels.count)
-            for name in ("session", "speaker", "source")
+            for name in ("session", "speaker", "source", "owner")
             if (wanted := getattr(filters, name)) is not None
         ]
         tests += [

@@ -48,6 +48,7 @@ class Extras(Struct, frozen=True, gc=False):
     session: str | int | None = None
     source: str | None = None
     expires_us: int | None = None
+    owner: str | None = None
 
 
 class EdgeExtras(Struct, frozen=True, gc=False):
@@ -66,7 +67,7 @@ class NodeState(Struct, frozen=True, kw_only=True):
     """A node's values at one position, as plain data. Times are microseconds; ``version`` is its last content position.
 
     ``vector`` is little-endian float32 bytes, empty when it has none, None when it was not asked for. ``expires_us`` is
-    when it is to be forgotten, None for never.
+    when it is to be forgotten, None for never; ``owner`` the agent whose memory it is, None for nobody's in particular.
     """
 
     id: str
@@ -93,6 +94,8 @@ class NodeState(Struct, frozen=True, kw_only=True):
     version: int
     vector: bytes | None
     expires_us: int | None = None
+    owner: str | None = None
+    archived: bool = False
 
 
 class EdgeState(Struct, frozen=True, kw_only=True):
@@ -131,6 +134,7 @@ class Frame:
         "position",
         "recorded",
         "replaced",
+        "sights",
         "spaces",
         "texts",
         "times_us",
@@ -185,6 +189,7 @@ class Frame:
         self.is_stale = is_stale  # whether its rows hold content that has left the log since
         self.replaced = replaced  # of the records up to here: see GraphState
         self.recorded = recorded or self  # what the log says, where this Frame hides a part of it
+        self.sights: dict[Any, Frame] = {}  # what of it some readers see (``sight.py``)
         self._cache: dict[str, Any] = {}
 
     @property
@@ -300,6 +305,8 @@ class Frame:
             version=cell["version"],
             vector=self.vector(row) if vector else None,
             expires_us=extras.expires_us,
+            owner=extras.owner,
+            archived=cell["archived"],
         )
 
     def edge(self, row: int) -> EdgeState:

@@ -13,10 +13,12 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from typing import Any, Final, TypeVar
 
 import numpy as np
 from msgspec import UNSET
+from msgspec.structs import replace
 
 from memorygraph.events import records as ev
 from memorygraph.events.errors import DamagedLog
@@ -48,6 +50,7 @@ from memorygraph.projections.frame import (
 )
 from memorygraph.projections.overlay import OverlayAdjacency, OverlayInterner, OverlayNames
 from memorygraph.projections.pending import PendingSpace
+from memorygraph.projections.places import bring_back, move, put_away
 from memorygraph.projections.replaced import without_ends
 from memorygraph.projections.tables import Interner, Table
 from memorygraph.projections.usage import ACCESS_TIMES_MAX, Usage
@@ -117,6 +120,9 @@ class GraphState(Usage):
             ev.SpaceActivated: self._space_activated,
             ev.ReviewsRecorded: self._reviews_recorded,
             ev.AttentionLost: lambda *_: None,  # it tells of a working memory, which is nobody else's
+            ev.NodesArchived: partial(put_away, self),
+            ev.NodesRestored: partial(bring_back, self),
+            ev.NodesMoved: partial(move, self),
         }
 
     def apply(self, position: int, time_us: int, events: Sequence[ev.Event] | None) -> None:
@@ -268,9 +274,13 @@ class GraphState(Usage):
         occurred = created if event.occurred_us is None else event.occurred_us
         accessed = max(event.access_times_us) if event.access_times_us else created
         has_extras = event.tags or event.metadata or event.speaker or event.source or event.session is not None
+        has_extras = has_extras or event.owner is not None
         if event.expires_us is not None:
             has_extras = True
             self.expires(row, event.expires_us)
+        partition, moved = self.partition_code(event.partition), 0
+        if row < self.nodes.count and self.nodes.value("partition", row) != partition:
+            moved = birth >> ORDINAL_BITS  # of another life of the id, elsewhere
         values = (
             event.importance,
             event.emotional_valence,
@@ -286,7 +296,9 @@ class GraphState(Usage):
             event.consolidation_state,
             event.decay_function,
             True,
-            self.partition_code(event.partition),
+            event.archived,
+            partition,
+            moved,
             self._new_vector(row, event.vector) if event.vector else NO_ROW,
             self.texts.append(row, event.content, event.speaker) if event.content else NO_ROW,
             self._new_labels(extras_of(event)) if has_extras else NO_ROW,
@@ -315,7 +327,7 @@ class GraphState(Usage):
         changed = {name: value for name in _EXTRA_FIELDS if (value := getattr(event, name)) is not UNSET}
         after = before
         if changed:
-            after = Extras(**{name: changed.get(name, getattr(before, name)) for name in _EXTRA_FIELDS})
+            after = replace(before, **changed)
             self.nodes.set("label_row", row, NO_ROW if after == NO_EXTRAS else self._new_labels(after))
         if after.expires_us is not None and after.expires_us != before.expires_us:
             if abs(after.expires_us) >= TIME_MAX:
@@ -424,7 +436,7 @@ class GraphState(Usage):
         raise DamagedLog(f"an event names the node {node_id!r}, which is not in the graph", id=node_id)
 
     def _with_rows(self, node_ids: Sequence[str], values: Sequence[T]) -> Iterator[tuple[int, T]]:
-        """Give the row of each live node with its value."""
+        """Give the row of each live node with its value; those that replaced records told of are left out."""
         for node_id, value in zip(node_ids, values, strict=True):
             row = self._row(node_id)
             if row is not None:

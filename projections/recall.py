@@ -36,12 +36,14 @@ from memorygraph.projections.snapshot_format import Part
 from memorygraph.projections.text import analyzer_for
 from memorygraph.projections.turns import Questions
 from memorygraph.projections.variety import POOL, varied
+from memorygraph.projections.walk import ConceptGraph
 from memorygraph.projections.weights import WEIGHTS, Weights
 from memorygraph.projections.window import Window, inside
 
 Rows = NDArray[np.int32]
 Doubles = NDArray[np.float64]
-SEEN_MAX: Final = 16  # filters whose outcome is kept for the last Frame
+SEEN_MAX: Final = 16  # filters whose outcome is kept,
+FRAMES_MAX: Final = 8  # for so many Frames
 _NORMS_ROWS: Final = 65_536
 DECIMALS: Final = 6  # scores are rounded, so that any sharding and any BLAS gives the same order
 
@@ -59,7 +61,7 @@ class RecallIndex:
         self.questions = Questions()
         self._growing = threading.Lock()
         self._segments = Segments()  # of the postings, by text row
-        self._seen: tuple[Frame, dict[bytes, Seen]] | None = None
+        self._seen: tuple[tuple[Frame, dict[bytes, Seen]], ...] = ()
         self._speakers: tuple[int, dict[str, list[int]]] = 0, {}
 
     def fork(self, frame: Frame) -> RecallIndex:
@@ -199,7 +201,7 @@ class RecallIndex:
         self.catch_up(frame)
         graph = self._seen_at(frame, OPEN).graph
         if text is None:
-            order = np.lexsort((np.arange(len(graph.counts)), -graph.counts))
+            order = _most_named(graph, limit)
         else:
             keys = [*names_in(text), *(key for _, _, key in Named(text).candidates)]
             known = dict.fromkeys(concept for key in keys if (concept := graph.index.id_of(key)) is not None)
@@ -243,17 +245,18 @@ class RecallIndex:
         return rank(seen, Legs(lexical, dense, matches), named, speakers, date, self.weights)
 
     def _seen_at(self, frame: Frame, filters: Filters) -> Seen:
-        """What a reader sees at a Frame through some filters; kept for the last Frame."""
-        kept = self._seen
-        if kept is None or kept[0] is not frame:
-            kept = self._seen = (frame, {})
+        """What a reader sees at a Frame through some filters; kept for the last Frames (each agent has its own)."""
+        kept = next((kept for at, kept in self._seen if at is frame), None)
+        if kept is None:
+            kept = {}
+            self._seen = (*self._seen[1 - FRAMES_MAX :], (frame, kept))
         key = encode(filters)
-        seen = kept[1].get(key)
+        seen = kept.get(key)
         if seen is None:
             indexes = Indexes(self.lexical, self.graph, self.labels, self.questions)
             seen = Seen(frame, visible_nodes(frame, filters, self.labels), indexes)
-            if len(kept[1]) < SEEN_MAX:
-                kept[1][key] = seen
+            if len(kept) < SEEN_MAX:
+                kept[key] = seen
         return seen
 
     def _speakers_of(self, frame: Frame) -> dict[str, list[int]]:
@@ -271,6 +274,16 @@ class RecallIndex:
         live = np.flatnonzero(frame.live_vectors())
         cosine = cosines(frame, self.norms, vector)[live].astype(np.float64)
         return _on_nodes(frame.nodes.count, frame.vectors.column("node"), live, np.maximum(cosine, 0.0))
+
+
+def _most_named(graph: ConceptGraph, limit: int) -> NDArray[np.int64]:
+    """Return the concepts that most memories name, as many by name: numbers would tell of what is not seen."""
+    named = np.flatnonzero(graph.counts)
+    if len(named) > limit:
+        least = np.partition(graph.counts[named], len(named) - limit)[len(named) - limit]
+        named = named[graph.counts[named] >= least]
+    order = sorted(named.tolist(), key=lambda concept: (-graph.counts[concept], graph.index.name(concept)))
+    return np.array(order[:limit], dtype=np.int64)
 
 
 def _alone(seen: Seen, row: int) -> Ranked:

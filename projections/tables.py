@@ -106,17 +106,12 @@ class View:
             start = index << CHUNK_BITS
             yield from _array(self.chunks[name][index])[max(first - start, 0) : self.count - start].tolist()
 
-    def with_cells(self, name: str, cells: Iterable[tuple[int, Any]]) -> View:
-        """Return this view with other values in some rows (row, value) of a column; the other columns are shared."""
-        chunks = list(self.chunks[name])
-        copied: set[int] = set()
-        for row, value in cells:
-            index = row >> CHUNK_BITS
-            if index not in copied:
-                chunks[index] = _array(chunks[index]).copy()
-                copied.add(index)
-            _array(chunks[index])[row & CHUNK_MASK] = value
-        return View(self.count, self.chunks | {name: tuple(chunks)}, self.versions, self.kinds)
+    def with_column(self, name: str, values: NDArray[Any]) -> View:
+        """Return this view with other values in a column, shape (count,); the other columns are shared."""
+        chunks = tuple(values[first : first + CHUNK_ROWS] for first in range(0, max(self.count, 1), CHUNK_ROWS))
+        changed = View(self.count, self.chunks | {name: chunks}, self.versions, self.kinds)
+        changed.joined = {kept: whole for kept, whole in self.joined.items() if kept != name} | {name: values}
+        return changed
 
     def size_bytes(self, names: Iterable[str] | None = None) -> int:
         """Return the bytes of the columns' arrays (pointers only for objects)."""

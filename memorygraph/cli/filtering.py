@@ -25,6 +25,7 @@ _OPTIONS: Final[dict[str, tuple[Any, Any]]] = {
     "source": (Annotated[str | None, _option("Only from this source.", "NAME")], None),
     "metadata": (Annotated[list[str] | None, _option("Only with this metadata; again for more.", "KEY=VALUE")], None),
     "scope": (Annotated[str | None, _option("Only private, shared or public ones.", "SCOPE")], None),
+    "owner": (Annotated[str | None, _option("Only those of this agent.", "AGENT")], None),
     "since": (Annotated[str | None, _option("Only what happened then or later.", "TIME")], None),
     "until": (Annotated[str | None, _option("Only what happened until then.", "TIME")], None),
     "asked_at": (Annotated[str | None, _option('What "last week" counts from (default: now).', "TIME")], None),

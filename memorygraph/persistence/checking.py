@@ -106,6 +106,8 @@ def _checked_node(given: NodeAdded, space: SpaceDeclared | None) -> NodeAdded:
         access_count=checks.count("access_count", given.access_count, 0, (1 << 32) - 1),
         access_times_us=tuple([_time_us("access_times_us", time_us) for time_us in given.access_times_us]),
         expires_us=None if given.expires_us is None else _time_us("expires_us", given.expires_us),
+        owner=checks.optional_text("owner", given.owner),
+        archived=_flag("archived", given.archived),
     )
     if size_bytes(node) > _ITEM_BYTES_MAX:
         raise InputError(f"it takes more than {_ITEM_BYTES_MAX} bytes")
@@ -143,6 +145,7 @@ def _are_right(nodes: Sequence[NodeAdded], space: SpaceDeclared | None) -> bool:
         valences, rates = [node.emotional_valence for node in nodes], [node.decay_rate for node in nodes]
         return (
             all(_all_of(int, column) for column in (times_us, codes, counts))
+            and _all_of(bool, [node.archived for node in nodes])
             and all(_all_of(float, column) for column in (unit, valences, rates))
             and all(
                 _within(*limits)
@@ -175,7 +178,7 @@ def _require_plain_texts(node: NodeAdded) -> None:
         raise InputError("tags come twice")
     if metadata:
         checks.metadata(metadata, _PLAIN)
-    for text in (node.speaker, node.source):
+    for text in (node.speaker, node.source, node.owner):
         if text is not None:
             checks.identifier("a label", text)
     if node.session is not None:
@@ -269,6 +272,12 @@ def _between(name: str, given: float, low: float, high: float) -> float:
     if not low <= given <= high:
         raise InputError(f"{name} must be a number from {low:g} to {high:g}, not {given}")
     return checks.number(name, given, low, high)
+
+
+def _flag(name: str, given: object) -> bool:
+    if not isinstance(given, bool):
+        raise InputError(f"{name} is neither true nor false")
+    return given
 
 
 def _time_us(name: str, given: int | None) -> int:

@@ -10,8 +10,9 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct
+from msgspec.structs import replace
 
-from memorygraph.actors.commands import AddEdges, AddNodes, Describe, Everything
+from memorygraph.actors.commands import AddEdges, AddNodes, ArchiveNodes, Describe, Everything
 from memorygraph.drafts import CHUNK_BYTES, CHUNK_ITEMS, size_bytes
 from memorygraph.events.records import EdgesAdded, NodeAdded, SpaceDeclared
 from memorygraph.events.types import EdgeType
@@ -67,11 +68,15 @@ def restore(contents: Contents, home: Home) -> None:
     gone = {node.id for node in contents.nodes if node.expires_us is not None and node.expires_us <= now_us}
     nodes = [node for node in contents.nodes if node.id not in gone] if gone else contents.nodes
     for part in _slices([size_bytes(node) for node in nodes], CHUNK_ITEMS):
-        home.execute(AddNodes(nodes=nodes[part], space=contents.space))
+        some = [replace(node, archived=False) if node.archived else node for node in nodes[part]]
+        home.execute(AddNodes(nodes=some, space=contents.space))
     edges = _without(contents.edges, gone) if gone else contents.edges
     sizes = [size_bytes(state) for state in edge_states(edges)] if any(edges.metadata) else [0] * len(edges.sources)
     for part in _slices(sizes, _EDGES_AT_ONCE):
         home.execute(AddEdges(edges=_part(edges, part)))
+    archived = [node.id for node in nodes if node.archived]  # now that their edges are there
+    for part in _slices([len(name) for name in archived], len(archived)):
+        home.execute(ArchiveNodes(ids=archived[part], reason="loaded"))
 
 
 def edge_states(edges: EdgesAdded) -> Iterator[EdgeState]:

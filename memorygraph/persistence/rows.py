@@ -46,7 +46,9 @@ NODE_COLUMNS: Final = {
     "session": "",
     "source": "TEXT",
     "scope": "TEXT NOT NULL",
-    "owner": "TEXT NOT NULL",
+    "place": "TEXT NOT NULL",
+    "owner": "TEXT",
+    "archived": "INTEGER NOT NULL",
     "created_us": "INTEGER NOT NULL",
     "occurred_us": "INTEGER NOT NULL",
     "expires_us": "INTEGER",
@@ -95,6 +97,8 @@ def node_rows(nodes: Iterable[NodeAdded]) -> Iterator[tuple[Any, ...]]:
             node.source,
             scope[node.partition.scope],
             node.partition.name,
+            node.owner,
+            int(node.archived),
             node.recorded_us,
             node.occurred_us,
             node.expires_us,
@@ -166,7 +170,9 @@ def _node_from(row: Row, *, codes: list[dict[str, int]], texts: Any, times: Any)
         session,
         source,
         scope,
+        place,
         owner,
+        archived,
         created_us,
         occurred_us,
         expires_us,
@@ -175,6 +181,8 @@ def _node_from(row: Row, *, codes: list[dict[str, int]], texts: Any, times: Any)
         vector,
     ) = row
     kinds, states, functions, scopes = codes
+    if archived not in {0, 1}:
+        raise InputError("archived is neither 0 nor 1")
     return NodeAdded(
         id=node_id,
         content=content,
@@ -192,11 +200,13 @@ def _node_from(row: Row, *, codes: list[dict[str, int]], texts: Any, times: Any)
         session=session,
         source=source,
         vector=b"" if vector is None else vector,
-        partition=Partition(scopes[scope], owner),
+        partition=Partition(scopes[scope], place),
         recorded_us=created_us,
         access_count=access_count,
         access_times_us=() if access_times_us == "[]" else times(access_times_us),
         expires_us=expires_us,
+        owner=owner,
+        archived=bool(archived),
     )
 
 

@@ -53,6 +53,7 @@ EVENTS: dict[str, Event] = {
         vector=VECTOR,
         partition=Partition(2, "room"),
         expires_us=TIME_US + 5,
+        owner="ann",
     ),
     "node-added-plain": records.NodeAdded(id="0123456789abcde", content="plain"),
     "node-revised": records.NodeRevised(
@@ -92,6 +93,9 @@ EVENTS: dict[str, Event] = {
         begins=True,
     ),
     "attention-lost": records.AttentionLost(ids=("a",), slots=(3,), activations=(0.25,), reason="evicted"),
+    "nodes-archived": records.NodesArchived(ids=("a", "b"), reason="cold"),
+    "nodes-restored": records.NodesRestored(ids=("b",)),
+    "nodes-moved": records.NodesMoved(ids=("a",), partition=Partition(2, "room")),
 }
 
 

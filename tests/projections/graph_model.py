@@ -104,6 +104,7 @@ class Model:
             access_count=event.access_count,
             access_times_us=event.access_times_us[-128:],
             partition=event.partition,
+            owner=event.owner,
             birth=self.position << ORDINAL_BITS | self._events,
             version=self.position,
             vector=event.vector,
@@ -129,6 +130,18 @@ class Model:
             for name, edge in self.edges.items()
             if edge.source_id in self.nodes and edge.target_id in self.nodes
         }
+
+    def _NodesMoved(self, event: ev.NodesMoved) -> None:  # noqa: N802
+        for node_id in event.ids:
+            self.nodes[node_id] = msgspec.structs.replace(self.nodes[node_id], partition=event.partition)
+
+    def _NodesArchived(self, event: ev.NodesArchived) -> None:  # noqa: N802
+        for node_id in event.ids:
+            self.nodes[node_id] = msgspec.structs.replace(self.nodes[node_id], archived=True)
+
+    def _NodesRestored(self, event: ev.NodesRestored) -> None:  # noqa: N802
+        for node_id in event.ids:
+            self.nodes[node_id] = msgspec.structs.replace(self.nodes[node_id], archived=False)
 
     def _NodesReinforced(self, event: ev.NodesReinforced) -> None:  # noqa: N802
         for node_id, delta in zip(event.ids, event.deltas, strict=True):
@@ -259,6 +272,7 @@ class Writer:
             self._strengthen,
             self._remove,
         ]
+        kinds += [self._move, self._archive]
         return self.random.choice(kinds)()
 
     def _some(self, names: list[str]) -> tuple[str, ...]:
@@ -298,7 +312,18 @@ class Writer:
         if self.random.random() < 0.3:
             brought = {"recorded_us": 5, "access_count": 2, "access_times_us": (9, 7)}
         partition = self.random.choice((Partition(), Partition(1, "ann")))
+        brought["owner"] = self.random.choice((None, "ann"))
         return ev.NodeAdded(id=self.random.choice(free), partition=partition, **brought, **self._fields())
+
+    def _move(self) -> ev.Event | None:
+        nodes = list(self.model.nodes)
+        place = self.random.choice((Partition(), Partition(1, "ann"), Partition(2, "room")))
+        return ev.NodesMoved(ids=self._some(nodes), partition=place) if nodes else None
+
+    def _archive(self) -> ev.Event | None:
+        nodes = list(self.model.nodes)
+        kind = self.random.choice((ev.NodesArchived, ev.NodesRestored))
+        return kind(ids=self._some(nodes)) if nodes else None
 
     def _revise(self) -> ev.Event | None:
         nodes = list(self.model.nodes)

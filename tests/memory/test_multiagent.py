@@ -1,0 +1,219 @@
+"""``SharedMemoryPool``: agents, rooms, scopes and ownership; what holds in general is in ``test_scopes.py``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from memorygraph import AgentMemory, MemoryNode, Scope, SharedMemoryPool
+from memorygraph.events.errors import DuplicateIdError, InputError, NodeNotFoundError, NotOwnerError, StoreReadOnly
+from memorygraph.events.records import EVENT_TYPES, MemoryCreated
+from memorygraph.projections import told
+from memorygraph.projections.places import whereabouts
+
+NOT_TOLD = {"SpaceDeclared", "SpaceActivated", "RecordsReplaced"}  # of the memory as a whole
+
+
+@pytest.fixture
+def pool() -> SharedMemoryPool:
+    return SharedMemoryPool()
+
+
+def contents(nodes: list[MemoryNode]) -> list[str]:
+    return [node.content for node in nodes]
+
+
+def test_scopes_say_who_sees_what(pool: SharedMemoryPool) -> None:
+    ann, bob, cid = pool.agent("ann", room="red"), pool.agent("bob", room="red"), pool.agent("cid")
+    ann.remember("mine")
+    ann.remember("ours", scope=Scope.SHARED)
+    ann.remember("everyone's", scope="public")
+    assert contents(ann.memories()) == ["mine", "ours", "everyone's"]
+    assert contents(bob.memories()) == ["ours", "everyone's"]
+    assert contents(cid.memories()) == ["everyone's"]
+    assert (cid.room, cid.agent) == ("default", "cid")
+    assert contents(pool.all_memories()) == contents(pool.by_owner("ann")) == ["mine", "ours", "everyone's"]
+    assert contents(bob.by_owner("ann")) == ["ours", "everyone's"]
+    assert contents(bob.memories(include_others=False)) == []
+
+
+def test_the_same_name_is_the_same_agent_and_the_room_is_where_it_is_now(pool: SharedMemoryPool) -> None:
+    pool.agent("ann", room="red").remember("in red", scope=Scope.SHARED)
+    pool.agent("ann", room="red").remember("mine")
+    again = pool.agent("ann", room="blue")
+    assert contents(again.memories()) == ["mine"]
+    assert contents(pool.agent("bob", room="red").memories()) == ["in red"]
+
+
+def test_what_was_shared_can_be_taken_back_and_taken_along(pool: SharedMemoryPool) -> None:
+    ann, bob = pool.agent("ann", room="red"), pool.agent("bob", room="red")
+    node = ann.remember("a plan")
+    assert ann.share(node) is True
+    assert node.id in bob
+    assert ann.share(node.id, Scope.PRIVATE) is True
+    assert node.id not in bob
+    assert bob.history(node.id) == []
+    position = pool.memory.position
+    assert ann.share(node.id, Scope.PRIVATE) is True
+    assert [change.kind for change in pool.memory.log(position + 1)] == []
+    assert [change.kind for change in ann.history(node.id)] == ["added", "moved", "moved"]
+
+
+def test_only_the_owner_shares(pool: SharedMemoryPool) -> None:
+    ann, bob = pool.agent("ann"), pool.agent("bob")
+    node = ann.remember("a plan", scope=Scope.PUBLIC)
+    hidden = ann.remember("a secret")
+    assert bob.share(node.id, Scope.PRIVATE) is False
+    assert bob.share(hidden.id, Scope.PUBLIC) is False
+    assert bob.share("nothing", Scope.PUBLIC) is False
+    with pytest.raises(InputError):
+        ann.share(node.id, "secret")
+    nobodys = pool.memory.remember("the pool's own")
+    assert ann.share(nobodys.id, Scope.PRIVATE) is False
+    assert bob.get(node.id).content == "a plan"
+
+
+def test_what_belongs_to_others_is_read_only(pool: SharedMemoryPool) -> None:
+    ann, bob = pool.agent("ann"), pool.agent("bob")
+    node = ann.remember("a plan", scope=Scope.PUBLIC)
+    other = ann.remember("another", scope=Scope.PUBLIC)
+    for change in (
+        lambda: bob.revise(node.id, content="x"),
+        lambda: bob.forget(ids=[node.id]),
+        lambda: bob.get(node.id).reinforce(),
+        lambda: bob.get(node.id).add_tag("x"),
+        lambda: bob.graph.remove_node(node.id),
+    ):
+        with pytest.raises(NotOwnerError, match="'ann'"):
+            change()
+    assert bob.forget(1.0) == []
+    assert bob.link(node, other).weight == 0.8
+    assert ann.revise(node.id, content="a better plan").content == "a better plan"
+
+
+def test_what_an_agent_adds_is_its_own_and_private_however_it_adds_it(pool: SharedMemoryPool) -> None:
+    ann, bob = pool.agent("ann"), pool.agent("bob")
+    ann.graph.add_node(MemoryNode("by the graph"))
+    ann.remember_many(["many"])
+    ann.remember_messages([{"role": "user", "content": "a turn"}])
+    assert len(ann.memories(include_others=False)) == 3
+    assert len(bob) == 0
+    bob.remember_many(["all"], scope=Scope.PUBLIC)
+    assert contents(ann.by_owner("bob")) == ["all"]
+
+
+def test_a_recall_of_others_is_noted_and_private_notes_are_left_alone(pool: SharedMemoryPool) -> None:
+    ann, bob = pool.agent("ann"), pool.agent("bob")
+    public = ann.remember("harbour rain", scope=Scope.PUBLIC)
+    private = ann.remember("harbour rain at night")
+    bob.recall("harbour rain", k=10)
+    bob.recall("harbour rain", k=10, record="audited")
+    pool.memory.flush()
+    assert pool.memory.get(public.id).access_count == 2
+    assert pool.memory.get(private.id).access_count == 0
+    assert "bob" in {entry.principal for entry in ann.audit(id=public.id)}
+
+
+def test_unasked_links_go_only_to_what_every_reader_sees() -> None:
+    pool = SharedMemoryPool(associate_k=1)
+    ann, bob = pool.agent("ann", room="red"), pool.agent("bob", room="red")
+    public = ann.remember("three lemons and rain", scope=Scope.PUBLIC)
+    ann.remember("three lemons and rain today")  # more like the next one than the public note is
+    later = ann.remember("three lemons and rain today, too", scope=Scope.PUBLIC)
+    assert [edge.target_id for edge in bob.edges(later.id)] == [public.id]
+    shared = bob.remember("three lemons and rain today, again", scope=Scope.SHARED)
+    assert [edge.target_id for edge in pool.memory.edges(shared.id)] == [later.id]
+
+
+def test_a_transaction_sees_what_the_agent_sees(pool: SharedMemoryPool) -> None:
+    ann, bob = pool.agent("ann"), pool.agent("bob")
+    secret = ann.remember("secret harbour")
+    with bob.transaction():
+        note = bob.remember("my harbour")
+        assert [hit.node_id for hit in bob.recall("harbour")] == [note.id]
+        with pytest.raises(NodeNotFoundError):
+            bob.link(note, secret)
+        assert len(bob) == 1
+        assert len(ann) == 1
+    assert len(pool.memory) == 2
+
+
+def test_a_chosen_id_is_taken_for_all(pool: SharedMemoryPool) -> None:
+    pool.agent("ann").remember("one", node_id="n")
+    with pytest.raises(DuplicateIdError):
+        pool.agent("bob").remember("two", node_id="n")
+
+
+def test_another_life_of_an_id_opens_nothing_of_the_first(pool: SharedMemoryPool) -> None:
+    ann, bob = pool.agent("ann"), pool.agent("bob")
+    ann.remember("the first", node_id="n")
+    ann.forget(ids=["n"])
+    bob.remember("the second", node_id="n", scope=Scope.PUBLIC)
+    assert [change.kind for change in bob.history("n")] == ["added"]
+    assert [len(bob.at(position)) for position in range(pool.memory.position + 1)] == [0] * 4 + [1]
+
+
+def test_a_view_does_nothing_to_the_memory_as_a_whole(pool: SharedMemoryPool, tmp_path: Path) -> None:
+    ann = pool.agent("ann")
+    ann.remember("one")
+    for act in (ann.compact, ann.snapshot, ann.replay, ann.sign_head, lambda: ann.reembed(ann.embedder)):
+        with pytest.raises(NotOwnerError, match="pool"):
+            act()
+    with pytest.raises(Exception, match="pool"):
+        ann.export(tmp_path / "log")
+    with pytest.raises(Exception, match="pool"):
+        ann.backup(tmp_path / "backup")
+    with pytest.raises(StoreReadOnly):
+        ann.at(1).remember("two")
+    ann.close()
+    assert len(ann) == 1
+    assert ann.digest() != pool.agent("bob").digest()
+
+
+def test_owners_and_scopes_survive_files_snapshots_and_replay(tmp_path: Path) -> None:
+    with SharedMemoryPool(path=tmp_path / "store") as pool:
+        ann = pool.agent("ann", room="red")
+        ann.remember("mine")
+        ann.share(ann.remember("ours"), Scope.SHARED)
+        pool.memory.snapshot()
+        ann.remember("everyone's", scope=Scope.PUBLIC)
+        stats, digest = pool.stats(), pool.memory.digest()
+        assert pool.memory.replay() == digest
+        pool.save(tmp_path / "pool.json")
+        ann.save(tmp_path / "ann.json")
+        pool.agent("bob").save(tmp_path / "bob.json")
+    assert stats == {
+        "memories": 3,
+        "agents": 1,
+        "by_owner": {"ann": 3},
+        "by_scope": {"private": 1, "public": 1, "shared": 1},
+        "by_room": {"red": 1},
+    }
+    with SharedMemoryPool(path=tmp_path / "store") as pool:
+        assert (pool.stats(), pool.memory.digest()) == (stats, digest)
+        assert contents(pool.agent("bob", room="red").memories()) == ["ours", "everyone's"]
+    with SharedMemoryPool.load(tmp_path / "pool.json") as pool:
+        assert pool.stats() == stats
+        assert len(pool) == 3
+        assert contents(pool.agent("bob", room="red").memories()) == ["ours", "everyone's"]
+    assert len(AgentMemory.load(tmp_path / "ann.json")) == 3
+    assert len(AgentMemory.load(tmp_path / "bob.json")) == 1
+
+
+def test_an_expired_memory_is_hidden_from_views_too(pool: SharedMemoryPool) -> None:
+    ann = pool.agent("ann")
+    node = ann.remember("soon gone", scope=Scope.PUBLIC, expires_at="2999-01-01")
+    assert node.id in pool.agent("bob")
+
+
+def test_every_type_of_event_is_told_with_care() -> None:
+    known = {kind.__name__ for kind in told._TOLD}
+    assert known | NOT_TOLD == {kind.__name__ for kind in EVENT_TYPES.values()}
+    assert told.told(MemoryCreated(name="m"), lambda _: False) == MemoryCreated(name="m")
+
+
+def test_where_unknown_nodes_are_is_not_known(pool: SharedMemoryPool) -> None:
+    pool.memory.remember("one", node_id="a")
+    frame = pool.memory._engine._shard.frame  # type: ignore[attr-defined] # the local engine's
+    assert whereabouts(frame, ["a", "b"]) == [(frame.partitions[0], 0), None]
