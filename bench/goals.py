@@ -47,6 +47,7 @@ GOALS: Final = (
     _at_least("edges-batch", "batch", 8),
     _at_least("remember-small", "remember", 1),
     _at_least("remember-large", "remember", 3),
+    _at_least("retention", "retention", 100),
     _at_most("durable", "durable", 25, "us"),
     _at_most("edge-bytes", "bytes", 25, "B"),
     _at_most("node-bytes", "bytes", 250, "B"),

@@ -12,6 +12,7 @@ from typing import Any, Final
 from bench.worker import BATCH, DIM, Work, _each_s
 from memorygraph import AgentMemory
 from memorygraph.actors.local import LocalEngine
+from memorygraph.decay.forgetting import retentions
 from memorygraph.events.log import EventLog
 from memorygraph.events.records import EdgesAdded
 
@@ -42,6 +43,10 @@ class OwnWork(Work):
         taken = super().recall(count)
         flush_s = _each_s(lambda memory: memory.flush(), [self.memory])[0]
         return [seconds + flush_s / count for seconds in taken]
+
+    def retain(self, count: int) -> list[float]:
+        """Ask how much is left of every memory, all at once; seconds of each time."""
+        return _each_s(retentions, [self.graph] * count)
 
     def durable(self, directory: str, batches: int, count: int) -> list[dict[str, float]]:
         """Add batches of nodes with text and vector to a store on disk, and sync the same bytes bare after each.

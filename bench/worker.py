@@ -90,6 +90,10 @@ class Work:
         vectors = [self._embed(asked) for asked in self._questions(count)]
         return _each_s(lambda vector: self.graph.similarity_search(vector, k=20), vectors)
 
+    def retain(self, count: int) -> list[float]:
+        """Ask how much is left of every memory; seconds of each time."""
+        return _each_s(lambda graph: [node.retention() for node in graph], [self.graph] * count)
+
     def learn(self, texts: list[str]) -> float:
         """Remember texts one by one; seconds in all."""
         taken = _each_s(lambda text: self.ids.append(self.memory.remember(text).id), texts)
