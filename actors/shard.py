@@ -15,6 +15,7 @@ from memorygraph.actors import commands as cmd
 from memorygraph.actors import graph_queries
 from memorygraph.actors.pace import Pace
 from memorygraph.actors.reviews import find_reviews, retention_of_all, reviews_of
+from memorygraph.actors.select import Select
 from memorygraph.actors.sight_queries import Census, InSight, MovedAway, Whereabouts
 from memorygraph.actors.spaces import foreign_vectors, missing_vectors, same_space
 from memorygraph.events.errors import DamagedSnapshot, NodeNotFoundError
@@ -31,6 +32,7 @@ from memorygraph.projections.graph import GraphState
 from memorygraph.projections.hit import Concept, Hit
 from memorygraph.projections.places import census, moved_away, whereabouts
 from memorygraph.projections.recall import RecallIndex
+from memorygraph.projections.selecting import ordered, selected
 from memorygraph.projections.sharing import sharing
 from memorygraph.projections.sight import PRESENT, WHOLE, seen
 from memorygraph.projections.similarity import nearest
@@ -306,6 +308,23 @@ class Shard:
         with self._digesting:
             return self._digests.digest(frame.recorded, Pace() if query.gently else no_rest)
 
+    def _select(self, frame: Frame, query: Select) -> Any:
+        mask = selected(frame, query.selection, self.index(frame).labels, query.now_us)
+        if query.vector:
+            found = self._nearest(frame, query, mask)
+        else:
+            found = ordered(frame, mask, query.order, query.now_us).tolist()
+        rows = found[query.offset : None if query.limit is None else query.offset + query.limit]
+        if query.give == "count":
+            return len(rows)
+        return [frame.interner.ids[row] if query.give == "ids" else frame.node(row, vector=False) for row in rows]
+
+    def _nearest(self, frame: Frame, query: Select, mask: Any) -> list[int]:
+        k = frame.nodes.count if query.limit is None else query.offset + query.limit
+        vector, norms = _vector(query.vector), self.index(frame).norms
+        found = nearest(frame, norms, vector, k, threshold=query.threshold, visible=mask)
+        return [row for row, _ in found]
+
     def _census(self, frame: Frame, _: Census) -> list[tuple[Partition, str | None, int]]:
         return census(frame, self.index(frame).labels)
 
@@ -337,6 +356,7 @@ _ANSWERS: Final[dict[type[cmd.Query], Callable[[Shard, Frame, Any], Any]]] = {
     Whereabouts: lambda _, frame, query: whereabouts(frame, query.ids),
     MovedAway: lambda _, frame, query: moved_away(frame, query.partitions),
     Census: Shard._census,
+    Select: Shard._select,
 }
 # What is done for the memory as a whole is done for what was put away, too.
 _OF_THE_WHOLE: Final = (

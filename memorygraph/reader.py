@@ -40,6 +40,7 @@ from memorygraph.home import Home
 from memorygraph.projections.hit import Concept
 from memorygraph.projections.profiles import PROFILES, RELEVANCE
 from memorygraph.projections.window import Window
+from memorygraph.query import Querying
 from memorygraph.stats import MemoryStats, stats_of
 from memorygraph.times import TimeLike, to_seconds, to_us
 from memorygraph.tokens import TokenCounter, estimate_tokens
@@ -48,7 +49,7 @@ _CONTEXT_K_MIN: Final = 20
 _CONTEXT_TOKENS_EACH: Final = 10  # no line is shorter, so more hits would not fit
 
 
-class MemoryReader(Evidence):
+class MemoryReader(Querying, Evidence):
     """The asking half of ``AgentMemory``; made by it, not by users."""
 
     graph: MemoryGraph

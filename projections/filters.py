@@ -77,6 +77,18 @@ class LabelIndex:
         """Return the value of each number that ``codes`` gave at this Frame, and of some later ones."""
         return list(self._codes(frame.labels, field, "").values)
 
+    def holding(self, frame: Frame, key: str, test: Callable[[Hashable], bool]) -> Mask:
+        """Return which node rows have a value of metadata under a key that passes a test, shape (node rows,).
+
+        Each different value is tested once, in the form that ``frozen`` gives it.
+        """
+        codes = self._codes(frame.labels, "metadata", key)
+        passes = np.array([*map(test, list(codes.values)), False], dtype=np.bool_)  # the last place is for NO_CODE
+        rows = np.zeros(frame.labels.count + 1, dtype=np.bool_)  # the last place is for nodes without labels
+        rows[:-1] = passes[codes.rows[: frame.labels.count]]
+        holding: Mask = rows[frame.nodes.column("label_row")]
+        return holding
+
     def size_bytes(self) -> int:
         """Return the bytes of the codes."""
         return sum(codes.rows.nbytes for codes in list(self._fields.values()))
@@ -88,7 +100,7 @@ class LabelIndex:
             if (wanted := getattr(filters, name)) is not None
         ]
         tests += [
-            self._codes(labels, "metadata", key).equal_to(_frozen(value), labels.count)
+            self._codes(labels, "metadata", key).equal_to(frozen(value), labels.count)
             for key, value in filters.metadata.items()
         ]
         if filters.tags:
@@ -198,16 +210,16 @@ def visible_nodes(frame: Frame, filters: Filters, labels: LabelIndex) -> Mask:
 
 def _reader(name: str, key: str) -> Callable[[Extras], Hashable]:
     if name == "metadata":
-        return lambda extras: _frozen(extras.metadata[key]) if key in extras.metadata else None
+        return lambda extras: frozen(extras.metadata[key]) if key in extras.metadata else None
     if name == "tags":
         return lambda extras: _Tags(extras.tags)
     return attrgetter(name)
 
 
-def _frozen(value: Any) -> Hashable:
+def frozen(value: Any) -> Hashable:
     """Return plain data in a form that can be a key, equal where the data is equal."""
     if isinstance(value, dict):
-        return "map", frozenset((key, _frozen(inner)) for key, inner in value.items())
+        return "map", frozenset((key, frozen(inner)) for key, inner in value.items())
     if isinstance(value, list):
-        return "list", tuple(_frozen(inner) for inner in value)
+        return "list", tuple(frozen(inner) for inner in value)
     return ("none",) if value is None else value

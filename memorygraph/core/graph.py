@@ -36,10 +36,11 @@ from memorygraph.persistence.json_backend import contents_in, document_of
 from memorygraph.projections.arcs import DIRECTIONS
 from memorygraph.projections.filters import Filters
 from memorygraph.projections.frame import ORDINAL_BITS
+from memorygraph.query import Querying
 from memorygraph.stats import MemoryStats, stats_of
 
 
-class MemoryGraph(GraphSearches, GraphAlgorithms, GraphSettling):
+class MemoryGraph(GraphSearches, GraphAlgorithms, GraphSettling, Querying):
     """A graph of memories.
 
     ``MemoryGraph()`` lives in memory; ``AgentMemory(...).graph`` is the graph of an agent's memory.

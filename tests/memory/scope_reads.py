@@ -144,5 +144,11 @@ READS: list[Read] = [
         (found.node_id, round(found.score, 5)) for found in memory.graph.similarity_search(VECTOR, EVERYTHING)
     ],
     lambda memory: [(found.node_id, round(found.score, 5)) for found in memory.graph.similarity_search(VECTOR, 2)],
+    lambda memory: memory.query().ids(),
+    lambda memory: memory.query().tag("x").content_contains("in").order_by("importance").limit(3).ids(),
+    lambda memory: (memory.query().count(), memory.query().metadata("k").count()),
+    lambda memory: [node.id for node in memory.query().importance(gte=0.9).similar_to(VECTOR, 3)],
+    lambda memory: [sorted(names) for names in memory.graph.connected_components()],
+    _of_each(lambda memory, name: [node.id for node in memory.graph.bfs(name)]),
     _stats,
 ]
