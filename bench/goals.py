@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Final
 
@@ -28,7 +29,9 @@ class Goal:
 
     def margin(self, value: float) -> float:
         """Return how many times better than the limit a value is; below 1 it fails."""
-        return value / self.limit if self.at_least else self.limit / value
+        if self.at_least:
+            return value / self.limit
+        return self.limit / value if value else math.inf
 
 
 def _at_least(key: str, section: str, limit: float, unit: str = "x") -> Goal:
@@ -68,7 +71,12 @@ LOG_GOALS: Final = (
     _at_most("L5-verify", "long", 0.5, "s"),
     _at_most("L5-bytes", "long", 1.05, "x"),
     _at_most("small-bytes", "small", 64, "KiB"),
+    _at_most("small-files", "small", 0, "files"),
+    _at_most("small-threads", "small", 0, "threads"),
     _at_most("small-open", "small", 20, "ms"),
+    _at_most("snapshot-open", "snapshots", 1, "s"),
+    _at_most("snapshot-bytes", "snapshots", 0.05, "x"),
+    _at_most("p99-snapshot", "snapshots", 3, "x"),
     _at_most("p99-fold", "beside", 3, "x"),
     _at_most("p99-backup", "beside", 3, "x"),
 )

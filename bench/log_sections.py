@@ -22,6 +22,7 @@ import msgspec
 from bench import compaction
 from bench.goals import Row
 from bench.small import small_memories
+from bench.snapshots import snapshot_rows
 from memorygraph.events.disk import OsDisk
 from memorygraph.events.group import GroupAppender
 from memorygraph.events.ports import SystemClock
@@ -55,12 +56,23 @@ class Scale:
     memories: int  # small ones
     notes: int  # in the memory that is compacted and copied
     trials: int  # of each compaction and backup
+    reopened: int  # memories in the store that is opened from a snapshot
 
 
 FULL: Final = Scale(
-    rounds=15, commits=200, batches=60, appends=60, events=1_000_000, memories=10_000, notes=20_000, trials=3
+    rounds=15,
+    commits=200,
+    batches=60,
+    appends=60,
+    events=1_000_000,
+    memories=10_000,
+    notes=20_000,
+    trials=3,
+    reopened=100_000,
 )
-QUICK: Final = Scale(rounds=2, commits=10, batches=5, appends=4, events=20_000, memories=10, notes=500, trials=1)
+QUICK: Final = Scale(
+    rounds=2, commits=10, batches=5, appends=4, events=20_000, memories=10, notes=500, trials=1, reopened=3_000
+)
 
 
 def single(place: Path, scale: Scale) -> list[Row]:
@@ -187,6 +199,11 @@ def beside(_: Path, scale: Scale) -> list[Row]:
     ]
 
 
+def snapshots(place: Path, scale: Scale) -> list[Row]:
+    """Opening a large memory, and what keeping it ready for that costs."""
+    return snapshot_rows(place, scale.reopened)
+
+
 SECTIONS: Final[dict[str, Callable[[Path, Scale], list[Row]]]] = {
     "single": single,
     "batch": batch,
@@ -195,6 +212,7 @@ SECTIONS: Final[dict[str, Callable[[Path, Scale], list[Row]]]] = {
     "long": long,
     "small": small,
     "beside": beside,
+    "snapshots": snapshots,
 }
 
 

@@ -17,6 +17,7 @@ _STEP: Final = 34
 _NAMES: Final = 470
 _WIDTH: Final = 1060
 _PLOT: Final = 420
+_MARGIN_MAX: Final = 1000.0  # a goal of 0 that is met would be better without end
 _COLOURS: Final = {PASSED: "#2a7f62", FAILED: "#c0392b"}
 
 
@@ -96,8 +97,8 @@ def picture(rows: list[Row], caption: str) -> str:
         (row, margin)
         for row in rows
         if row.goal is not None and row.value is not None
-        for margin in [BY_KEY[row.goal].margin(row.value)]
-        if math.isfinite(margin) and margin > 0
+        for margin in [max(min(BY_KEY[row.goal].margin(row.value), _MARGIN_MAX), 1 / _MARGIN_MAX)]
+        if math.isfinite(margin)
     ]
     low = min([-0.5, *(math.floor(math.log10(margin)) for _, margin in bars)])
     high = max([1.0, *(math.ceil(math.log10(margin)) for _, margin in bars)])

@@ -42,8 +42,8 @@ def small_memories(place: Path, count: int) -> list[Row]:
     name = f"{count:,} memories of {EVENTS} events"
     return [
         _row(f"{name}: the largest on disk", "KiB", size_bytes / 1024, "small-bytes"),
-        _row(f"{name}, open and idle: their descriptors", "files", descriptors, None),
-        _row(f"{name}, open and idle: their threads", "threads", threads, None),
+        _row(f"{name}, open and idle: their descriptors", "files", descriptors, "small-files"),
+        _row(f"{name}, open and idle: their threads", "threads", threads, "small-threads"),
         _row(f"{name}: opening one, median", "ms", median(opened_s) * 1e3, None),
         _row(f"{name}: opening one, 99 of 100", "ms", quantiles(opened_s, n=100)[98] * 1e3, "small-open"),
     ]

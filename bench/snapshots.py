@@ -1,18 +1,15 @@
-"""``python -m bench.snapshots``: what snapshots save and cost, as ratios within one run.
+"""What snapshots save and cost, as ratios within one run.
 
 A store of random texts with links is opened from a snapshot and by replay, a snapshot is written after 1 % of it
-changed, and remembering is timed with and without a snapshot being written beside it. ``--quick`` is small.
+changed, and remembering is timed with and without a snapshot being written beside it.
 """
 
 from __future__ import annotations
 
-import argparse
 import random
 import shutil
 import subprocess
 import sys
-import tempfile
-from collections.abc import Sequence
 from itertools import count
 from pathlib import Path
 from statistics import median, quantiles
@@ -20,16 +17,12 @@ from time import perf_counter
 from typing import Final
 
 from bench import corpus
+from bench.goals import Row
 from memorygraph import AgentMemory
 
-NODES: Final = 100_000
-QUICK_NODES: Final = 3_000
 LINKS: Final = 3  # per memory
 ROUNDS: Final = 5
 WRITES: Final = 500
-OPEN_S_MAX: Final = 1.0
-SHARE_MAX: Final = 0.05
-SLOWER_MAX: Final = 3.0
 _OPEN = """
 import sys
 from time import perf_counter
@@ -97,47 +90,25 @@ def writers_p99(store: Path) -> tuple[float, float]:
     return _p99(during), _p99(idle)
 
 
-def measured(place: Path, nodes: int) -> dict[str, float]:
-    """Measure everything in an empty folder; seconds and bytes."""
+def snapshot_rows(place: Path, nodes: int) -> list[Row]:
+    """Measure everything in an empty folder."""
     store = place / "store"
     fill(store, nodes)
     opened_s, replayed_s = reopening(store)
     written_bytes, size_bytes = second_snapshot(store)
     during_s, idle_s = writers_p99(store)
-    return {
-        "opened_s": opened_s,
-        "replayed_s": replayed_s,
-        "written_bytes": written_bytes,
-        "size_bytes": size_bytes,
-        "during_s": during_s,
-        "idle_s": idle_s,
-    }
+    name = f"{nodes:,} memories of 256 dimensions"
+    return [
+        _row(f"open and recall {name}; against by replay", "s", opened_s, "snapshot-open", replayed_s),
+        _row("bytes that a snapshot writes after a change of 1 %", "x", written_bytes / size_bytes, "snapshot-bytes"),
+        _row("the 99th percentile of remembering beside a snapshot", "x", during_s / idle_s, "p99-snapshot"),
+        _row("remembering alone, 99th percentile", "ms", idle_s * 1e3),
+        _row(f"a snapshot of {name}", "MiB", size_bytes / (1 << 20)),
+    ]
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure, print the figures, and return 1 if a goal is missed at full size."""
-    parser = argparse.ArgumentParser(prog="python -m bench.snapshots", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="small, which says nothing about the goals")
-    options = parser.parse_args(arguments)
-    nodes = QUICK_NODES if options.quick else NODES
-    with tempfile.TemporaryDirectory(prefix="memorygraph-bench-") as folder:
-        found = measured(Path(folder), nodes)
-    share = found["written_bytes"] / found["size_bytes"]
-    slower = found["during_s"] / found["idle_s"]
-    print(
-        f"{nodes:,} memories of 256 dimensions: open and recall {found['opened_s']:.2f} s from a snapshot, "
-        f"{found['replayed_s']:.2f} s by replay ({found['replayed_s'] / found['opened_s']:.1f} x); goal 1 s"
-    )
-    print(
-        f"a snapshot after a change of 1 %: {found['written_bytes']:,} of {found['size_bytes']:,} bytes "
-        f"({share:.1%}); goal 5 %"
-    )
-    print(
-        f"remembering beside a snapshot: p99 {found['during_s'] * 1e3:.1f} ms, idle {found['idle_s'] * 1e3:.1f} ms "
-        f"({slower:.1f} x); goal 3 x"
-    )
-    missed = found["opened_s"] > OPEN_S_MAX or share > SHARE_MAX or slower > SLOWER_MAX
-    return 1 if missed and not options.quick else 0
+def _row(name: str, unit: str, ours: float, goal: str | None = None, peer: float | None = None) -> Row:
+    return Row(section="snapshots", name=name, unit=unit, ours=ours, goal=goal, peer=peer)
 
 
 def _open_s(store: Path, number: int) -> float:
@@ -153,7 +124,3 @@ def _remember_s(memory: AgentMemory, number: int) -> float:
 
 def _p99(taken: list[float]) -> float:
     return quantiles(taken, n=100)[98]
-
-
-if __name__ == "__main__":
-    sys.exit(main())
