@@ -63,8 +63,11 @@ NO_EXTRAS: Final = Extras()
 NO_EDGE_EXTRAS: Final = EdgeExtras()
 
 
-class NodeState(Struct, frozen=True, kw_only=True):
+class NodeState(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A node's values at one position, as plain data. Times are microseconds; ``version`` is its last content position.
+
+    The digest is of this. So what is added here has a default, and is left out where it has that: then the digests of
+    logs that do not use it stay, and backups made with them can be restored.
 
     ``vector`` is little-endian float32 bytes, empty when it has none, None when it was not asked for. ``expires_us`` is
     when it is to be forgotten, None for never; ``owner`` the agent whose memory it is, None for nobody's in particular.
@@ -98,8 +101,8 @@ class NodeState(Struct, frozen=True, kw_only=True):
     archived: bool = False
 
 
-class EdgeState(Struct, frozen=True, kw_only=True):
-    """An edge's values at one position, as plain data."""
+class EdgeState(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """An edge's values at one position, as plain data; as to what is added, see ``NodeState``."""
 
     id: str
     source_id: str
