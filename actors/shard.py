@@ -12,7 +12,7 @@ from typing import Any, Final
 import numpy as np
 
 from memorygraph.actors import commands as cmd
-from memorygraph.actors import graph_queries
+from memorygraph.actors import graph_queries, spread_queries
 from memorygraph.actors.pace import Pace
 from memorygraph.actors.reviews import find_reviews, retention_of_all, reviews_of
 from memorygraph.actors.select import Select
@@ -152,7 +152,7 @@ class Shard:
         seeing = seen(frame, sight)
         if isinstance(query, cmd.Digest) and sight.partitions is not None:
             return DigestCache().digest(seeing)  # of what is seen; others keep theirs for the whole
-        of_graph = graph_queries.ANSWERS.get(type(query))
+        of_graph = _OF_GRAPH.get(type(query))
         return _ANSWERS[type(query)](self, seeing, query) if of_graph is None else of_graph(seeing, query)
 
     def _get_nodes(self, frame: Frame, query: cmd.GetNodes) -> list[NodeState | None]:
@@ -332,6 +332,7 @@ class Shard:
         return frame.position_at(query.time_us)
 
 
+_OF_GRAPH: Final = graph_queries.ANSWERS | spread_queries.ANSWERS
 _ANSWERS: Final[dict[type[cmd.Query], Callable[[Shard, Frame, Any], Any]]] = {
     cmd.GetNodes: Shard._get_nodes,
     cmd.FindNodes: Shard._find_nodes,

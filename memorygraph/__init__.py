@@ -36,6 +36,7 @@ from memorygraph.hits import Hits, MemoryHit, Why
 from memorygraph.memory.working import WorkingMemoryBuffer, WorkingMemorySlot
 from memorygraph.multiagent import AgentView, SharedMemoryPool
 from memorygraph.persistence.storage import GraphStorageManager
+from memorygraph.retrieval.spreading import SpreadingActivation, SpreadingConfig
 from memorygraph.stats import MemoryStats
 from memorygraph.tokens import estimate_tokens
 
@@ -68,6 +69,8 @@ __all__ = [
     "SentenceTransformerEmbedder",
     "SharedMemoryPool",
     "SpacedRepetitionScheduler",
+    "SpreadingActivation",
+    "SpreadingConfig",
     "Subscription",
     "Why",
     "WorkingMemoryBuffer",

@@ -1,77 +1,319 @@
-"""Spreading activation (Collins & Loftus, 1975): level-synchronous, max-product, exact and deterministic.
+"""Spreading activation (Collins & Loftus, 1975), level by level, so that no order of visits changes the result.
 
-A(v) = max over edges u-v of A(u) * decay * weight * confidence * importance(v), over paths of at most ``hops`` edges.
-Every node keeps its best path, found level by level, so no order of visits changes the result.
+- ``max``: A(v) = max over edges u -> v of A(u) * share(u, v), over paths of at most ``max_depth`` edges: exact.
+- ``sum``: A(v) = sum over all walks of at most ``max_depth`` edges; it may exceed 1.
+- ``ppr``: personalised PageRank (Page et al., 1999; Haveliwala, 2002): with the probability ``decay`` a walker goes on
+  along an edge, else it starts anew at a source. What is less than ``RESIDUAL`` of all stays where it is.
+- ``reference``: best first, each node expanded once, at most ``max_nodes`` of them: what older packages do. A weaker
+  but shorter way is lost, so with a limit of depth it finds less than ``max``.
+
+``conductance.py`` says what the share of an edge is.
 """
 
 from __future__ import annotations
 
-from typing import Final
+from heapq import heappop, heappush
+from typing import Any, Final, Protocol
 
 import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
-from memorygraph.projections.arcs import Rows, arcs_at, strengths
-from memorygraph.projections.frame import Frame
+from memorygraph.projections.arcs import Mask, Rows, distinct
+from memorygraph.projections.conductance import PPR, REFERENCE, SUM, Conductance, Shares, SpreadRules
+from memorygraph.projections.frame import NO_ROW, Frame
 
-ACTIVATION_MIN: Final = 0.01
-DECAY: Final = 0.6
+RESIDUAL: Final = 1e-7
+ROUNDS_MAX: Final = 1000
+
+Doubles = NDArray[np.float64]
+Level = tuple[Rows, Rows]
+
+
+class Trails(Protocol):
+    """How each node was reached."""
+
+    def of(self, rows: Rows) -> NDArray[np.int32]:
+        """Return the ways to some nodes, shape (rows, longest way): the node first, its source last, then -1."""
+        ...
 
 
 class Activation(Struct, frozen=True):
-    """Where activation came to: node rows, activations (0..1), and by level (rows reached, rows they came from)."""
+    """Where activation came to: node rows, ascending, their activations, and how they were reached."""
 
     rows: Rows
-    values: NDArray[np.float64]
-    levels: list[tuple[Rows, Rows]]
+    values: Doubles
+    trails: Any  # Trails
 
-    def path(self, row: int) -> list[int]:
-        """Return the rows of the best path, seed first."""
-        path = [row]
-        for reached, origins in reversed(self.levels):
-            place = int(np.searchsorted(reached, path[-1]))
-            if place < len(reached) and reached[place] == path[-1]:
-                path.append(int(origins[place]))
-        return path[::-1]
+
+class LevelTrails:
+    """Ways by level: rows reached, ascending, and the rows that they were reached from."""
+
+    def __init__(self, levels: list[Level]) -> None:
+        self._levels = levels
+
+    def of(self, rows: Rows) -> NDArray[np.int32]:
+        """Return the ways to some nodes, from the last level back."""
+        trails = np.full((len(rows), len(self._levels) + 1), NO_ROW, dtype=np.int32)
+        trails[:, 0] = at = rows
+        steps = np.zeros(len(rows), dtype=np.intp)
+        for reached, origins in reversed(self._levels):
+            place = np.minimum(np.searchsorted(reached, at), len(reached) - 1)
+            came = reached[place] == at
+            at = np.where(came, origins[place], at)
+            steps += came
+            trails[np.flatnonzero(came), steps[came]] = at[came]
+        return trails
+
+
+class KeptTrails:
+    """Ways as they were found, by row."""
+
+    def __init__(self, trails: dict[int, tuple[int, ...]]) -> None:
+        self._trails = trails
+
+    def of(self, rows: Rows) -> NDArray[np.int32]:
+        """Return the ways to some nodes."""
+        found = [self._trails[row][::-1] for row in rows.tolist()]
+        trails = np.full((len(found), max(map(len, found), default=1)), NO_ROW, dtype=np.int32)
+        for place, trail in enumerate(found):
+            trails[place, : len(trail)] = trail
+        return trails
 
 
 def spread(
-    frame: Frame,
-    seeds: Rows,
-    activations: NDArray[np.float64],
-    hops: int,
-    *,
-    visible: NDArray[np.bool_],
-    decay: float = DECAY,
-    activation_min: float = ACTIVATION_MIN,
+    frame: Frame, seeds: Rows, values: Doubles, rules: SpreadRules, now_us: int = 0, *, visible: Mask | None = None
 ) -> Activation:
-    """Let activation flow from seeds along every edge, in both directions, through visible nodes only.
+    """Let activation flow from seeds, through visible nodes only.
 
     Args:
-        seeds: node rows, each once.
-        activations: of the seeds, 0..1, same shape.
-        visible: which node rows may hold activation, shape (node rows,).
+        seeds: node rows, ascending, each once.
+        values: activations of the seeds, same shape.
+        now_us: when: what was recalled lately conducts better, what has faded worse.
+        visible: which node rows may hold activation, shape (node rows,); None: every live one.
     """
-    level = np.zeros(frame.nodes.count)
-    level[seeds] = np.where(visible[seeds], activations, 0.0)
-    levels: list[tuple[Rows, Rows]] = []
-    importance = frame.nodes.column("importance")
-    frontier = seeds[level[seeds] > 0]
-    for _ in range(hops):
-        if not len(frontier):
-            break
-        edges, origin, target = arcs_at(frame, frontier)
-        weight = strengths(frame, edges)
-        value = level[origin] * decay * weight * importance[target]
-        keep = (value >= activation_min) & visible[target]
-        origin, target, value = origin[keep], target[keep], value[keep]
-        order = np.lexsort((origin, -value, target))
-        target, best = np.unique(target[order], return_index=True)
-        value, origin = value[order][best], origin[order][best]
-        better = value > level[target]
-        frontier = target[better]
-        level[frontier] = value[better]
-        levels.append((frontier, origin[better]))
-    rows = np.flatnonzero(level).astype(np.int32)
-    return Activation(rows, level[rows], levels)
+    seen = frame.live_rows() if visible is None else visible
+    seeds, values = seeds[seen[seeds]], values[seen[seeds]]
+    flow = _Flow(frame.nodes.count, Conductance(frame, rules, now_us, seen), rules, seeds, values)
+    if rules.mode == REFERENCE:
+        return flow.best_first(frame.interner.ids)
+    if rules.mode == PPR:
+        return flow.page_rank()
+    return flow.add_up() if rules.mode == SUM else flow.strongest()
+
+
+def strongest_chain(
+    frame: Frame, start: int, end: int, rules: SpreadRules, hops: int, *, visible: Mask | None = None
+) -> list[int] | None:
+    """Return the rows of the chain of at most ``hops`` links, in any direction, with the greatest product of shares.
+
+    Searched from both ends. A share is decay * strength, so that of equally strong chains the shortest is found.
+    """
+    seen = frame.live_rows() if visible is None else visible
+    conductance = Conductance(frame, rules, 0, seen)
+    sides = []
+    for row, depth in ((start, hops - hops // 2), (end, hops // 2)):
+        seeds = np.array([row], dtype=np.int32)
+        flow = _Flow(frame.nodes.count, conductance, rules, seeds, np.ones(1))
+        sides.append(flow.reach(conductance.links, depth, 0.0))
+    rows, ours, theirs = np.intersect1d(sides[0].rows, sides[1].rows, assume_unique=True, return_indices=True)
+    if not len(rows):
+        return None
+    best = int(np.argmax(sides[0].values[ours] * sides[1].values[theirs]))
+    meeting = rows[best : best + 1].astype(np.int32)
+    first, last = (side.trails.of(meeting)[0] for side in sides)
+    return _without_loops([*first[first >= 0][::-1].tolist(), *last[last >= 0][1:].tolist()])
+
+
+class _Flow:
+    """Activation on its way: what each node has, and what arrives."""
+
+    def __init__(self, total: int, conductance: Conductance, rules: SpreadRules, seeds: Rows, values: Doubles) -> None:
+        self._conductance = conductance
+        self._rules = rules
+        self._seeds = seeds
+        self._value = np.zeros(total)
+        self._value[seeds] = values
+        self._gain = np.zeros(total)
+        self._came = np.empty(total, dtype=np.int32)
+        self._levels: list[Level] = []
+
+    def strongest(self) -> Activation:
+        """Return the best product over paths."""
+        rules = self._rules
+        found = self.reach(self._conductance.onward, rules.max_depth, rules.min_activation)
+        return self._fed_back(found)
+
+    def reach(self, shares_of: Any, depth: int, least: float) -> Activation:
+        """Go on level by level to whatever gains."""
+        frontier = self._seeds[(self._value[self._seeds] >= least) & (self._value[self._seeds] > 0)]
+        for _ in range(depth):
+            if not len(frontier):
+                break
+            frontier = self._improve(shares_of(frontier), least)
+        return self._activation()
+
+    def add_up(self) -> Activation:
+        """Return the sum over walks."""
+        rules = self._rules
+        frontier, wave = self._seeds, self._value.copy()
+        is_new = self._value == 0
+        for _ in range(rules.max_depth):
+            frontier = frontier[wave[frontier] >= rules.min_activation]
+            if not len(frontier):
+                break
+            arcs = self._conductance.onward(frontier)
+            moved = wave[arcs.origins] * arcs.shares
+            frontier, arriving = self._arriving(arcs.targets, moved)
+            enough = arriving >= rules.min_activation
+            frontier, arriving = frontier[enough], arriving[enough]
+            self._note_first(arcs, moved, frontier, is_new)
+            wave[frontier] = arriving
+            self._value[frontier] += arriving
+        return self._fed_back(self._activation())
+
+    def page_rank(self) -> Activation:
+        """Return the stationary distribution of the walker, all mass counted."""
+        going_on = self._rules.decay
+        start = self._value / max(self._value.sum(), 1e-300)
+        wave, self._value = start.copy(), np.zeros(len(start))
+        is_new = start == 0
+        frontier = self._seeds[start[self._seeds] > 0]
+        for _ in range(ROUNDS_MAX):
+            stays = wave[frontier] < RESIDUAL
+            self._value[frontier] += np.where(stays, 1.0, 1.0 - going_on) * wave[frontier]
+            wave[frontier[stays]] = 0.0
+            frontier = frontier[~stays]
+            if not len(frontier):
+                break
+            arcs = self._conductance.transitions(frontier)
+            moved = going_on * wave[arcs.origins] * arcs.shares
+            lost = going_on * wave[frontier].sum() - moved.sum()  # of nodes without a way on: back to the sources
+            wave[frontier] = 0.0
+            reached, arriving = self._arriving(arcs.targets, moved)
+            self._note_first(arcs, moved, reached, is_new)
+            wave[reached] = arriving
+            if lost > RESIDUAL:
+                wave[self._seeds] += lost * start[self._seeds]
+                reached = distinct(np.concatenate([reached, self._seeds]), len(start))
+            else:
+                self._value[self._seeds] += max(lost, 0.0) * start[self._seeds]
+            frontier = reached
+        return self._activation()
+
+    def best_first(self, names: list[str]) -> Activation:
+        """Expand the most active node first, each once, ties by depth and id."""
+        rules, value = self._rules, self._value
+        trails: dict[int, tuple[int, ...]] = {row: (row,) for row in self._seeds.tolist()}
+        heap = [(-value[row], 0, names[row], row, (row,)) for row in self._seeds.tolist()]
+        heap.sort()
+        expanded: set[int] = set()
+        while heap and len(expanded) < rules.max_nodes:
+            negative, depth, _, row, trail = heappop(heap)
+            if row in expanded:
+                continue
+            expanded.add(row)
+            if depth >= rules.max_depth or -negative < rules.min_activation:
+                continue
+            arcs = self._conductance.onward(np.array([row], dtype=np.int32))
+            for target, share in zip(arcs.targets.tolist(), arcs.shares.tolist(), strict=True):
+                gained = -negative * share
+                if gained >= rules.min_activation and gained > value[target]:
+                    value[target] = gained
+                    trails[target] = (*trail, target)
+                    if target not in expanded:
+                        heappush(heap, (-gained, depth + 1, names[target], target, trails[target]))
+        rows = np.flatnonzero(value).astype(np.int32)
+        return self._fed_back(Activation(rows, value[rows], KeptTrails(trails)))
+
+    def _fed_back(self, found: Activation) -> Activation:
+        """Let what was activated, but for the seeds, activate what leads to it, damped more with every round."""
+        rules = self._rules
+        if not rules.feedback:
+            return found
+        before = found.trails
+        self._levels = []
+        damping = 1.0
+        for _ in range(rules.feedback):
+            damping *= rules.damping
+            active = np.setdiff1d(np.flatnonzero(self._value).astype(np.int32), self._seeds)
+            arcs = self._conductance.back(active)
+            self._improve(arcs._replace(shares=arcs.shares * damping), rules.min_activation)
+        rows = np.flatnonzero(self._value).astype(np.int32)
+        return Activation(rows, self._value[rows], _Joined(before, LevelTrails(self._levels)))
+
+    def _improve(self, arcs: Shares, least: float) -> Rows:
+        """Let nodes have the most that arrives, where that is more than they have; return these nodes."""
+        value = self._value
+        moved = value[arcs.origins] * arcs.shares
+        more = (moved >= least) & (moved > value[arcs.targets])
+        origins, targets, moved = arcs.origins[more], arcs.targets[more].astype(np.intp), moved[more]
+        np.maximum.at(self._gain, targets, moved)
+        reached = self._note(origins, targets, moved == self._gain[targets])
+        value[reached] = self._gain[reached]
+        self._gain[reached] = 0.0
+        return reached
+
+    def _arriving(self, targets: Rows, moved: Doubles) -> tuple[Rows, Doubles]:
+        """Add up what arrives at each node."""
+        np.add.at(self._gain, targets.astype(np.intp), moved)
+        reached = distinct(targets, len(self._gain))
+        arriving = self._gain[reached]
+        self._gain[reached] = 0.0
+        return reached, arriving
+
+    def _note_first(self, arcs: Shares, moved: Doubles, reached: Rows, is_new: Mask) -> None:
+        """Note, for nodes that are reached for the first time, where most came from."""
+        first = reached[is_new[reached]]
+        is_new[first] = False
+        wanted = np.zeros(len(is_new), dtype=np.bool_)
+        wanted[first] = True
+        mine = wanted[arcs.targets]
+        origins, targets, moved = arcs.origins[mine], arcs.targets[mine].astype(np.intp), moved[mine]
+        np.maximum.at(self._gain, targets, moved)
+        self._note(origins, targets, moved == self._gain[targets])
+        self._gain[first] = 0.0
+
+    def _note(self, origins: Rows, targets: NDArray[np.intp], most: Mask) -> Rows:
+        """Note a level: each node and where most came from, the lowest row of several; return the nodes."""
+        targets, origins = targets[most], origins[most]
+        self._came[targets] = len(self._came)
+        np.minimum.at(self._came, targets, origins)
+        reached = distinct(targets.astype(np.int32), len(self._came))
+        if len(reached):
+            self._levels.append((reached, self._came[reached]))
+        return reached
+
+    def _activation(self) -> Activation:
+        rows = np.flatnonzero(self._value).astype(np.int32)
+        return Activation(rows, self._value[rows], LevelTrails(self._levels))
+
+
+class _Joined:
+    """Ways that go on where others end."""
+
+    def __init__(self, before: Trails, after: Trails) -> None:
+        self._before = before
+        self._after = after
+
+    def of(self, rows: Rows) -> NDArray[np.int32]:
+        """Return the ways to some nodes."""
+        late = self._after.of(rows)
+        lengths = (late >= 0).sum(axis=1)
+        early = self._before.of(late[np.arange(len(rows)), lengths - 1])
+        trails = np.full((len(rows), late.shape[1] + early.shape[1] - 1), NO_ROW, dtype=np.int32)
+        trails[:, : late.shape[1]] = late
+        for place, length in enumerate(lengths.tolist()):
+            trails[place, length : length + early.shape[1] - 1] = early[place, 1:]
+        return trails
+
+
+def _without_loops(rows: list[int]) -> list[int]:
+    """Leave out what leads back to a row that was there before."""
+    kept: list[int] = []
+    for row in rows:
+        if row in kept:
+            del kept[kept.index(row) + 1 :]
+        else:
+            kept.append(row)
+    return kept

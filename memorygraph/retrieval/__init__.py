@@ -1,0 +1,1 @@
+"""Ways to find memories beside recall: spreading activation."""
