@@ -26,7 +26,7 @@ from memorygraph.projections.contents import edges_in, nodes_in
 from memorygraph.projections.contradictions import VERSION as STATEMENTS_VERSION
 from memorygraph.projections.contradictions import StatementIndex, settled, superseded
 from memorygraph.projections.digest import DigestCache
-from memorygraph.projections.filters import Filters, visible_nodes
+from memorygraph.projections.filters import OPEN, Filters, visible_nodes
 from memorygraph.projections.frame import ALIVE, ORDINAL_BITS, EdgeState, Frame, NodeState
 from memorygraph.projections.graph import GraphState
 from memorygraph.projections.hit import Concept, Hit
@@ -260,8 +260,9 @@ class Shard:
         vector = _vector(query.vector)
         if vector is None:
             return []
-        visible = visible_nodes(frame, query.filters, self.index(frame).labels)
-        norms = self.index(frame).norms
+        index = self.index(frame)
+        visible = None if query.filters == OPEN else visible_nodes(frame, query.filters, index.labels)
+        norms = index.norms
         found = nearest(frame, norms, vector, query.k, threshold=query.threshold, visible=visible)
         return [(frame.interner.ids[row], score) for row, score in found]
 

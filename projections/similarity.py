@@ -15,6 +15,10 @@ from memorygraph.projections.tables import View
 
 Floats = NDArray[np.float32]
 BATCH_CELLS_MAX: Final = 1 << 22  # scores held at once by a batch: 16 MiB
+GATHERED_SHARE: Final = 0.1
+GROUP: Final = 64
+ROUNDED: Final = 1e-6  # scores are compared rounded to so much
+HIDDEN: Final = -4.0  # below every cosine
 
 
 class Norms:
@@ -91,16 +95,7 @@ def cosines(frame: Frame, norms: Norms, query: Floats) -> Floats:
     Raises:
         EmbeddingDimensionError: the query has another dimension.
     """
-    vectors = frame.vectors
-    if vectors is None or not vectors.count:
-        return np.zeros(0, dtype=np.float32)
-    query = _fitting(frame, query)
-    length = float(np.linalg.norm(query.astype(np.float64)))
-    scores = np.empty(vectors.count, dtype=np.float32)
-    for first, block in vectors.blocks("vector"):
-        np.dot(block, query, out=scores[first : first + len(block)])
-    scores /= norms.upto(frame)
-    scores /= length if length > 0 else 1.0
+    scores = _products(frame, norms, query)
     return np.clip(scores, -1.0, 1.0, out=scores)
 
 
@@ -118,7 +113,18 @@ def nearest(
     Args:
         visible: which node rows may be found, shape (node rows,); None: every live one.
     """
-    return _best(frame, cosines(frame, norms, query), k, threshold, visible)
+    vectors = frame.vectors
+    if vectors is None or not vectors.count:
+        return []
+    if visible is None:
+        return best(frame, None, _products(frame, norms, query), k, threshold)
+    passing = visible[vectors.column("node")]
+    if np.count_nonzero(passing) <= GATHERED_SHARE * vectors.count:  # fewer rows are sooner copied than scanned
+        rows = np.flatnonzero(passing)
+        return best(frame, rows, _products_of(frame, norms, query, rows), k, threshold)
+    scores = _products(frame, norms, query)
+    scores[~passing] = HIDDEN
+    return best(frame, None, scores, k, threshold)
 
 
 def nearest_each(
@@ -130,45 +136,105 @@ def nearest_each(
         before: for each query a birth; only older nodes may be found. Empty: every live one.
     """
     vectors = frame.vectors
+    if not len(queries):
+        return []
     if (len(queries) == 1 and not before) or vectors is None or not vectors.count:
         return [nearest(frame, norms, query, k, threshold=threshold) for query in queries]
-    lengths = np.linalg.norm(queries, axis=1, keepdims=True)
-    units = queries / np.where(lengths > 0, lengths, 1)
+    units = np.stack([_unit(frame, query) for query in queries])
     norm = norms.upto(frame)
+    owner = vectors.column("node") if before else None
     step = max(1, BATCH_CELLS_MAX // vectors.count)
     results: list[list[tuple[int, float]]] = []
     for start in range(0, len(units), step):
         part = units[start : start + step]
         scores = np.empty((len(part), vectors.count), dtype=np.float32)
         for first, block in vectors.blocks("vector"):
-            scores[:, first : first + len(block)] = part @ block.T
+            np.matmul(part, block.T, out=scores[:, first : first + len(block)])
         scores /= norm
-        np.clip(scores, -1.0, 1.0, out=scores)
         for place, row in enumerate(scores, start):
-            older = frame.nodes.column("birth") < before[place] if before else None
-            results.append(_best(frame, row, k, threshold, older))
+            if owner is not None:
+                row[(frame.nodes.column("birth") >= before[place])[owner]] = HIDDEN
+            results.append(best(frame, None, row, k, threshold))
     return results
 
 
-def _best(
-    frame: Frame, scores: Floats, k: int, threshold: float, visible: NDArray[np.bool_] | None
+def best(
+    frame: Frame, rows: NDArray[np.int64] | None, scores: Floats, k: int, threshold: float
 ) -> list[tuple[int, float]]:
-    """Pick from scores of vector rows; which rows count is asked only of those that pass the threshold."""
-    if frame.vectors is None or not len(scores):
+    """Pick the k best of scored vector rows, as ``nearest`` gives them.
+
+    Args:
+        rows: the vector rows that are scored, ascending; None: all of them. Rows that are not the present vector of a
+            live node are left out; that is asked only of those with the highest scores.
+        scores: their cosines, shape (rows,), ``HIDDEN`` for what must not be found.
+    """
+    if k <= 0:
         return []
-    rows = np.flatnonzero(scores >= threshold)
-    owner = frame.vectors.column("node")[rows]
-    counts = frame.live_rows()[owner] & (frame.nodes.column("vector_row")[owner] == rows)
-    if visible is not None:
-        counts &= visible[owner]
-    rows, owner = rows[counts], owner[counts]
-    found = top(scores[rows].astype(np.float64).round(6), births(frame, owner), k)
-    return [(int(owner[place]), float(scores[rows[place]])) for place in found]
+    least = threshold if threshold > -1.0 else HIDDEN / 2
+    wanted = k
+    while True:
+        bound = max(least, _bound(scores, wanted) - ROUNDED)
+        found = np.flatnonzero(scores >= bound)
+        vector_rows = found if rows is None else rows[found]
+        owner = _owners(frame, vector_rows)
+        counts = frame.nodes.take("alive", owner) & (frame.nodes.take("vector_row", owner) == vector_rows)
+        if bound <= least or np.count_nonzero(counts) >= k:
+            break
+        wanted *= 8
+    found, owner = found[counts], owner[counts]
+    cosine = np.clip(scores[found], -1.0, 1.0).astype(np.float64)
+    order = top(cosine.round(6), births(frame, owner), k)
+    return [(int(owner[place]), float(cosine[place])) for place in order]
+
+
+def _bound(scores: Floats, k: int) -> float:
+    """Return a number that at least k of the scores reach, if there are so many; a little below the k-th highest.
+
+    The highest of each of several groups are as many scores: the k-th highest of these is such a number, and costs one
+    pass that the processor does many scores at a time.
+    """
+    groups = len(scores) // GROUP
+    if k > groups // 4:
+        return float(np.partition(scores, len(scores) - k)[len(scores) - k]) if k < len(scores) else HIDDEN
+    highest = scores[: groups * GROUP].reshape(GROUP, groups).max(axis=0)
+    return float(np.partition(highest, groups - k)[groups - k])
+
+
+def _products(frame: Frame, norms: Norms, query: Floats) -> Floats:
+    """Cosines, but for the last bits, by which they may leave [-1, 1]."""
+    vectors = frame.vectors
+    if vectors is None or not vectors.count:
+        return np.zeros(0, dtype=np.float32)
+    unit = _unit(frame, query)
+    scores = np.empty(vectors.count, dtype=np.float32)
+    for first, block in vectors.blocks("vector"):
+        np.dot(block, unit, out=scores[first : first + len(block)])
+    scores /= norms.upto(frame)
+    return scores
+
+
+def _products_of(frame: Frame, norms: Norms, query: Floats, rows: NDArray[np.int64]) -> Floats:
+    """The same of some vector rows, ascending."""
+    vectors, unit = frame.vectors, _unit(frame, query)
+    assert vectors is not None
+    scores = np.empty(len(rows), dtype=np.float32)
+    for first, block in vectors.blocks("vector"):
+        start, stop = np.searchsorted(rows, (first, first + len(block)))
+        if start < stop:
+            np.dot(block[rows[start:stop] - first], unit, out=scores[start:stop])
+    scores /= norms.upto(frame)[rows]
+    return scores
+
+
+def _owners(frame: Frame, vector_rows: NDArray[np.int64]) -> NDArray[np.int32]:
+    assert frame.vectors is not None
+    owners: NDArray[np.int32] = frame.vectors.take("node", vector_rows)
+    return owners
 
 
 def births(frame: Frame, rows: NDArray[np.int32]) -> NDArray[np.int64]:
     """Return the births of node rows: what ties are broken by."""
-    birth: NDArray[np.int64] = frame.nodes.column("birth")[rows]
+    birth: NDArray[np.int64] = frame.nodes.take("birth", rows)
     return birth
 
 
@@ -182,7 +248,8 @@ def top(scores: NDArray[np.float64], birth: NDArray[np.int64], k: int) -> NDArra
     return order
 
 
-def _fitting(frame: Frame, query: Floats) -> Floats:
+def _unit(frame: Frame, query: Floats) -> Floats:
+    """The query at length 1 (a zero vector stays one)."""
     space = frame.space
     assert space is not None  # there are vectors, so a space was declared
     if query.shape != (space.dim,):
@@ -191,4 +258,6 @@ def _fitting(frame: Frame, query: Floats) -> Floats:
             expected=space.dim,
             found=query.shape,
         )
-    return np.ascontiguousarray(query, dtype=np.float32)
+    exact = query.astype(np.float64)
+    length = float(np.linalg.norm(exact))
+    return (exact / length if length > 0 else exact).astype(np.float32)

@@ -155,3 +155,59 @@ def test_top_is_a_sort(scores, k, random) -> None:
     random.shuffle(births)
     expected = sorted(range(len(scores)), key=lambda at: (-scores[at], births[at]))[: max(k, 0)]
     assert top(np.array(scores), np.array(births, np.int64), k).tolist() == expected
+
+
+def crowd(count: int = 1200, seed: int = 0) -> GraphState:
+    """Many nodes; those nearest to (1, 0, 0) are forgotten, or have another vector since."""
+    dice = np.random.default_rng(seed)
+    rows = dice.normal(size=(count, DIM)).round(2)
+    order = np.argsort(-rows[:, 0] / np.linalg.norm(rows, axis=1))
+    removed, revised = order[:80:2].tolist(), order[1:80:2].tolist()
+    return memory(rows.tolist(), removed, [(at, dice.normal(size=DIM).round(2).tolist()) for at in revised])
+
+
+@pytest.mark.parametrize("k", [1, 4, 40, 5000])
+def test_the_nearest_are_found_behind_many_that_no_longer_count(k) -> None:
+    frame = crowd().publish()
+    same(nearest(frame, Norms(), np.float32([1, 0, 0]), k), by_hand(frame, [1, 0, 0], k))
+    both = nearest_each(frame, Norms(), np.float32([[1, 0, 0], [0, 1, 0]]), k, 0.1)
+    same(both[0], by_hand(frame, [1, 0, 0], k, 0.1))
+    same(both[1], by_hand(frame, [0, 1, 0], k, 0.1))
+
+
+@pytest.mark.parametrize("share", [0.0, 0.001, 0.02, 0.09, 0.11, 0.5, 0.99, 1.0])
+def test_as_many_as_pass_the_filter_are_found_at_every_selectivity(share) -> None:
+    frame = crowd().publish()
+    dice = np.random.default_rng(1)
+    for query, k in (([1, 0, 0], 1), ([-1, 2, 0.5], 10), ([0, 0, 0], 200)):
+        visible = dice.random(frame.nodes.count) < share
+        found = nearest(frame, Norms(), np.float32(query), k, visible=visible)
+        same(found, by_hand(frame, query, k, visible=visible))
+        assert len(found) == min(k, int((visible & frame.live_rows()).sum()))
+
+
+def test_equal_scores_go_by_birth_also_among_many() -> None:
+    frame = memory([[1, 1, 0]] * 1200).publish()
+    assert [row for row, _ in nearest(frame, Norms(), np.float32([1, 0, 0]), 5)] == [0, 1, 2, 3, 4]
+    visible = np.arange(1200) >= 700
+    assert [row for row, _ in nearest(frame, Norms(), np.float32([1, 0, 0]), 3, visible=visible)] == [700, 701, 702]
+
+
+def nearly_equal_ones_go_by_birth() -> None:
+    frame = memory([[1, 1, 0.001], *[[1, 1, 0]] * 1200]).publish()
+    visible = np.arange(1201) % 2 == 0
+    for k in (1, 4):
+        found = nearest(frame, Norms(), np.float32([1, 0, 0]), k, visible=visible)
+        same(found, by_hand(frame, [1, 0, 0], k, visible=visible))
+
+
+def test_nearly_equal_ones_go_by_birth() -> None:
+    nearly_equal_ones_go_by_birth()
+
+
+@pytest.mark.parametrize(("name", "value"), [("ROUNDED", 0.0), ("HIDDEN", 2.0)])
+def test_a_bound_that_is_wrong_is_noticed(monkeypatch, name, value) -> None:
+    """Mutants: the first leaves out rows that are as near by their rounded scores, the other lets in what is hidden."""
+    monkeypatch.setattr(similarity, name, value)
+    with pytest.raises(AssertionError):
+        nearly_equal_ones_go_by_birth()
