@@ -9,6 +9,7 @@
 
 from memorygraph.actors.compaction import CompactionReport, RetentionPolicy
 from memorygraph.agent import AgentMemory
+from memorygraph.archive import ArchivePolicy, MemoryArchiver
 from memorygraph.context import Context
 from memorygraph.core.edge import MemoryEdge
 from memorygraph.core.graph import MemoryGraph
@@ -43,6 +44,7 @@ from memorygraph.tokens import estimate_tokens
 __all__ = [
     "AgentMemory",
     "AgentView",
+    "ArchivePolicy",
     "CallableEmbedder",
     "Change",
     "CompactionReport",
@@ -56,6 +58,7 @@ __all__ = [
     "Hits",
     "ImportanceLevel",
     "Limits",
+    "MemoryArchiver",
     "MemoryEdge",
     "MemoryGraph",
     "MemoryGraphError",

@@ -44,10 +44,14 @@ class Range(Struct, frozen=True, kw_only=True):
 
 
 class OneOf(Struct, frozen=True, kw_only=True):
-    """A condition on a code: it is one of these. ``column`` is "memory_type" or "consolidation_state"."""
+    """A condition on a code: it is one of these, or ``excluded``, none of them.
+
+    ``column`` is "memory_type", "consolidation_state" or "decay_function".
+    """
 
     column: str
     codes: tuple[int, ...]
+    excluded: bool = False
 
 
 class Metadata(Struct, frozen=True, kw_only=True):
@@ -89,7 +93,7 @@ def selected(frame: Frame, wanted: Selection, labels: LabelIndex, now_us: int) -
     for filters in wanted.filters:
         mask &= visible_nodes(frame, filters, labels)
     for one_of in wanted.codes:
-        mask &= np.isin(frame.nodes.column(one_of.column), one_of.codes)
+        mask &= np.isin(frame.nodes.column(one_of.column), one_of.codes, invert=one_of.excluded)
     for limits in wanted.ranges:
         mask &= _within(limits, _numbers(frame, limits.field, now_us))
     for asked in wanted.metadata:

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import msgspec
 import pytest
 
-from memorygraph import AgentMemory, Scope, SharedMemoryPool
+from memorygraph import AgentMemory, MemoryArchiver, Scope, SharedMemoryPool
 from memorygraph.actors.commands import AddEdges, AddNodes
 from memorygraph.events.errors import NodeNotFoundError, NotOwnerError
 from memorygraph.events.records import EdgesAdded, NodeAdded
@@ -31,12 +31,13 @@ Stay = tuple[int, str]  # since which position, in which place: "private ann", "
 
 
 class Note(NamedTuple):
-    """A memory as the model knows it: whose it is, where it was since when, where it ended (0: it did not)."""
+    """A memory as the model knows it: whose it is, where it was since when, when it was forgotten or archived."""
 
     id: str
     owner: str
     stays: list[Stay]
     ended: list[int]
+    shelved: list[tuple[int, bool]]
 
     def place(self, position: int) -> str:
         """Where it is at a position, as far as it is there."""
@@ -44,7 +45,9 @@ class Note(NamedTuple):
 
     def is_alive(self, position: int) -> bool:
         """Whether it is there at a position."""
-        return self.stays[0][0] <= position and not (self.ended and self.ended[0] <= position)
+        is_archived = [archived for since, archived in self.shelved if since <= position][-1:]
+        is_forgotten = self.ended and self.ended[0] <= position
+        return self.stays[0][0] <= position and not is_forgotten and is_archived != [True]
 
 
 class World:
@@ -70,12 +73,14 @@ class World:
 
     def visible(self, agent: str) -> set[str]:
         """The ids of the memories that an agent sees now."""
-        return {note.id for note in self.notes.values() if not note.ended and self.may_see_now(note, agent)}
+        position = self.pool.memory.position
+        return {note.id for note in self.notes.values() if note.is_alive(position) and self.may_see_now(note, agent)}
 
     def step(self) -> None:
         """Let some agent do something."""
         agent = self.random.choice(sorted(ROOMS))
         acts = [self._remember] * 5 + [self._link] * 3 + [self._share] * 2 + [self._revise, self._forget, self._recall]
+        acts += [self._archive]
         self.random.choice(acts)(agent)
 
     def _remember(self, agent: str) -> None:
@@ -95,7 +100,7 @@ class World:
             node_id=f"n{len(self.notes)}",
         )
         place = {"private": f"private {agent}", "shared": f"shared {ROOMS[agent]}", "public": "public"}[scope.value]
-        self.notes[node.id] = Note(node.id, agent, [(self.pool.memory.position, place)], [])
+        self.notes[node.id] = Note(node.id, agent, [(self.pool.memory.position, place)], [], [])
 
     def _link(self, agent: str) -> None:
         seen = sorted(self.visible(agent))
@@ -105,7 +110,7 @@ class World:
             self.views[agent].link(source, target, kind, weight)
 
     def _share(self, agent: str) -> None:
-        living = sorted(note.id for note in self.notes.values() if not note.ended)
+        living = self._living()
         if not living:
             return
         note = self.notes[self.random.choice(living)]
@@ -128,7 +133,7 @@ class World:
 
     def _change(self, agent: str, change: Callable[[AgentView, str], Any]) -> None:
         """Change any memory at all: the owner can, who sees it hears that it is somebody else's, the rest nothing."""
-        living = sorted(note.id for note in self.notes.values() if not note.ended)
+        living = self._living()
         if not living:
             return
         note = self.notes[self.random.choice(living)]
@@ -138,6 +143,20 @@ class World:
             _expect(NotOwnerError, lambda: change(self.views[agent], note.id))
         else:
             change(self.views[agent], note.id)
+
+    def _archive(self, agent: str) -> None:
+        """Put something of the agent's own away, or bring it back."""
+        archiver = MemoryArchiver(self.views[agent])
+        owned = [n for n in self.notes.values() if n.owner == agent and not n.ended and self.may_see_now(n, agent)]
+        if owned:
+            note = self.random.choice(owned)
+            is_archived = note.shelved[-1:] != [] and note.shelved[-1][1]
+            (archiver.restore if is_archived else archiver.archive_node)(note.id)
+            note.shelved.append((self.pool.memory.position, not is_archived))
+
+    def _living(self) -> list[str]:
+        position = self.pool.memory.position
+        return sorted(note.id for note in self.notes.values() if note.is_alive(position))
 
     def _recall(self, agent: str) -> None:
         self.views[agent].recall(self.random.choice(QUESTIONS), k=3)
