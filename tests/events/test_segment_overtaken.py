@@ -218,6 +218,15 @@ def shown_while_segments_change(path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     return shown, contents(open_quickly(path))
 
 
+def test_who_hangs_in_opening_keeps_no_reader_waiting_for_ever(path, monkeypatch):
+    monkeypatch.setattr(takeover, "_TRIES", 2)
+    log = open_quickly(path)
+    put(log, b"a")
+    with log.lock():
+        (path / "lock").write_bytes(bytes(120))
+        assert contents(open_quickly(path, read_only=True)) == [b"a"]
+
+
 @contextmanager
 def any_epochs(directory, *, real=takeover._locks_if_free):
     """The mutant: whoever came meanwhile, nobody was writing."""

@@ -159,6 +159,7 @@ STORE_MUTANTS = (
         0,
         {**SYNCS_FAIL_SLOWLY, **NOBODY_DIES},
     ),
+    Mutant("segments rewritten in place", "T1 T2", ((rewriting, "_swap", rewritten_in_place),), 4),
     Mutant("no lock between processes", "T6", ((LockFile, "acquire", always),), 17),
 )
 

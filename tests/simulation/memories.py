@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
+from datetime import timedelta
 from random import Random
 from typing import Any
 
 from msgspec import Struct
 
 from memorygraph.actors import commands as cmd
+from memorygraph.actors.compaction import RetentionPolicy
 from memorygraph.actors.local import LocalEngine
 from memorygraph.events import records as ev
 from memorygraph.events.errors import DamagedLog, InputError, LogFailed, MemoryGraphError, StoreError
@@ -22,6 +24,7 @@ from tests.simulation.machine import CalmDisk, Disk
 from tests.simulation.scenario import MEMORY_ID, Scenario
 
 HOUR_US = 3_600_000_000
+EVERYTHING = RetentionPolicy(keep_accesses=timedelta(0), keep_forgotten=timedelta(0))
 STEPS_US = (-HOUR_US, HOUR_US)  # longer ones pass the time for which command ids are known
 
 
@@ -70,6 +73,7 @@ class MemoryScenario(Scenario):
         self.clock = Clock(self.dice)
         self.ids = Ids()
         self.sent: list[Sent] = []
+        self.compactions = 0
         self.digests: dict[int, str] = {}  # as engines told them, by position
 
     @property
@@ -136,6 +140,26 @@ class MemoryScenario(Scenario):
         sent.position = receipt.position
         if dice.random() < 0.1:
             engine.snapshot()
+        self._recall(engine)
+        if dice.random() < 0.1:
+            self._compact(engine)
+
+    def _recall(self, engine: LocalEngine) -> None:
+        """Have some nodes count as recalled, durably or not."""
+        live = [state.id for state in engine.ask(cmd.FindNodes()).value]
+        engine.accessed(live[:2], self.clock.now_us())
+        if self.dice.random() < 0.5:
+            engine.flush()
+
+    def _compact(self, engine: LocalEngine) -> None:
+        """Have replaced what may go; whoever dies at it leaves the rest to the next one."""
+        try:
+            engine.compact(EVERYTHING)
+        except LogFailed:
+            raise
+        except StoreError as error:
+            if "Please report" in error.message:
+                self.history.broken(error.message)
 
     def _look(self, engine: LocalEngine) -> None:
         if self.dice.random() < 0.3:
@@ -197,14 +221,27 @@ class MemoryScenario(Scenario):
                 self.history.broken(f"{sent.command.id} was carried out twice, at {found}")
             if sent.position and found != [sent.position]:
                 self.history.broken(f"{sent.command.id} was acknowledged at {sent.position}, and is at {found}")
-        others = [name for name in places if not name.startswith("own")]
+        others = [
+            name for name in places if name and not name.startswith("own")
+        ]  # those replaced by their hash have none
         if others:
             self.history.broken(f"nobody sent {others[0]}")
+
+    def _first_that_is_whole(self, engine: LocalEngine) -> int:
+        """Give the position from which on views are what they were: behind the last word of a compaction."""
+        told = [
+            committed.position
+            for committed in engine.read(1)
+            if committed.events and isinstance(committed.events[-1], ev.RecordsReplaced)
+        ]
+        self.compactions += len(told)
+        return max(told, default=0)
 
     def _check_state(self, engine: LocalEngine) -> None:
         model_log = MemoryLog(MEMORY_ID)
         frames = list(engine.frames())
-        told = {position: digest for position, digest in self.digests.items() if position <= engine.head().position}
+        first = self._first_that_is_whole(engine)
+        told = {at: digest for at, digest in self.digests.items() if first <= at <= engine.head().position}
         for frame in frames:
             with model_log.lock():
                 model_log.adopt(frame)
