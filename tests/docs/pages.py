@@ -35,8 +35,8 @@ def blocks_of(text: str, page: str) -> list[Block]:
 
 
 def pages(root: Path = ROOT) -> list[Path]:
-    """Return the README and the pages directly under docs/."""
-    return [root / "README.md", *sorted((root / "docs").glob("*.md"))]
+    """Return the README, the pages directly under docs/ and those of the concepts."""
+    return [root / "README.md", *sorted((root / "docs").glob("*.md")), *sorted((root / "docs/concepts").glob("*.md"))]
 
 
 def unknown_kinds(blocks: Iterable[Block]) -> list[str]:
