@@ -40,7 +40,7 @@ class Rules(Struct, frozen=True, kw_only=True):
     b: float = 1.0
 
 
-class Card(Struct, frozen=True, gc=False):
+class Card(Struct, frozen=True, omit_defaults=True, gc=False):
     """A memory's place in a review schedule. Times are microseconds; ``grades`` are the last 128, in 0..1.
 
     See ``Strength`` for stability, difficulty and repetitions.

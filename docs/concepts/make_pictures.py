@@ -16,6 +16,8 @@ from memorygraph import (
     DecayFunction,
     MemoryNode,
     SpacedRepetitionScheduler,
+    SpreadingActivation,
+    SpreadingConfig,
     WorkingMemoryBuffer,
 )
 from memorygraph.projections.base_level import base_level
@@ -184,7 +186,9 @@ def spreading() -> str:
             memory.remember(name, importance=1.0, node_id=name)
         for source, target, weight in LINKS:
             memory.link(source, target, weight=weight, directed=False)
-        found = {hit.node_id: hit.score for hit in memory.reason(memory.get("launch"), hops=4, k=10)}
+        config = SpreadingConfig(use_node_importance=False, use_temporal_boost=False)
+        found = {one.node_id: one.activation for one in SpreadingActivation(memory.graph, config).spread(["launch"])}
+    found["launch"] = 1.0
     parts = []
     for source, target, weight in LINKS:
         (x1, y1), (x2, y2) = PLACES[source], PLACES[target]
@@ -197,6 +201,7 @@ def spreading() -> str:
     for name, (x, y) in PLACES.items():
         active = found.get(name, 0.0)
         radius = 8 + 22 * math.sqrt(active)
+        parts.append(f'<circle cx="{x}" cy="{y}" r="{radius:.1f}" fill="#ffffff"/>')
         parts.append(
             f'<circle cx="{x}" cy="{y}" r="{radius:.1f}" fill="#c8553d" fill-opacity="{0.15 + 0.85 * active:.2f}"/>'
         )
