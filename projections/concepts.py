@@ -135,10 +135,10 @@ class ConceptIndex:
         arcs, lengths = self._arcs.of(rows)
         return (arcs >> _CLOSENESS_BITS).astype(np.int64), lengths
 
-    def named_by(self, row: int) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-        """Return the concepts of one row, and how close each is."""
-        arcs = self._arcs[row]
-        return arcs >> _CLOSENESS_BITS, arcs & _CLOSENESS_MASK
+    def named_by(self, rows: NDArray[np.integer[Any]]) -> tuple[NDArray[np.int32], NDArray[np.int32], Ints]:
+        """Return the concepts of some rows, one row after the other, how close each is, and how many each row has."""
+        arcs, lengths = self._arcs.of(rows)
+        return arcs >> _CLOSENESS_BITS, arcs & _CLOSENESS_MASK, lengths
 
     def mentions(self, concepts: Ints, visible: NDArray[np.bool_]) -> Mentions:
         """Return the visible rows that name some concepts; ``Mentions.concepts`` are places in ``concepts``."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from functools import cache, partial
+from functools import cache
+from operator import itemgetter
 from typing import Final
 
 import numpy as np
@@ -12,7 +13,7 @@ from memorygraph.projections.frame import NO_ROW
 from memorygraph.projections.hit import Hit
 from memorygraph.projections.ranking import Ranked
 from memorygraph.projections.seen import Seen
-from memorygraph.projections.walk import Walked
+from memorygraph.projections.walk import Heard, Walked
 from memorygraph.projections.weights import Weights
 
 Doubles = NDArray[np.float64]
@@ -30,7 +31,7 @@ def hits_of(
     terms = _terms(seen, ranked, rows)
     evidence = np.where(ranked.evidence[rows] > 0, ranked.evidence[rows], 1.0)
     spoken = None if ranked.speaker is None else weights.speaker * ranked.speaker[rows] / evidence
-    ways = None if ranked.walked is None else _Ways(seen, ranked.walked, weights)
+    ways = None if ranked.walked is None else _Ways(seen, ranked.walked, weights, rows[:WAYS_MAX].tolist())
     hits = []
     for place, row in enumerate(rows.tolist()):
         score = float(scores[place])
@@ -64,43 +65,47 @@ def _terms(seen: Seen, ranked: Ranked, rows: NDArray[np.int32]) -> list[tuple[st
 
 
 class _Ways:
-    """The ways that activation went."""
+    """The ways that activation went to some memories."""
 
-    def __init__(self, seen: Seen, walked: Walked, weights: Weights) -> None:
+    def __init__(self, seen: Seen, walked: Walked, weights: Weights, rows: list[int]) -> None:
         self._seen = seen
         self._walked = walked
         self._weights = weights
         self._most = float(walked.restart.max())
-        self._heard = cache(partial(walked.heard, seen.graph))
+        self._known = dict(zip(rows, walked.heard(seen.graph, rows), strict=True))
         self._tellers = cache(self._find_tellers)  # hits often have a concept in common
 
     def of(self, row: int) -> tuple[tuple[str, ...], tuple[str, ...], float | None]:
         """Return the concepts that led to a memory, the way from where most came from, and the share that came so."""
         activation = float(self._walked.activation[row])
-        concepts, came = self._heard(row)
-        total = sum(came) + sum(part for _, part in self._over_links(row))
+        heard = self._heard(row)
+        total = sum([part for _, part in heard]) + sum([part for _, part in self._over_links(row)])
         if not total or not activation:
             return (), (), None
         share = min(1.0, self._weights.damping * total / activation)
         path = self._to(row) if share >= _WALKED_MIN else (row,)
-        ids = tuple(self._seen.frame.interner.ids[step] for step in path)
-        return self._names(concepts, came), ids if len(ids) > 1 else (), round(share, DECIMALS)
+        ids = tuple([self._seen.frame.interner.ids[step] for step in path])
+        return self._names(heard), ids if len(ids) > 1 else (), round(share, DECIMALS)
 
-    def _names(self, concepts: list[int], came: list[float]) -> tuple[str, ...]:
+    def _heard(self, row: int) -> Heard:
+        if row not in self._known:
+            self._known[row] = self._walked.heard(self._seen.graph, [row])[0]
+        return self._known[row]
+
+    def _names(self, heard: Heard) -> tuple[str, ...]:
         """Return the names of those concepts that gave most."""
-        least = max(came, default=0.0) / 4
+        least = max([part for _, part in heard], default=0.0) / 4
         name = self._seen.graph.index.name
-        given = zip(concepts, came, strict=True)
-        order = sorted((-round(part, DECIMALS), name(concept)) for concept, part in given if part >= least)
-        return tuple(name for _, name in order[:CONCEPTS_MAX])
+        order = sorted([(-round(part, DECIMALS), name(concept)) for concept, part in heard if part >= least])
+        return tuple([name for _, name in order[:CONCEPTS_MAX]])
 
     def _to(self, row: int) -> list[int]:
         """Return the node rows of the way to a memory, from one that activation started at."""
-        path, walked, goes_on = [row], self._walked, 1.0 - self._weights.damping
+        path, walked, starts = [row], self._walked, 1.0 - self._weights.damping
         while len(path) <= self._weights.rounds:
             here = path[-1]
             own = float(walked.restart[here])
-            if own >= _STARTED * self._most or goes_on * own >= _STARTED * float(walked.activation[here]):
+            if own >= _STARTED * self._most or starts * own >= _STARTED * float(walked.activation[here]):
                 break
             step = next((giver for giver in self._givers(here) if giver not in path), None)
             if step is None:
@@ -110,32 +115,31 @@ class _Ways:
 
     def _givers(self, row: int) -> list[int]:
         """Return the memories that gave to another over links and over the concept that gave most; the most first."""
-        concepts, came = self._heard(row)
-        most = max(came, default=0.0)
-        tellers = self._tellers(self._first_of(concepts, came, most)) if most > 0 else []
+        heard = self._heard(row)
+        most = max([part for _, part in heard], default=0.0)
+        tellers = self._tellers(self._first_of(heard, most)) if most > 0 else []
         linked = self._over_links(row)
-        if not linked:
-            return [teller for teller, _ in tellers]
-        birth = self._seen.frame.nodes.column("birth")
-        gave = [*linked, *((teller, part * most) for teller, part in tellers)]
-        gave.sort(key=lambda giver: (-round(giver[1], DECIMALS), birth[giver[0]]))
-        return [giver for giver, part in gave if part > 0]
+        if linked:
+            tellers = self._in_order([*linked, *((teller, part * most) for teller, part in tellers)])
+        return [teller for teller, _ in tellers]
 
-    def _first_of(self, concepts: list[int], came: list[float], most: float) -> int:
+    def _first_of(self, heard: Heard, most: float) -> int:
         """Return the concept that gave most; of several the first by name: numbers would tell of what is not seen."""
         least = round(most, DECIMALS)
-        given = zip(concepts, came, strict=True)
-        return min((one for one, part in given if round(part, DECIMALS) == least), key=self._seen.graph.index.name)
+        return min([one for one, part in heard if round(part, DECIMALS) == least], key=self._seen.graph.index.name)
 
     def _find_tellers(self, concept: int) -> list[tuple[int, float]]:
         """Return the memories that gave to a concept, and which share of what it had; the most first."""
-        told, place = self._walked.told, self._walked.places[concept]
+        told, place = self._walked.told, int(self._walked.places[concept])
         mine = np.flatnonzero(told.targets == place)
         tellers = told.sources[mine]
-        gave = self._walked.before[tellers] * told.shares[mine] / self._walked.concepts[place]
-        births = self._seen.frame.nodes.column("birth")[tellers]
-        order = np.lexsort((births, -np.round(gave, DECIMALS)))
-        return [pair for pair in zip(tellers[order].tolist(), gave[order].tolist(), strict=True) if pair[1] > 0]
+        gave = self._walked.before[tellers] * (told.shares[mine] / self._walked.concepts[place])
+        return self._in_order(list(zip(tellers.tolist(), gave.tolist(), strict=True)))
+
+    def _in_order(self, gave: list[tuple[int, float]]) -> list[tuple[int, float]]:
+        birth = self._seen.frame.nodes.column("birth")
+        given = [giver for giver in gave if giver[1] > 0]
+        return sorted(given, key=lambda giver: (-round(giver[1], DECIMALS), birth[giver[0]]))
 
     def _over_links(self, row: int) -> list[tuple[int, float]]:
         """Return the memories that are linked to one, and how much each gave to it."""

@@ -73,9 +73,6 @@ class RowLists:
         self._ends[first:stop] = np.cumsum(lengths) + begin
         self.count = stop
 
-    def __getitem__(self, row: int) -> Int32s:
-        return self._values[int(self._ends[row - 1]) if row else 0 : int(self._ends[row])]
-
     def of(self, rows: NDArray[np.integer[Any]]) -> tuple[Int32s, Ints]:
         """Return the numbers of some rows, one row after the other, and how many each has."""
         ends = self._ends

@@ -66,14 +66,11 @@ def speakers_named(named: Named, names: dict[str, list[int]], seen: Seen) -> Spe
         return Speakers()
     codes: list[int] = []
     keys: set[str] = set()
-    heard = None
     for _, _, key in named.candidates:
         known = names.get(key)
         if known is None:
             continue
-        if heard is None:
-            heard = set(np.unique(seen.speaker[seen.nodes]).tolist())
-        here = [code for code in known if code in heard]
+        here = [code for code in known if code in seen.speakers]
         if here and not keys.issuperset(key.split()):
             codes += here
             keys.update(key.split())

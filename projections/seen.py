@@ -101,3 +101,8 @@ class Seen:
     def speaker(self) -> NDArray[np.int32] | None:
         """The code of each node's speaker, if any has labels."""
         return self._indexes.labels.codes(self.frame, "speaker") if self.frame.labels.count else None
+
+    @cached_property
+    def speakers(self) -> frozenset[int]:
+        """The codes of all speakers of theirs."""
+        return frozenset() if self.speaker is None else frozenset(np.unique(self.speaker[self.nodes]).tolist())

@@ -64,7 +64,8 @@ def plain_claims(text: str, speaker: str | None, subjects: Container[str]) -> li
     claims = []
     for sentence in _sentences(text, speaker):
         named, _, rest = sentence.partition(" ")
-        subject = _subject(named, speaker) or named.lower()
+        subject = named.lower()
+        subject = _meaning(speaker).get(subject, subject) if subject in _SELVES else subject
         if rest and subject in subjects and not _UNSURE.search(sentence) and not _DENIAL.match(sentence):
             claims.append(_claim(subject, rest))
     return claims
@@ -147,9 +148,14 @@ def _subject(words: str, speaker: str | None) -> str | None:
     kept = [word for word in words.lower().split() if word not in _ARTICLES and not _CHANGE_WORD.fullmatch(word)]
     if not 0 < len(kept) <= _SUBJECT_WORDS_MAX or kept[0] in _POINTING or _HEARSAY.intersection(kept):
         return None
+    forms = _meaning(speaker)
+    return " ".join([forms.get(word, word) for word in kept])
+
+
+def _meaning(speaker: str | None) -> dict[str, str]:
+    """Return whom a speaker means by "I" and the like."""
     me = (speaker or "I").lower()
-    forms = {"i": me, "my": f"{me}'s", "i'm": me, "we": f"{me} & co", "our": f"{me} & co's", "us": f"{me} & co"}
-    return " ".join(forms.get(word, word) for word in kept)
+    return {"i": me, "my": f"{me}'s", "i'm": me, "we": f"{me} & co", "our": f"{me} & co's", "us": f"{me} & co"}
 
 
 def _value(words: str) -> frozenset[str]:
@@ -203,6 +209,7 @@ _POINTING: Final = _words(
     "he she it they this that these those there here you who what which someone everyone one his her their its your "
     "everything something nobody some many most"
 )
+_SELVES: Final = frozenset(_meaning(None))
 _HEARSAY: Final = _words("said says told thinks heard that who which and or if when because but claims asked")
 _BE: Final = {"am": "be", "is": "be", "are": "be", "'m": "be"}
 _ATTRIBUTES: Final = _words(

@@ -36,16 +36,22 @@ def varied(
     has_text = np.flatnonzero(texts != NO_ROW)
     shared = np.zeros((pool, pool))
     shared[np.ix_(has_text, has_text)] = lexical.shared(texts[has_text])
-    left = scores[:pool].copy()
-    said = np.zeros(pool)
-    order: list[int] = []
-    values: list[float] = []
-    for _ in range(pool):
-        worth = left * (1.0 - REPETITION * said)
-        best = int(np.argmax(worth))
-        order.append(best)
-        values.append(float(worth[best]))
-        left[best] = -1.0
-        np.maximum(said, shared[best], out=said)
+    order, values = _chosen(scores[:pool].tolist(), shared.tolist())
     rest = np.minimum(scores[pool:], values[-1])
     return np.concatenate([rows[order], rows[pool:]]), np.concatenate([values, rest])
+
+
+def _chosen(scores: list[float], shared: list[list[float]]) -> tuple[list[int], list[float]]:
+    """Return places in the order in which they are chosen, and what each is worth then."""
+    left = list(range(len(scores)))
+    said = [0.0] * len(scores)
+    order: list[int] = []
+    values: list[float] = []
+    while left:
+        worth = [scores[place] * (1.0 - REPETITION * said[place]) for place in left]
+        value = max(worth)
+        best = left.pop(worth.index(value))
+        order.append(best)
+        values.append(value)
+        said = list(map(max, said, shared[best]))
+    return order, values

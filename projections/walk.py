@@ -12,7 +12,8 @@ A fixed number of rounds, from arcs in a fixed order: the same numbers on every 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import islice
 from typing import Final, NamedTuple, TypeAlias
 
 import numpy as np
@@ -86,18 +87,27 @@ class Walked(Struct, frozen=True):
     told: Arcs
     linked: Arcs
 
-    def heard(self, graph: ConceptGraph, node: int) -> tuple[list[int], list[float]]:
-        """Return the reached concepts that a memory names, and the activation that each gave to the memory."""
-        text_row = int(graph.text_of[node])
-        if text_row < 0:
-            return [], []
-        concepts, closeness = graph.index.named_by(text_row)
+    def heard(self, graph: ConceptGraph, nodes: Sequence[int]) -> list[Heard]:
+        """Return the reached concepts that some memories name, each with the activation that it gave to the memory."""
+        rows = np.array(nodes, dtype=np.int64)
+        texts = graph.text_of[rows]
+        has_text = np.flatnonzero(texts >= 0)
+        if not len(self.concepts):
+            return [[] for _ in nodes]
+        concepts, closeness, lengths = graph.index.named_by(texts[has_text])
+        fit = np.repeat(self.fit[rows[has_text]], lengths)
         places = self.places[concepts]
-        reached = places >= 0
-        places = places[reached]
-        given = self.about[places] * self.closeness[closeness[reached]] + self.each[places]
-        return concepts[reached].tolist(), (given * self.concepts[places] * self.fit[node]).tolist()
+        # Those without a place take the last one's values, and drop out below.
+        given = (self.about[places] * self.closeness[closeness] + self.each[places]) * self.concepts[places] * fit
+        pairs = zip(places.tolist(), concepts.tolist(), given.tolist(), strict=True)
+        found: list[Heard] = [[] for _ in nodes]
+        for place, length in zip(has_text.tolist(), lengths.tolist(), strict=True):
+            found[place] = [(concept, part) for at, concept, part in islice(pairs, length) if at >= 0]
+        return found
 
+
+Heard: TypeAlias = "list[tuple[int, float]]"
+"""Concepts, and how much each gave."""
 
 Linked: TypeAlias = "Callable[[Ints], tuple[Ints, Ints, Doubles]]"
 """Gives the links of some nodes: from, to, weight."""
