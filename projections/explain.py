@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import cache
-from operator import itemgetter
 from typing import Final
 
 import numpy as np
@@ -13,10 +12,11 @@ from memorygraph.projections.frame import NO_ROW
 from memorygraph.projections.hit import Hit
 from memorygraph.projections.ranking import Ranked
 from memorygraph.projections.seen import Seen
-from memorygraph.projections.walk import Heard, Walked
+from memorygraph.projections.walk import Gave, Walked
 from memorygraph.projections.weights import Weights
 
 Doubles = NDArray[np.float64]
+Ints = NDArray[np.int64]
 DECIMALS: Final = 6
 WAYS_MAX: Final = 100  # hits whose way is looked for
 CONCEPTS_MAX: Final = 5
@@ -72,7 +72,7 @@ class _Ways:
         self._walked = walked
         self._weights = weights
         self._most = float(walked.restart.max())
-        self._known = dict(zip(rows, walked.heard(seen.graph, rows), strict=True))
+        self._known = dict(zip(rows, walked.gave(seen.graph, rows, weights), strict=True))
         self._tellers = cache(self._find_tellers)  # hits often have a concept in common
 
     def of(self, row: int) -> tuple[tuple[str, ...], tuple[str, ...], float | None]:
@@ -87,12 +87,12 @@ class _Ways:
         ids = tuple([self._seen.frame.interner.ids[step] for step in path])
         return self._names(heard), ids if len(ids) > 1 else (), round(share, DECIMALS)
 
-    def _heard(self, row: int) -> Heard:
+    def _heard(self, row: int) -> Gave:
         if row not in self._known:
-            self._known[row] = self._walked.heard(self._seen.graph, [row])[0]
+            self._known[row] = self._walked.gave(self._seen.graph, [row], self._weights)[0]
         return self._known[row]
 
-    def _names(self, heard: Heard) -> tuple[str, ...]:
+    def _names(self, heard: Gave) -> tuple[str, ...]:
         """Return the names of those concepts that gave most."""
         least = max([part for _, part in heard], default=0.0) / 4
         name = self._seen.graph.index.name
@@ -123,32 +123,35 @@ class _Ways:
             tellers = self._in_order([*linked, *((teller, part * most) for teller, part in tellers)])
         return [teller for teller, _ in tellers]
 
-    def _first_of(self, heard: Heard, most: float) -> int:
+    def _first_of(self, heard: Gave, most: float) -> int:
         """Return the concept that gave most; of several the first by name: numbers would tell of what is not seen."""
         least = round(most, DECIMALS)
         return min([one for one, part in heard if round(part, DECIMALS) == least], key=self._seen.graph.index.name)
 
-    def _find_tellers(self, concept: int) -> list[tuple[int, float]]:
+    def _find_tellers(self, concept: int) -> Gave:
         """Return the memories that gave to a concept, and which share of what it had; the most first."""
-        told, place = self._walked.told, int(self._walked.places[concept])
+        told, place = self._walked.told, int(self._walked.concepts.of[concept])
         mine = np.flatnonzero(told.targets == place)
         tellers = told.sources[mine]
-        gave = self._walked.before[tellers] * (told.shares[mine] / self._walked.concepts[place])
-        return self._in_order(list(zip(tellers.tolist(), gave.tolist(), strict=True)))
+        gave = self._walked.before[tellers] * (told.shares[mine] / self._walked.heard[place])
+        return self._in_order(self._pairs(tellers, gave))
 
-    def _in_order(self, gave: list[tuple[int, float]]) -> list[tuple[int, float]]:
+    def _in_order(self, gave: Gave) -> Gave:
         birth = self._seen.frame.nodes.column("birth")
         given = [giver for giver in gave if giver[1] > 0]
         return sorted(given, key=lambda giver: (-round(giver[1], DECIMALS), birth[giver[0]]))
 
-    def _over_links(self, row: int) -> list[tuple[int, float]]:
+    def _over_links(self, row: int) -> Gave:
         """Return the memories that are linked to one, and how much each gave to it."""
         linked = self._walked.linked
         if not linked.sources.size:
             return []
-        mine = np.flatnonzero(linked.targets == row)
+        mine = np.flatnonzero(linked.targets == self._walked.nodes.of[row])
         sources = linked.sources[mine]
-        return list(zip(sources.tolist(), (self._walked.before[sources] * linked.shares[mine]).tolist(), strict=True))
+        return self._pairs(sources, self._walked.before[sources] * linked.shares[mine])
+
+    def _pairs(self, places: Ints, gave: Doubles) -> Gave:
+        return list(zip(self._walked.nodes.things[places].tolist(), gave.tolist(), strict=True))
 
 
 def _share(part: Doubles | None, row: int, whole: float) -> float | None:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from itertools import islice
-from typing import Final, NamedTuple, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias
 
 import numpy as np
 from msgspec import Struct
@@ -65,49 +65,70 @@ class Arcs(NamedTuple):
     shares: Doubles
 
 
+class Places:
+    """Places, counted from 0, for those of many things that turn up: what is computed of them is as long as they are.
+
+    ``of`` (things in all,) says which place each thing has, -1 for none; ``things`` are those that have one, in order.
+    """
+
+    def __init__(self, total: int) -> None:
+        self.of = np.full(total, -1, np.int32)
+        self.things: Ints = np.zeros(0, np.int64)
+
+    def give(self, things: Ints) -> Ints:
+        """Return the places of some things; those that have none are given one."""
+        new = things[self.of[things] < 0]
+        if new.size:
+            order = np.arange(len(new), dtype=np.int32)
+            self.of[new] = order
+            new = new[self.of[new] == order]  # each once
+            self.of[new] = np.arange(len(self.things), len(self.things) + len(new))
+            self.things = np.concatenate([self.things, new])
+        return self.of[things].astype(np.int64)
+
+
 class Walked(Struct, frozen=True):
     """Where activation came to, and how.
 
-    ``activation``, ``restart``, and ``before`` (one round earlier) are by node, shape (node rows,). Concepts that were
-    reached have a place each: ``places`` (concepts,) says which, -1 for the others. By place are: ``concepts``, the
-    activation before the last step, and what is given of it to a memory that names it, ``fit`` (node rows,) times
-    (``each`` + ``about`` * closeness), with ``closeness`` by the numbers of ``names.py``. ``told`` are arcs from nodes
-    to places, ``linked`` arcs from nodes to nodes.
+    ``activation``, ``restart`` and ``match`` are by node, shape (node rows,). Nodes and concepts that were reached have
+    places (``Places``). ``before`` is the activation one round earlier by place of the node; by place of the concept are
+    ``heard``, its activation before the last step, and ``each`` and ``about``: a memory that names it got, of that,
+    (1 + weights.match * match) * (each + about * closeness). ``told`` are arcs from nodes to concepts, ``linked`` from
+    nodes to nodes, by place.
     """
 
     activation: Doubles
     restart: Doubles
+    match: Doubles
+    nodes: Places
+    concepts: Places
     before: Doubles
-    places: NDArray[np.int32]
-    concepts: Doubles
-    fit: Doubles
+    heard: Doubles
     each: Doubles
     about: Doubles
-    closeness: Doubles
     told: Arcs
     linked: Arcs
 
-    def heard(self, graph: ConceptGraph, nodes: Sequence[int]) -> list[Heard]:
-        """Return the reached concepts that some memories name, each with the activation that it gave to the memory."""
+    def gave(self, graph: ConceptGraph, nodes: Sequence[int], weights: Weights) -> list[Gave]:
+        """Return for each of some memories the reached concepts that it names, and what each gave to it."""
         rows = np.array(nodes, dtype=np.int64)
         texts = graph.text_of[rows]
         has_text = np.flatnonzero(texts >= 0)
-        if not len(self.concepts):
-            return [[] for _ in nodes]
+        found: list[Gave] = [[] for _ in nodes]
+        if not len(self.heard):
+            return found
         concepts, closeness, lengths = graph.index.named_by(texts[has_text])
-        fit = np.repeat(self.fit[rows[has_text]], lengths)
-        places = self.places[concepts]
-        # Those without a place take the last one's values, and drop out below.
-        given = (self.about[places] * self.closeness[closeness] + self.each[places]) * self.concepts[places] * fit
+        fit = np.repeat(1.0 + weights.match * self.match[rows[has_text]], lengths)
+        places = self.concepts.of[concepts]  # those without one take the last one's values, and drop out below
+        given = (self.about[places] * _closeness(weights)[closeness] + self.each[places]) * self.heard[places] * fit
         pairs = zip(places.tolist(), concepts.tolist(), given.tolist(), strict=True)
-        found: list[Heard] = [[] for _ in nodes]
-        for place, length in zip(has_text.tolist(), lengths.tolist(), strict=True):
-            found[place] = [(concept, part) for at, concept, part in islice(pairs, length) if at >= 0]
+        for node, length in zip(has_text.tolist(), lengths.tolist(), strict=True):
+            found[node] = [(concept, part) for place, concept, part in islice(pairs, length) if place >= 0]
         return found
 
 
-Heard: TypeAlias = "list[tuple[int, float]]"
-"""Concepts, and how much each gave."""
+Gave: TypeAlias = "list[tuple[int, float]]"
+"""Nodes or concepts, and how much each gave."""
 
 Linked: TypeAlias = "Callable[[Ints], tuple[Ints, Ints, Doubles]]"
 """Gives the links of some nodes: from, to, weight."""
@@ -138,21 +159,27 @@ def walk(
     named: Doubles = np.zeros(0)
     if asked.size:
         idf = np.log1p(graph.total / graph.counts[asked])
-        places = reach.place(asked)
+        places = reach.concepts.give(asked)
         named = np.bincount(places, weights.asked * idf / idf.sum()).astype(np.float64, copy=False)
         restart = restart * (1.0 - weights.asked)
-    p = before = restart
-    concepts = named
+    alone = (1.0 - weights.damping) * restart  # what is at nodes that nothing comes to
+    p = before = np.zeros(0)  # by place of the node
+    heard: Doubles = np.zeros(0)
     rounds = weights.rounds if hops is None else (max(weights.rounds, hops) if hops else 0)
     for number in range(rounds):
+        elsewhere = alone if number else restart
         if hops is None or number < hops:
-            reach.expand(p)
-        before = p
-        concepts = reach.to_concepts(p)
-        concepts[: len(named)] += named
-        p = (1.0 - weights.damping) * restart + weights.damping * reach.to_memories(concepts, p)
+            reach.expand(reach.nodes.things[p > ACTIVATION_MIN] if number else np.flatnonzero(restart > ACTIVATION_MIN))
+        before = p = reach.all_of(p, elsewhere)
+        heard = reach.to_concepts(p)
+        heard[: len(named)] += named
+        reach.recognise(np.flatnonzero(heard > ACTIVATION_MIN))
+        p = reach.all_of(p, elsewhere)
+        p = alone[reach.nodes.things] + weights.damping * reach.to_memories(heard, p)
+    activation = alone.copy() if rounds else restart
+    activation[reach.nodes.things] = p
     return Walked(
-        p, restart, before, reach.places, concepts, reach.fit, reach.each, reach.about, reach.closeness,
+        activation, restart, match, reach.nodes, reach.concepts, before, heard, reach.each, reach.about,
         reach.told, reach.linked,
     )  # fmt: skip
 
@@ -165,47 +192,44 @@ class _Reach:
     ) -> None:
         self._graph = graph
         self._specificity = specificity
+        self._match = match
         self._weights = weights
         self._links = links
-        self._stays = np.zeros(len(match))  # share that a memory keeps; 0: not reached
-        self._heard = self.told = self.linked = Arcs(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0))
-        self.places = np.full(len(specificity), -1, np.int32)
-        self._concepts: Ints = np.zeros(0, np.int64)  # by place
-        self._is_known = np.zeros(0, np.bool_)  # whether their mentions are there
+        self._closeness = _closeness(weights)
+        self.nodes = Places(len(match))
+        self.concepts = Places(len(specificity))
+        self._stays = np.zeros(0)  # by place of the node: the share that it keeps; 0: its arcs are not there
+        self._is_known = np.zeros(0, np.bool_)  # by place of the concept: whether its mentions are there
         self.each = self.about = np.zeros(0)
-        self.fit = 1.0 + weights.match * match
-        self.closeness = np.array([0.0, 0.0, weights.titled, 1.0])
+        self._heard = self.told = self.linked = Arcs(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0))
 
-    def place(self, concepts: Ints) -> Ints:
-        """Return the places of some concepts; those that have none are given one."""
-        new = np.unique(concepts[self.places[concepts] < 0])
-        if new.size:
-            first = len(self._concepts)
-            self.places[new] = np.arange(first, first + len(new))
-            self._concepts = np.concatenate([self._concepts, new])
-            missing = np.zeros(len(new))
-            self._is_known = np.concatenate([self._is_known, missing.astype(np.bool_)])
-            self.each, self.about = np.concatenate([self.each, missing]), np.concatenate([self.about, missing])
-        return self.places[concepts].astype(np.int64)
+    def all_of(self, p: Doubles, elsewhere: Doubles) -> Doubles:
+        """Return p for all nodes that have a place by now; new ones have what is there, shape (node rows,)."""
+        new = self.nodes.things[len(p) :]
+        return np.concatenate([p, elsewhere[new]]) if new.size else p
 
     def to_concepts(self, p: Doubles) -> Doubles:
-        """Return what each concept gets from the memories, by place."""
+        """Return what each concept gets from the memories."""
         given = p[self.told.sources] * self.told.shares
-        return np.bincount(self.told.targets, given, len(self._concepts)).astype(np.float64, copy=False)
+        return np.bincount(self.told.targets, given, len(self.concepts.things)).astype(np.float64, copy=False)
 
-    def to_memories(self, concepts: Doubles, p: Doubles) -> Doubles:
+    def to_memories(self, heard: Doubles, p: Doubles) -> Doubles:
         """Return what each memory gets from the concepts and over links, and keeps."""
-        self._recognise(np.flatnonzero((concepts > ACTIVATION_MIN) & ~self._is_known))
-        arrived = np.bincount(self._heard.targets, concepts[self._heard.sources] * self._heard.shares, len(p))
+        arrived = np.bincount(self._heard.targets, heard[self._heard.sources] * self._heard.shares, len(p))
         if self.linked.sources.size:
             arrived = arrived + np.bincount(self.linked.targets, p[self.linked.sources] * self.linked.shares, len(p))
-        return arrived + self._stays * p
+        return arrived + _longer(self._stays, len(p)) * p
 
-    def expand(self, p: Doubles) -> None:
+    def expand(self, nodes: Ints) -> None:
         """Add the arcs of memories that were reached."""
-        nodes = np.flatnonzero((p > ACTIVATION_MIN) & (self._stays == 0.0))
+        places = self.nodes.give(nodes)
+        self._stays = _longer(self._stays, len(self.nodes.things))
+        is_new = self._stays[places] == 0.0
+        nodes, places = nodes[is_new], places[is_new]
         if not nodes.size:
             return
+        order = np.argsort(nodes)
+        nodes, places = nodes[order], places[order]
         texts = self._graph.text_of[nodes]
         has_text = np.flatnonzero(texts >= 0)
         concepts, lengths = self._graph.index.arcs(texts[has_text])
@@ -217,21 +241,26 @@ class _Reach:
             source = np.searchsorted(nodes, sources)
             link_weight = self._weights.link * link_weight
             total += np.bincount(source, link_weight, len(nodes))
-            self.linked = _joined(self.linked, sources, targets, link_weight / total[source])
-        self._stays[nodes] = self._weights.stay / total
+            self.linked = _joined(self.linked, places[source], self.nodes.give(targets), link_weight / total[source])
+            self._stays = _longer(self._stays, len(self.nodes.things))
+        self._stays[places] = self._weights.stay / total
         connects = weight > 0.0
-        origin, weight = origin[connects], weight[connects]
-        self.told = _joined(self.told, nodes[origin], self.place(concepts[connects]), weight / total[origin])
+        origin, weight, concepts = origin[connects], weight[connects], concepts[connects]
+        self.told = _joined(self.told, places[origin], self.concepts.give(concepts), weight / total[origin])
 
-    def _recognise(self, places: Ints) -> None:
+    def recognise(self, places: Ints) -> None:
         """Add the mentions of concepts that were reached; the shares of each concept sum to 1."""
+        total = len(self.concepts.things)
+        self._is_known = _longer(self._is_known, total)
+        self.each, self.about = _longer(self.each, total), _longer(self.about, total)
+        places = places[~self._is_known[places]]
         if not places.size:
             return
         self._is_known[places] = True
-        found = self._graph.index.mentions(self._concepts[places], self._graph.texts)
+        found = self._graph.index.mentions(self.concepts.things[places], self._graph.texts)
         nodes = self._graph.owner[found.rows].astype(np.int64)
-        fit = self.fit[nodes]
-        closeness = self.closeness[found.closeness]
+        fit = 1.0 + self._weights.match * self._match[nodes]
+        closeness = self._closeness[found.closeness]
         close = closeness * fit
         fit_sum = np.bincount(found.concepts, fit, len(places))
         close_sum = np.bincount(found.concepts, close, len(places))
@@ -242,9 +271,22 @@ class _Reach:
         about /= np.maximum(close_sum, 1e-12)
         self.each[places], self.about[places] = each, about
         given = each[found.concepts] * fit + about[found.concepts] * close
-        self._heard = _joined(self._heard, places[found.concepts], nodes, given)
+        self._heard = _joined(self._heard, places[found.concepts], self.nodes.give(nodes), given)
+
+
+def _closeness(weights: Weights) -> Doubles:
+    """What the numbers of ``names.py`` for the closeness of a memory to a concept count."""
+    return np.array([0.0, 0.0, weights.titled, 1.0])
+
+
+def _longer(values: NDArray[Any], length: int) -> NDArray[Any]:
+    """Return values with zeros behind them."""
+    missing = length - len(values)
+    return np.concatenate([values, np.zeros(missing, values.dtype)]) if missing else values
 
 
 def _joined(arcs: Arcs, sources: Ints, targets: Ints, shares: Doubles) -> Arcs:
+    if not sources.size:
+        return arcs
     pairs = zip(arcs, (sources, targets, shares), strict=True)
     return Arcs(*(np.concatenate(pair) for pair in pairs))
