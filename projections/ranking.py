@@ -10,6 +10,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Final
 
 import numpy as np
@@ -27,12 +28,17 @@ from memorygraph.projections.weights import Weights
 Doubles = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Mask = NDArray[np.bool_]
+DECIMALS: Final = 6
+"""Scores are rounded, so that any sharding and any BLAS gives the same order."""
 CIRCUMSTANCE: Final = 0.25
 """Score of the best hit when only who spoke or when it happened answers the question, none of its words."""
 
 
 class Legs(Struct, frozen=True):
-    """What the question's words and vector say of each node, 0..1, shape (node rows,); None: not asked."""
+    """What the question's words and vector say of each node, 0..1, shape (node rows,); None: not asked.
+
+    Of what is not seen they say 0.
+    """
 
     lexical: Doubles | None
     dense: Doubles | None
@@ -122,7 +128,7 @@ def rank(
     """
     base = _share(legs, seen)
     if named is None:
-        return Ranked(base, legs, base)
+        return Ranked(np.round(base, DECIMALS), legs, base)
     evidence = matched = _sum(legs, seen, weights)
     turns = session = spoken = None
     if seen.turns is not None:
@@ -139,15 +145,32 @@ def rank(
     best = float(evidence.max(initial=0.0))
     if best <= 0.0:
         return Ranked(np.zeros(len(base)), legs, evidence, date=date)
-    relative = evidence / best
-    restart = powers(relative, weights.sharpness)
-    total = float(restart.sum())
-    restart /= total
+    match = evidence / best
     asked = asked_concepts(named, seen, legs.matches, weights)
-    walked = walk(seen.graph, seen.specificity_with(weights), restart, asked, relative, weights)
+    walked = walk(seen.graph, seen.specificity_with(weights), restart_at(match, weights), asked, match, weights)
     highest = max(float(base.max(initial=0.0)), CIRCUMSTANCE if matched is not evidence and not matched.any() else 0.0)
-    scores = highest * (walked.activation / walked.activation.max()) ** (1.0 / weights.sharpness)
-    return Ranked(_with_rest(scores, base), legs, evidence, turns, session, spoken, date, walked, tuple(asked.tolist()))
+    scores = activated(walked, highest, weights)
+    if legs.dense is not None:
+        scores = _with_rest(scores, base)
+    return Ranked(scores, legs, evidence, turns, session, spoken, date, walked, tuple(asked.tolist()))
+
+
+def restart_at(match: Doubles, weights: Weights) -> Doubles:
+    """Return where a walk starts, summing to 1, given how well each memory matches, 0..1, shape (node rows,)."""
+    rows = np.flatnonzero(match)
+    share = powers(match[rows], weights.sharpness)
+    restart = np.zeros(len(match))
+    restart[rows] = share / share.sum()
+    return restart
+
+
+def activated(walked: Walked, highest: float, weights: Weights) -> Doubles:
+    """Return scores out of activation, rounded: the root of the power that the restart was made with."""
+    rows = np.flatnonzero(walked.activation)
+    share = walked.activation[rows] / walked.activation.max()
+    scores = np.zeros(len(walked.activation))
+    scores[rows] = np.round(highest * share ** (1.0 / weights.sharpness), DECIMALS)
+    return scores
 
 
 def _with_rest(scores: Doubles, base: Doubles) -> Doubles:
@@ -156,40 +179,39 @@ def _with_rest(scores: Doubles, base: Doubles) -> Doubles:
     if not rest.any():
         return scores
     least = float(scores[scores > 0.0].min())
-    return np.where(rest, base * (least / max(1.0, float(base[rest].max()))), scores)
+    return np.where(rest, np.round(base * (least / max(1.0, float(base[rest].max()))), DECIMALS), scores)
 
 
 def _sum(legs: Legs, seen: Seen, weights: Weights) -> Doubles:
     """The legs in standard deviations over what is seen, added, and cut at 0."""
     total = np.zeros(len(seen.nodes))
     if legs.lexical is not None:
-        total += _standard(legs.lexical, seen, centred=False)
+        total = legs.lexical / (_moments(legs.lexical, seen)[1] or 1.0)
     if legs.dense is not None:
-        total += weights.dense * _standard(legs.dense, seen, centred=True)
-    return np.maximum(total, 0.0, out=total)
+        mean, spread = _moments(legs.dense, seen)
+        centred = (legs.dense - mean) / spread if spread else legs.dense
+        total = np.maximum(total + weights.dense * np.where(seen.nodes, centred, 0.0), 0.0)
+    return total
 
 
-def _standard(leg: Doubles, seen: Seen, *, centred: bool) -> Doubles:
-    values = leg[seen.nodes]
-    spread = float(values.std()) if len(values) else 0.0
-    if spread <= 0.0:
-        return np.where(seen.nodes, leg, 0.0)
-    mean = float(values.mean()) if centred else 0.0
-    return np.where(seen.nodes, (leg - mean) / spread, 0.0)
+def _moments(leg: Doubles, seen: Seen) -> tuple[float, float]:
+    """Return the mean and the standard deviation of a leg over what is seen; elsewhere it is 0."""
+    if not seen.total:
+        return 0.0, 0.0
+    mean = float(leg.sum()) / seen.total
+    return mean, math.sqrt(max(float(leg @ leg) / seen.total - mean * mean, 0.0))
 
 
 def _share(legs: Legs, seen: Seen) -> Doubles:
     """Weighted mean of the legs in 0..1, weights 1 / standard deviation over what is seen."""
     asked = [leg for leg in (legs.lexical, legs.dense) if leg is not None]
-    if not asked or not seen.total:
-        return np.zeros(len(seen.nodes))
-    spreads = [float(np.std(leg[seen.nodes])) for leg in asked]
-    parts = [1.0 / value if value > 0 else 0.0 for value in spreads]
+    if len(asked) < 2:  # noqa: PLR2004 - nothing to weigh
+        return asked[0] if asked else np.zeros(len(seen.nodes))
+    parts = [1.0 / spread if (spread := _moments(leg, seen)[1]) > 0 else 0.0 for leg in asked]
     whole = sum(parts)
     if not whole:
         parts, whole = [1.0] * len(asked), float(len(asked))
-    mean = sum((leg * (part / whole) for leg, part in zip(asked, parts, strict=True)), np.zeros(1))
-    return np.where(seen.nodes, mean, 0.0)
+    return sum((leg * (part / whole) for leg, part in zip(asked, parts, strict=True)), np.zeros(1))
 
 
 def powers(values: Doubles, exponent: int) -> Doubles:

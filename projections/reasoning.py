@@ -15,14 +15,13 @@ from numpy.typing import NDArray
 
 from memorygraph.projections.arcs import arcs_at, strengths
 from memorygraph.projections.chains import chained
-from memorygraph.projections.ranking import Ranked, powers
+from memorygraph.projections.ranking import Ranked, activated, restart_at
 from memorygraph.projections.seen import Seen
 from memorygraph.projections.walk import walk
 from memorygraph.projections.weights import Weights
 
 Doubles = NDArray[np.float64]
 Ints = NDArray[np.int64]
-DECIMALS: Final = 6
 CHAINED: Final = 0.5
 """How much the value of a chain counts beside the score of its end."""
 
@@ -37,20 +36,18 @@ def led_to(seen: Seen, ranked: Ranked, hops: int, weights: Weights) -> Ranked:
     if highest <= 0.0:
         return ranked
     match = ranked.evidence / ranked.evidence.max()
-    restart = powers(match, weights.sharpness)
-    restart /= restart.sum()
     asked = np.array(ranked.asked, dtype=np.int64)
     walked = walk(
         seen.graph,
         seen.specificity_with(weights),
-        restart,
+        restart_at(match, weights),
         asked,
         match,
         weights,
         links=lambda nodes: _links(seen, nodes),
         hops=hops,
     )
-    scores = (walked.activation / walked.activation.max()) ** (1.0 / weights.sharpness)
+    scores = activated(walked, 1.0, weights)
     if hops and ranked.legs.matches is not None:
         scores = scores + CHAINED * chained(seen, scores, ranked.legs.matches, weights)
     return replace(ranked, scores=np.where(seen.nodes, highest * scores / scores.max(), 0.0), walked=walked)

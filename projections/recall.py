@@ -27,7 +27,7 @@ from memorygraph.projections.lexical import LexicalIndex
 from memorygraph.projections.names import DEFINED, names_in
 from memorygraph.projections.profiles import RELEVANCE, considered, weights_of
 from memorygraph.projections.question import Named, without
-from memorygraph.projections.ranking import Legs, Ranked, Speakers, rank, speaker_names, speakers_named
+from memorygraph.projections.ranking import DECIMALS, Legs, Ranked, Speakers, rank, speaker_names, speakers_named
 from memorygraph.projections.reasoning import led_to, with_seeds
 from memorygraph.projections.seen import Indexes, Seen
 from memorygraph.projections.segments import Segments
@@ -45,7 +45,6 @@ Doubles = NDArray[np.float64]
 SEEN_MAX: Final = 16  # filters whose outcome is kept,
 FRAMES_MAX: Final = 8  # for so many Frames
 _NORMS_ROWS: Final = 65_536
-DECIMALS: Final = 6  # scores are rounded, so that any sharding and any BLAS gives the same order
 
 
 class RecallIndex:
@@ -151,9 +150,9 @@ class RecallIndex:
         """
         seen = self._seen_at(frame, filters)
         ranked = self._rank(seen, text, vector, window)
-        scores = np.round(ranked.scores, DECIMALS)
+        scores = ranked.scores
         if profile != RELEVANCE:
-            rows = np.flatnonzero(seen.nodes & (scores > 0)).astype(np.int32)
+            rows = _scored(seen, scores)
             rows = rows[top(scores[rows], births(frame, rows), considered(k))]
             weighed = np.round(scores[rows] * weights_of(frame, rows, profile, now_us), DECIMALS)
             scores = np.zeros(len(scores))
@@ -185,8 +184,8 @@ class RecallIndex:
         seen = self._seen_at(frame, filters)
         self.catch_up(frame)
         ranked = self._rank(seen, text, vector, window) if row is None else _alone(seen, row)
-        scores = np.round(ranked.scores, DECIMALS)
-        rows = np.flatnonzero(seen.nodes & (scores > 0)).astype(np.int32)
+        scores = ranked.scores
+        rows = _scored(seen, scores)
         seeds = rows[top(scores[rows], births(frame, rows), seed_k)]
         if text is None:
             ranked = _only(ranked, seeds)
@@ -222,7 +221,7 @@ class RecallIndex:
     def _best(self, seen: Seen, scores: Doubles, k: int, *, is_varied: bool) -> tuple[Rows, Doubles]:
         """Return at least k node rows if so many are seen, best first, and their scores; unmatched ones come last."""
         wanted = max(k, POOL)
-        rows = np.flatnonzero(seen.nodes & (scores > 0)).astype(np.int32)
+        rows = _scored(seen, scores)
         if len(rows) < wanted:
             rows = np.flatnonzero(seen.nodes).astype(np.int32)
         rows = rows[top(scores[rows], births(seen.frame, rows), wanted)]
@@ -233,7 +232,7 @@ class RecallIndex:
 
     def _rank(self, seen: Seen, text: str | None, vector: NDArray[np.float32] | None, window: Window | None) -> Ranked:
         frame = seen.frame
-        dense = None if vector is None else self._dense(frame, vector)
+        dense = None if vector is None else self._dense(seen, vector)
         if text is None:
             return rank(seen, Legs(None, dense), None, Speakers(), None, self.weights)
         self.catch_up(frame)
@@ -268,10 +267,11 @@ class RecallIndex:
             self._speakers = len(values), speaker_names(values)
         return self._speakers[1]
 
-    def _dense(self, frame: Frame, vector: NDArray[np.float32]) -> Doubles:
+    def _dense(self, seen: Seen, vector: NDArray[np.float32]) -> Doubles:
+        frame = seen.frame
         if frame.vectors is None:
             return np.zeros(frame.nodes.count)
-        live = np.flatnonzero(frame.live_vectors())
+        live = np.flatnonzero(frame.live_vectors() & seen.nodes[frame.vectors.column("node")])
         cosine = cosines(frame, self.norms, vector)[live].astype(np.float64)
         return _on_nodes(frame.nodes.count, frame.vectors.column("node"), live, np.maximum(cosine, 0.0))
 
@@ -284,6 +284,12 @@ def _most_named(graph: ConceptGraph, limit: int) -> NDArray[np.int64]:
         named = named[graph.counts[named] >= least]
     order = sorted(named.tolist(), key=lambda concept: (-graph.counts[concept], graph.index.name(concept)))
     return np.array(order[:limit], dtype=np.int64)
+
+
+def _scored(seen: Seen, scores: Doubles) -> Rows:
+    """Return the node rows that are seen and have a score."""
+    rows = np.flatnonzero(scores > 0).astype(np.int32)
+    return rows[seen.nodes[rows]]
 
 
 def _alone(seen: Seen, row: int) -> Ranked:
