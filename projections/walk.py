@@ -91,7 +91,7 @@ class Walked(Struct, frozen=True):
     """Where activation came to, and how.
 
     ``activation``, ``restart`` and ``match`` are by node, shape (node rows,). Nodes and concepts that were reached have
-    places (``Places``). ``before`` is the activation one round earlier by place of the node; by place of the concept are
+    places (``Places``). ``before`` is the activation one round earlier by place of the node; by that of the concept are
     ``heard``, its activation before the last step, and ``each`` and ``about``: a memory that names it got, of that,
     (1 + weights.match * match) * (each + about * closeness). ``told`` are arcs from nodes to concepts, ``linked`` from
     nodes to nodes, by place.
