@@ -18,6 +18,7 @@ from memorygraph.actors.reviews import find_reviews, retention_of_all, reviews_o
 from memorygraph.actors.select import Select
 from memorygraph.actors.sight_queries import Census, InSight, MovedAway, Whereabouts
 from memorygraph.actors.spaces import foreign_vectors, missing_vectors, same_space
+from memorygraph.actors.timeline_queries import Histogram, Timeline, histogram_of, timeline_of
 from memorygraph.events.errors import DamagedSnapshot, NodeNotFoundError
 from memorygraph.events.log import no_rest
 from memorygraph.events.records import EdgesAdded, Event, NodeAdded, SpaceDeclared
@@ -359,6 +360,8 @@ _ANSWERS: Final[dict[type[cmd.Query], Callable[[Shard, Frame, Any], Any]]] = {
     MovedAway: lambda _, frame, query: moved_away(frame, query.partitions),
     Census: Shard._census,
     Select: Shard._select,
+    Timeline: lambda _, frame, query: timeline_of(frame, query),
+    Histogram: lambda _, frame, query: histogram_of(frame, query),
 }
 # What is done for the memory as a whole is done for what was put away, too.
 _OF_THE_WHOLE: Final = (

@@ -9,6 +9,7 @@
 
 from memorygraph.actors.compaction import CompactionReport, RetentionPolicy
 from memorygraph.agent import AgentMemory
+from memorygraph.aio import AsyncAgentMemory, gather_recall
 from memorygraph.archive import ArchivePolicy, MemoryArchiver
 from memorygraph.context import Context
 from memorygraph.core.edge import MemoryEdge
@@ -39,12 +40,14 @@ from memorygraph.multiagent import AgentView, SharedMemoryPool
 from memorygraph.persistence.storage import GraphStorageManager
 from memorygraph.retrieval.spreading import SpreadingActivation, SpreadingConfig
 from memorygraph.stats import MemoryStats
+from memorygraph.timeline import MemoryTimeline
 from memorygraph.tokens import estimate_tokens
 
 __all__ = [
     "AgentMemory",
     "AgentView",
     "ArchivePolicy",
+    "AsyncAgentMemory",
     "CallableEmbedder",
     "Change",
     "CompactionReport",
@@ -65,6 +68,7 @@ __all__ = [
     "MemoryHit",
     "MemoryNode",
     "MemoryStats",
+    "MemoryTimeline",
     "MemoryType",
     "OpenAIEmbedder",
     "RetentionPolicy",
@@ -79,4 +83,5 @@ __all__ = [
     "WorkingMemoryBuffer",
     "WorkingMemorySlot",
     "estimate_tokens",
+    "gather_recall",
 ]

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from memorygraph import AgentMemory
+from memorygraph import AgentMemory, MemoryTimeline
 from memorygraph.events.errors import NodeNotFoundError
 from memorygraph.hits import Hits
 from memorygraph.multiagent import AgentView
@@ -150,5 +150,7 @@ READS: list[Read] = [
     lambda memory: [node.id for node in memory.query().importance(gte=0.9).similar_to(VECTOR, 3)],
     lambda memory: [sorted(names) for names in memory.graph.connected_components()],
     _of_each(lambda memory, name: [node.id for node in memory.graph.bfs(name)]),
+    lambda memory: [(event.node_id, event.kind, event.time) for event in MemoryTimeline(memory).events()],
+    lambda memory: MemoryTimeline(memory).histogram("minute", "both"),
     _stats,
 ]
