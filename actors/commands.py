@@ -382,12 +382,13 @@ class Superseded(Query, frozen=True, kw_only=True):
 
 
 class Similar(Query, frozen=True, kw_only=True):
-    """Nearest nodes by cosine -> ``list[tuple[str, float]]`` (id, cosine), best first."""
+    """Nearest nodes by cosine -> ``list[tuple[str, float]]`` (id, cosine), best first; ``faiss``: by its index."""
 
     vector: bytes
     k: int = 10
     threshold: float = 0.0
     filters: Filters = OPEN
+    faiss: bool = False
 
 
 class MissingVectors(Query, frozen=True, kw_only=True):

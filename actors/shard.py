@@ -27,6 +27,7 @@ from memorygraph.projections.contents import edges_in, nodes_in
 from memorygraph.projections.contradictions import VERSION as STATEMENTS_VERSION
 from memorygraph.projections.contradictions import StatementIndex, settled, superseded
 from memorygraph.projections.digest import DigestCache
+from memorygraph.projections.faiss_index import FaissIndex
 from memorygraph.projections.filters import OPEN, Filters, visible_nodes
 from memorygraph.projections.frame import ALIVE, ORDINAL_BITS, EdgeState, Frame, NodeState
 from memorygraph.projections.graph import GraphState
@@ -50,6 +51,8 @@ Stored = Callable[[str, str], Mapping[str, bytes] | None]
 class Shard:
     """State and indexes of one memory: one thread applies, any number asks at the Frames it published."""
 
+    indexes_vectors = True  # False: it is asked too rarely for vectors to be kept a second time
+
     def __init__(self, state: GraphState | None = None, stored: Stored | None = None) -> None:
         self._state = GraphState() if state is None else state
         self._stored = stored
@@ -57,6 +60,7 @@ class Shard:
         self._lender: Shard | None = None  # whose index serves this state too
         self._making_index = threading.Lock()
         self._statements: StatementIndex | None = None
+        self._faiss: FaissIndex | None = None
         self._digests = DigestCache()
         self._digesting = threading.Lock()
         self.frame = self._state.publish()
@@ -90,11 +94,12 @@ class Shard:
         """Become a view of the past: nothing is applied any more, and what a later state has too is shared with it."""
         self.frame, is_index_shared = sharing(self.frame, live.frame)
         self._state = GraphState()
+        self.indexes_vectors = False
         self._lender = live if is_index_shared else None
 
     def index_bytes(self) -> int:
         """Return the bytes of indexes of its own."""
-        return sum(index.size_bytes() for index in (self._index, self._statements) if index is not None)
+        return sum(index.size_bytes() for index in (self._index, self._statements, self._faiss) if index is not None)
 
     def catch_up(self, frame: Frame, rows_max: int) -> bool:
         """Take so many of the Frame's texts into the indexes that lack them; return if these have all."""
@@ -263,9 +268,16 @@ class Shard:
             return []
         index = self.index(frame)
         visible = None if query.filters == OPEN else visible_nodes(frame, query.filters, index.labels)
-        norms = index.norms
-        found = nearest(frame, norms, vector, query.k, threshold=query.threshold, visible=visible)
+        search = self._by_faiss().nearest if query.faiss and self.indexes_vectors else nearest
+        found = search(frame, index.norms, vector, query.k, threshold=query.threshold, visible=visible)
         return [(frame.interner.ids[row], score) for row, score in found]
+
+    def _by_faiss(self) -> FaissIndex:
+        """Return the index of faiss, made when first needed."""
+        if self._faiss is None:
+            with self._making_index:
+                self._faiss = self._faiss or FaissIndex()
+        return self._faiss
 
     def _describe(self, frame: Frame, _: cmd.Describe) -> cmd.Description:
         return cmd.Description(

@@ -149,6 +149,8 @@ class Transactions:
 class TriedOut(Shard):
     """The projections of a fork of the state: those of its Frame, and what the fork added."""
 
+    indexes_vectors = False
+
     def __init__(self, shard: Shard, base: Frame, attempt: int) -> None:
         super().__init__()
         self.attempt = attempt

@@ -36,6 +36,7 @@ from memorygraph.events.types import LIMITS, EdgeType, Limits, MemoryType
 from memorygraph.evidence import BEST_EFFORT, recording
 from memorygraph.home import Home
 from memorygraph.linking import Linking
+from memorygraph.projections.faiss_index import load_faiss
 from memorygraph.projections.text import analyzer_for
 from memorygraph.reader import MemoryReader
 from memorygraph.reembedding import Reembedding
@@ -57,6 +58,7 @@ class AgentMemory(Linking, Upkeep, Reembedding, MemoryReader):
         auto_associate: link new memories to up to ``associate_k`` similar ones, from cosine ``associate_threshold`` on.
         decay_rate: base stability of new memories in hours (168: a week).
         name, language: of the memory (an ISO 639-1 code, for stemming and stop words), recorded when it is made.
+        use_faiss: let ``graph.similarity_search`` use faiss (extra faiss-cpu): the same answers, half the bytes read.
         read_only: open an existing store without writing to it; it follows what others write.
         exclusive: keep other writers out until ``close``; they get ``LogLocked`` at once.
         takeover: shut out whoever writes now, even if it hangs and holds the lock; it gets ``Fenced``.
@@ -84,6 +86,7 @@ class AgentMemory(Linking, Upkeep, Reembedding, MemoryReader):
         associate_threshold: float = 0.35,
         decay_rate: float = 168.0,
         language: str = "en",
+        use_faiss: bool = False,
         read_only: bool = False,
         exclusive: bool = False,
         takeover: bool = False,
@@ -102,6 +105,9 @@ class AgentMemory(Linking, Upkeep, Reembedding, MemoryReader):
             checks.number("associate_threshold", associate_threshold, -1.0, 1.0),
         )
         self._auto_associate = bool(auto_associate)
+        self._use_faiss = bool(use_faiss)
+        if use_faiss:
+            load_faiss()
         self._decay_rate = checks.decay_rate(decay_rate)
         self._limits = limits
         # What cannot be used is refused before anything is made.
@@ -150,7 +156,8 @@ class AgentMemory(Linking, Upkeep, Reembedding, MemoryReader):
         self._engine = engine
         used = fitting_embedder(recorded, embedder, embedding_dim)
         self._home = self._live = Home(engine, author=author, limits=self._limits, embedders=Embedders(used))
-        self.graph = MemoryGraph(embedding_dim if used is None else used.dim, home=self._home)
+        dim = embedding_dim if used is None else used.dim
+        self.graph = MemoryGraph(dim, use_faiss=self._use_faiss, home=self._home)
 
     def remember(
         self,

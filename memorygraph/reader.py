@@ -314,7 +314,7 @@ class MemoryReader(Querying, Evidence):
         copy._home = Home(
             engine, author=author, limits=self._limits, embedders=home.embedders, clock=home.clock, ids=home.ids
         )
-        copy.graph = MemoryGraph(self.graph.embedding_dim, home=copy._home)
+        copy.graph = MemoryGraph(self.graph.embedding_dim, use_faiss=self.graph._use_faiss, home=copy._home)
         return copy
 
     def history(self, id: str | MemoryNode) -> list[Change]:

@@ -121,7 +121,7 @@ def nearest(
     passing = visible[vectors.column("node")]
     if np.count_nonzero(passing) <= GATHERED_SHARE * vectors.count:  # fewer rows are sooner copied than scanned
         rows = np.flatnonzero(passing)
-        return best(frame, rows, _products_of(frame, norms, query, rows), k, threshold)
+        return best(frame, rows, products_of(frame, norms, query, rows), k, threshold)
     scores = _products(frame, norms, query)
     scores[~passing] = HIDDEN
     return best(frame, None, scores, k, threshold)
@@ -140,7 +140,7 @@ def nearest_each(
         return []
     if (len(queries) == 1 and not before) or vectors is None or not vectors.count:
         return [nearest(frame, norms, query, k, threshold=threshold) for query in queries]
-    units = np.stack([_unit(frame, query) for query in queries])
+    units = np.stack([unit_of(frame, query) for query in queries])
     norm = norms.upto(frame)
     owner = vectors.column("node") if before else None
     step = max(1, BATCH_CELLS_MAX // vectors.count)
@@ -205,7 +205,7 @@ def _products(frame: Frame, norms: Norms, query: Floats) -> Floats:
     vectors = frame.vectors
     if vectors is None or not vectors.count:
         return np.zeros(0, dtype=np.float32)
-    unit = _unit(frame, query)
+    unit = unit_of(frame, query)
     scores = np.empty(vectors.count, dtype=np.float32)
     for first, block in vectors.blocks("vector"):
         np.dot(block, unit, out=scores[first : first + len(block)])
@@ -213,15 +213,16 @@ def _products(frame: Frame, norms: Norms, query: Floats) -> Floats:
     return scores
 
 
-def _products_of(frame: Frame, norms: Norms, query: Floats, rows: NDArray[np.int64]) -> Floats:
-    """The same of some vector rows, ascending."""
-    vectors, unit = frame.vectors, _unit(frame, query)
+def products_of(frame: Frame, norms: Norms, query: Floats, rows: NDArray[np.int64]) -> Floats:
+    """Return the cosines of some vector rows, ascending; their last bits may leave [-1, 1]."""
+    vectors, unit = frame.vectors, unit_of(frame, query)
     assert vectors is not None
     scores = np.empty(len(rows), dtype=np.float32)
     for first, block in vectors.blocks("vector"):
         start, stop = np.searchsorted(rows, (first, first + len(block)))
         if start < stop:
-            np.dot(block[rows[start:stop] - first], unit, out=scores[start:stop])
+            part = block if stop - start == len(block) else block[rows[start:stop] - first]
+            np.dot(part, unit, out=scores[start:stop])
     scores /= norms.upto(frame)[rows]
     return scores
 
@@ -248,8 +249,12 @@ def top(scores: NDArray[np.float64], birth: NDArray[np.int64], k: int) -> NDArra
     return order
 
 
-def _unit(frame: Frame, query: Floats) -> Floats:
-    """The query at length 1 (a zero vector stays one)."""
+def unit_of(frame: Frame, query: Floats) -> Floats:
+    """Return a query at length 1 (a zero vector stays one).
+
+    Raises:
+        EmbeddingDimensionError: it has another dimension than the Frame's vectors.
+    """
     space = frame.space
     assert space is not None  # there are vectors, so a space was declared
     if query.shape != (space.dim,):

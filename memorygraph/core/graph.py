@@ -34,6 +34,7 @@ from memorygraph.links import edge_columns, edge_of, plain_columns
 from memorygraph.persistence.contents import contents_of, restore
 from memorygraph.persistence.json_backend import contents_in, document_of
 from memorygraph.projections.arcs import DIRECTIONS
+from memorygraph.projections.faiss_index import load_faiss
 from memorygraph.projections.filters import Filters
 from memorygraph.projections.frame import ORDINAL_BITS
 from memorygraph.query import Querying
@@ -48,11 +49,25 @@ class MemoryGraph(GraphSearches, GraphAlgorithms, GraphSettling, Querying):
     Args:
         embedding_dim: the length that vectors are expected to have; the first vector fixes it.
         name: of the memory.
+        use_faiss: search for vectors through faiss: the same answers, for half the bytes read.
+
+    Raises:
+        ImportError: faiss is to be used and not installed.
     """
 
-    def __init__(self, embedding_dim: int = 768, name: str = "memory_graph", *, home: Home | None = None) -> None:
+    def __init__(
+        self,
+        embedding_dim: int = 768,
+        name: str = "memory_graph",
+        *,
+        use_faiss: bool = False,
+        home: Home | None = None,
+    ) -> None:
         self._embedding_dim = checks.count("embedding_dim", embedding_dim, 1, 65_536)
         self.name = checks.note("name", name)
+        self._use_faiss = bool(use_faiss)
+        if use_faiss:
+            load_faiss()
         self._home = home or Home(LocalEngine(MemoryLog(), name=name))
 
     @property

@@ -32,6 +32,7 @@ class GraphSearches:
     """The part of ``MemoryGraph`` that finds nodes by what they are."""
 
     _home: Home
+    _use_faiss: bool
 
     def similarity_search(
         self,
@@ -58,6 +59,7 @@ class GraphSearches:
             k=checks.count("k", k, 1, limits.k_max),
             threshold=checks.number("threshold", threshold, -1.0, math.inf),
             filters=filters,
+            faiss=self._use_faiss,
         )
         return [SearchResult(*found) for found in self._home.engine.ask(asked).value]
 
