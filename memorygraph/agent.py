@@ -35,6 +35,7 @@ from memorygraph.events.stores import MemoryLog, SegmentLog
 from memorygraph.events.types import LIMITS, EdgeType, Limits, MemoryType
 from memorygraph.evidence import BEST_EFFORT, recording
 from memorygraph.home import Home
+from memorygraph.hooks import Hooks
 from memorygraph.linking import Linking
 from memorygraph.projections.faiss_index import load_faiss
 from memorygraph.projections.text import analyzer_for
@@ -156,6 +157,7 @@ class AgentMemory(Linking, Upkeep, Reembedding, MemoryReader):
         self._engine = engine
         used = fitting_embedder(recorded, embedder, embedding_dim)
         self._home = self._live = Home(engine, author=author, limits=self._limits, embedders=Embedders(used))
+        self._hooks = Hooks(self._home)
         dim = embedding_dim if used is None else used.dim
         self.graph = MemoryGraph(dim, use_faiss=self._use_faiss, home=self._home)
 

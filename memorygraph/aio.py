@@ -18,6 +18,7 @@ from memorygraph.core.node import MemoryNode
 from memorygraph.embeddings import Embedder
 from memorygraph.history import Change
 from memorygraph.hits import Hits, MemoryHit
+from memorygraph.hooks import Hooks
 from memorygraph.query import MemoryQuery
 
 P = ParamSpec("P")
@@ -86,6 +87,11 @@ class AsyncAgentMemory:
     async def revise(self, id: str | MemoryNode, **fields: Any) -> MemoryNode:
         """Replace fields of a memory and return its new view, as ``AgentMemory.revise``."""
         return await self.run(lambda memory: memory.revise(id, **fields))
+
+    @property
+    def hooks(self) -> Hooks:
+        """The memory's hooks; ``async`` handlers run in the event loop that they were added in."""
+        return self.memory.hooks
 
     async def run(self, work: Callable[[AgentMemory], T]) -> T:
         """Call a function with the memory, in a thread: for what has no method here, and for transactions.

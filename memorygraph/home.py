@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -30,6 +30,7 @@ class Home:
         embedders: Embedders | None = None,
         clock: Clock | None = None,
         ids: IdSource | None = None,
+        listeners: list[Callable[[], None]] | None = None,
     ) -> None:
         self.engine = engine
         self.author = author or Author()
@@ -37,6 +38,7 @@ class Home:
         self.embedders = embedders or Embedders()
         self.clock = clock or SystemClock()
         self.ids = ids or RandomIds()
+        self.listeners = [] if listeners is None else listeners  # called when something was written
 
     @property
     def space(self) -> SpaceDeclared | None:
@@ -59,7 +61,14 @@ class Home:
             provenance=self.author.provenance(),
             id_chosen=id_chosen and command_id is not None,
         )
-        return self.engine.execute(command)
+        receipt = self.engine.execute(command)
+        self._tell()
+        return receipt
+
+    def _tell(self) -> None:
+        if self.listeners and not self.engine.in_transaction:
+            for listener in list(self.listeners):
+                listener()
 
     def accessed(self, ids: list[str]) -> None:
         """Note that nodes were recalled now; recorded soon, best effort."""
@@ -73,6 +82,7 @@ class Home:
         author = self.author
         with self.engine.transaction(command_id=name, principal=author.principal, provenance=author.provenance()):
             yield
+        self._tell()
 
     def node(self, node_id: str) -> tuple[NodeState, int]:
         """Return a node's values and the position they are true at.

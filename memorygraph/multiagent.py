@@ -18,6 +18,7 @@ from memorygraph.embeddings import Embedder
 from memorygraph.events.errors import NodeNotFoundError, NotOwnerError
 from memorygraph.events.types import Partition, Scope
 from memorygraph.hits import Hits
+from memorygraph.hooks import Hooks
 from memorygraph.projections.sight import Viewer
 
 __all__ = ["AgentView", "Scope", "SharedMemoryPool"]
@@ -38,6 +39,7 @@ class AgentView(AgentMemory):
         twin = memory._seen_through(ViewEngine(memory._engine, viewer), memory._home.author.but(name, None))
         self.__dict__.update(twin.__dict__)
         self._live = self._home
+        self._hooks = Hooks(self._home)
 
     @property
     def agent(self) -> str:

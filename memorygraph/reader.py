@@ -37,6 +37,7 @@ from memorygraph.filtering import FilterFields, TagMode, filters_of
 from memorygraph.history import ADDED, Change, Subscription, changes_of
 from memorygraph.hits import Hits, hit_of
 from memorygraph.home import Home
+from memorygraph.hooks import Hooking
 from memorygraph.projections.hit import Concept
 from memorygraph.projections.profiles import PROFILES, RELEVANCE
 from memorygraph.projections.window import Window
@@ -49,7 +50,7 @@ _CONTEXT_K_MIN: Final = 20
 _CONTEXT_TOKENS_EACH: Final = 10  # no line is shorter, so more hits would not fit
 
 
-class MemoryReader(Querying, Evidence):
+class MemoryReader(Querying, Hooking, Evidence):
     """The asking half of ``AgentMemory``; made by it, not by users."""
 
     graph: MemoryGraph
@@ -312,7 +313,13 @@ class MemoryReader(Querying, Evidence):
         copy._engine = engine
         home = self._home
         copy._home = Home(
-            engine, author=author, limits=self._limits, embedders=home.embedders, clock=home.clock, ids=home.ids
+            engine,
+            author=author,
+            limits=self._limits,
+            embedders=home.embedders,
+            clock=home.clock,
+            ids=home.ids,
+            listeners=home.listeners,
         )
         copy.graph = MemoryGraph(self.graph.embedding_dim, use_faiss=self.graph._use_faiss, home=copy._home)
         return copy
@@ -434,4 +441,5 @@ class MemoryReader(Querying, Evidence):
         hits = Hits((hit_of(found) for found in answer.value), answer.position)
         matched = [hit.node_id for hit in hits if reinforce and hit.score > 0]
         self._note(way, [hit.node_id for hit in hits], matched)
+        self.hooks.emit("recall" if isinstance(asked, Recall) else "reason", query=asked.text, hits=hits)
         return hits
