@@ -405,13 +405,13 @@ class BornUpTo(Query, frozen=True, kw_only=True):
 
 
 class GetReviews(Query, frozen=True, kw_only=True):
-    """The review cards of these ids -> ``list[Card | None]``."""
+    """The review cards of these ids -> ``list[ReviewCard | None]``."""
 
     ids: list[str]
 
 
 class FindReviews(Query, frozen=True, kw_only=True):
-    """Nodes that are due for review before or at a time (None: all) -> ``list[tuple[str, Card]]``, soonest first."""
+    """Nodes that are due for review by a time (None: all) -> ``list[tuple[str, ReviewCard]]``, soonest first."""
 
     until_us: int | None = None
     model: int | None = None

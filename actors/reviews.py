@@ -13,7 +13,7 @@ from memorygraph.events.errors import InputError
 from memorygraph.events.types import ReviewModel
 from memorygraph.projections.frame import Frame
 from memorygraph.projections.retention import retention_now
-from memorygraph.projections.review import Card, reviewed
+from memorygraph.projections.review import reviewed
 
 if TYPE_CHECKING:
     from memorygraph.actors.decide import Proposer
@@ -25,9 +25,9 @@ def record_reviews(proposer: Proposer, operation: cmd.RecordReviews) -> None:
     if len(set(operation.ids)) < len(operation.ids):
         raise InputError("a memory is reviewed twice in one command; send one review after the other")
     now_us = proposer._now_us if operation.time_us is None else operation.time_us
-    cards: list[Card] = []
+    cards: list[ev.ReviewCard] = []
     for node_id, grade in zip(operation.ids, operation.grades, strict=True):
-        before: Card | None = frame.nodes.value("review", proposer._own(node_id))
+        before: ev.ReviewCard | None = frame.nodes.value("review", proposer._own(node_id))
         proposer.reads.append(review_of(node_id))
         if before is not None and not operation.begin:
             _require_same_model(node_id, before.model, rules.model)
@@ -65,12 +65,12 @@ def lose_attention(proposer: Proposer, operation: cmd.LoseAttention) -> None:
         proposer.events.append(ev.AttentionLost(ids=ids, slots=slots, activations=activations, reason=lost.reason))
 
 
-def reviews_of(frame: Frame, query: cmd.GetReviews) -> list[Card | None]:
+def reviews_of(frame: Frame, query: cmd.GetReviews) -> list[ev.ReviewCard | None]:
     """Return the cards of nodes, None for those without one."""
     return [None if row is None else frame.nodes.value("review", row) for row in frame.rows(query.ids)]
 
 
-def find_reviews(frame: Frame, query: cmd.FindReviews) -> list[tuple[str, Card]]:
+def find_reviews(frame: Frame, query: cmd.FindReviews) -> list[tuple[str, ev.ReviewCard]]:
     """Return what is due, soonest first."""
     alive, names = frame.live_rows(), frame.interner.ids
     found = [

@@ -44,12 +44,29 @@ class SpaceDeclared(Event, frozen=True, kw_only=True):
     normalised: bool = False
 
 
+class ReviewCard(Struct, frozen=True, omit_defaults=True, gc=False):
+    """A memory's place in a review schedule. Times are microseconds; ``grades`` are the last 128, in 0..1.
+
+    ``model`` is a code of ``ReviewModel``. Stability, difficulty and repetitions are told of in
+    ``projections/review_terms.py``.
+    """
+
+    model: int
+    stability_days: float
+    difficulty: float
+    repetitions: int
+    reviewed_us: int
+    due_us: int
+    grades: tuple[float, ...] = ()
+
+
 class NodeAdded(Event, frozen=True, kw_only=True):
     """A memory came into being. ``vector`` is empty when it has none; ``occurred_us`` None means when recorded.
 
-    ``recorded_us``, ``access_count``, ``access_times_us`` and ``archived`` are set when it was brought over from
-    elsewhere, where it was first recorded at that time, recalled since, and put away. From ``expires_us`` on it is to
-    be forgotten (None: never). ``owner`` is the agent whose memory it is (None: nobody's in particular).
+    ``recorded_us``, ``access_count``, ``access_times_us``, ``archived`` and ``review`` are set when it was brought over
+    from elsewhere, where it was first recorded at that time, recalled and reviewed since, and put away. From
+    ``expires_us`` on it is to be forgotten (None: never). ``owner`` is the agent whose memory it is (None: nobody's in
+    particular).
     """
 
     id: str = ""
@@ -76,6 +93,7 @@ class NodeAdded(Event, frozen=True, kw_only=True):
     expires_us: int | None = None
     owner: str | None = None
     archived: bool = False
+    review: ReviewCard | None = None
 
 
 class NodeRevised(Event, frozen=True, kw_only=True):

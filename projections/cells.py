@@ -12,6 +12,7 @@ from memorygraph.events import records as ev
 from memorygraph.events.errors import DamagedLog
 from memorygraph.events.types import CODE_MAX, EdgeType
 from memorygraph.projections.frame import ALIVE, NO_EDGE_EXTRAS, UNDIRECTED, EdgeExtras, Extras
+from memorygraph.projections.review import is_sound
 
 TIME_MAX: Final = 1 << 62  # microseconds; far beyond any calendar
 COUNT_MAX: Final = 1 << 32
@@ -22,6 +23,8 @@ def fits_columns(event: ev.NodeAdded) -> bool:
     """Whether a node's codes, count and times are in the ranges that its row can hold."""
     codes = event.memory_type | event.consolidation_state | event.decay_function
     if not (0 <= codes <= CODE_MAX and 0 <= event.access_count < COUNT_MAX):
+        return False
+    if event.review is not None and not is_sound(event.review):
         return False
     if max(abs(event.emotional_valence), abs(event.confidence), abs(event.decay_rate)) > SINGLE_MAX:
         return False

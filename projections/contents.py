@@ -25,7 +25,7 @@ def nodes_in(frame: Frame) -> list[NodeAdded]:
     ids, partitions, vectors = frame.interner.ids, frame.partitions, frame.vectors
     space = 0 if frame.space is None else frame.space.space
     content, labels = frame.texts.value, frame.labels.value
-    accesses = dict(frame.nodes.objects("access_times_us"))
+    accesses, reviews = dict(frame.nodes.objects("access_times_us")), dict(frame.nodes.objects("review"))
     text_rows, vector_rows = cells("text_row").tolist(), cells("vector_row").tolist()
     extras = [NO_EXTRAS if row == NO_ROW else labels("extras", row) for row in cells("label_row").tolist()]
     columns = zip(
@@ -73,6 +73,7 @@ def nodes_in(frame: Frame) -> list[NodeAdded]:
             expires_us=extra.expires_us,
             owner=extra.owner,
             archived=archived,
+            review=reviews.get(row),
         )
         for (
             row,

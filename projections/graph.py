@@ -303,7 +303,7 @@ class GraphState(Usage):
             self.texts.append(row, event.content, event.speaker) if event.content else NO_ROW,
             self._new_labels(extras_of(event)) if has_extras else NO_ROW,
             event.access_times_us[-ACCESS_TIMES_MAX:] or None,
-            None,
+            event.review,
         )
         if row == self.nodes.count:
             self.nodes.append(*values)

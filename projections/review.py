@@ -14,7 +14,7 @@ import msgspec
 from msgspec import Struct
 
 from memorygraph.events.errors import DamagedLog
-from memorygraph.events.records import ReviewsRecorded
+from memorygraph.events.records import ReviewCard, ReviewsRecorded
 from memorygraph.events.types import ReviewModel
 from memorygraph.projections.review_curves import Ebbinghaus, PowerLaw
 from memorygraph.projections.review_fsrs import Fsrs6, Fsrs45
@@ -40,21 +40,6 @@ class Rules(Struct, frozen=True, kw_only=True):
     b: float = 1.0
 
 
-class Card(Struct, frozen=True, omit_defaults=True, gc=False):
-    """A memory's place in a review schedule. Times are microseconds; ``grades`` are the last 128, in 0..1.
-
-    See ``Strength`` for stability, difficulty and repetitions.
-    """
-
-    model: int
-    stability_days: float
-    difficulty: float
-    repetitions: int
-    reviewed_us: int
-    due_us: int
-    grades: tuple[float, ...] = ()
-
-
 _MODELS: Final[dict[int, Callable[[Rules], Model]]] = {
     ReviewModel.FSRS.code: lambda rules: Fsrs45(rules.weights),
     ReviewModel.FSRS6.code: lambda rules: Fsrs6(rules.weights),
@@ -69,12 +54,12 @@ def model_of(rules: Rules) -> Model:
     return _MODELS[rules.model](rules)
 
 
-def first_card(rules: Rules, grade: float, now_us: int) -> Card:
+def first_card(rules: Rules, grade: float, now_us: int) -> ReviewCard:
     """Return the card of a memory that is registered with a grade."""
     return _card(rules, model_of(rules).first(rating_of(grade)), now_us, ())
 
 
-def next_card(rules: Rules, card: Card, grade: float, now_us: int) -> Card:
+def next_card(rules: Rules, card: ReviewCard, grade: float, now_us: int) -> ReviewCard:
     """Return a card after a review; one before the last review counts as at the same time."""
     before = Strength(card.stability_days, card.difficulty, card.repetitions)
     elapsed_days = max(0, now_us - card.reviewed_us) / DAY_US
@@ -82,7 +67,7 @@ def next_card(rules: Rules, card: Card, grade: float, now_us: int) -> Card:
     return _card(rules, after, max(now_us, card.reviewed_us), (*card.grades, grade)[-GRADES_MAX:])
 
 
-def reviewed(rules: Rules, before: Card | None, grade: float, now_us: int, *, begins: bool) -> Card:
+def reviewed(rules: Rules, before: ReviewCard | None, grade: float, now_us: int, *, begins: bool) -> ReviewCard:
     """Return the card that a review leads to; the first one if it begins, or there was none."""
     if before is None or begins:
         card = first_card(rules, grade, now_us)
@@ -90,19 +75,19 @@ def reviewed(rules: Rules, before: Card | None, grade: float, now_us: int, *, be
     return next_card(rules, before, grade, now_us)
 
 
-def retention_at(rules: Rules, card: Card, now_us: int) -> float:
+def retention_at(rules: Rules, card: ReviewCard, now_us: int) -> float:
     """Return how probable recall is at a time, 0..1."""
     return model_of(rules).retention((now_us - card.reviewed_us) / DAY_US, card.stability_days)
 
 
-def cards_of(event: ReviewsRecorded) -> list[Card]:
+def cards_of(event: ReviewsRecorded) -> list[ReviewCard]:
     """Return the cards that an event tells of, each with its newest grade alone.
 
     Raises:
         DamagedLog: one of them is such as no release writes.
     """
     cards = [
-        Card(event.model, stability_days, difficulty, repetitions, time_us, due_us, (grade,))
+        ReviewCard(event.model, stability_days, difficulty, repetitions, time_us, due_us, (grade,))
         for stability_days, difficulty, repetitions, time_us, due_us, grade in zip(
             event.stabilities_days,
             event.difficulties,
@@ -118,19 +103,19 @@ def cards_of(event: ReviewsRecorded) -> list[Card]:
     return cards
 
 
-def is_sound(card: Card) -> bool:
+def is_sound(card: ReviewCard) -> bool:
     """Whether a card's numbers are in range."""
     numbers = (card.stability_days, card.difficulty, *card.grades)
     is_timely = abs(card.reviewed_us) < _TIME_MAX and abs(card.due_us) < _TIME_MAX
     return is_timely and all(map(math.isfinite, numbers)) and card.stability_days > 0 and card.repetitions >= 0
 
 
-def succeeding(before: Card | None, card: Card, *, begins: bool) -> Card:
+def succeeding(before: ReviewCard | None, card: ReviewCard, *, begins: bool) -> ReviewCard:
     """Return a card as it is kept: with the grades before its own; a first card has none."""
     earlier = () if before is None else before.grades
     return msgspec.structs.replace(card, grades=() if begins else (earlier + card.grades)[-GRADES_MAX:])
 
 
-def _card(rules: Rules, strength: Strength, now_us: int, grades: tuple[float, ...]) -> Card:
+def _card(rules: Rules, strength: Strength, now_us: int, grades: tuple[float, ...]) -> ReviewCard:
     interval_days = model_of(rules).interval_days(strength.stability_days, rules.target_retention)
-    return Card(rules.model, *strength, now_us, now_us + round(interval_days * DAY_US), grades)
+    return ReviewCard(rules.model, *strength, now_us, now_us + round(interval_days * DAY_US), grades)

@@ -19,11 +19,10 @@ from crc32c import crc32c
 from msgspec import Struct
 
 from memorygraph.events.errors import DamagedSnapshot, StoreError
-from memorygraph.events.records import SpaceDeclared
+from memorygraph.events.records import ReviewCard, SpaceDeclared
 from memorygraph.events.snapshots import SnapshotFile, SnapshotFiles
 from memorygraph.events.types import Partition
 from memorygraph.projections.frame import EdgeExtras, Extras
-from memorygraph.projections.review import Card
 
 VERSION: Final = 1
 MAGIC: Final = b"MGSNAP1\0"
@@ -37,7 +36,7 @@ _MANIFEST_BYTES_MAX: Final = 1 << 30
 # How a cell of an object column is written, by table and column.
 OBJECTS: Final[dict[tuple[str, str], Any]] = {
     ("nodes", "access_times_us"): tuple[int, ...] | None,
-    ("nodes", "review"): Card | None,
+    ("nodes", "review"): ReviewCard | None,
     ("edges", "extras"): EdgeExtras | None,
     ("labels", "extras"): Extras,
     ("texts", "content"): str,

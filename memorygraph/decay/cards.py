@@ -10,9 +10,9 @@ from typing import NamedTuple
 from memorygraph.actors.commands import FindReviews, GetReviews, RecordReviews
 from memorygraph.events.errors import InputError
 from memorygraph.events.ports import Clock
-from memorygraph.events.records import ReviewsRecorded
+from memorygraph.events.records import ReviewCard, ReviewsRecorded
 from memorygraph.home import Home
-from memorygraph.projections.review import Card, Rules, reviewed
+from memorygraph.projections.review import Rules, reviewed
 
 
 class Rated(NamedTuple):
@@ -39,11 +39,11 @@ class Cards(ABC):
     clock: Clock
 
     @abstractmethod
-    def get(self, ids: list[str]) -> list[Card | None]:
+    def get(self, ids: list[str]) -> list[ReviewCard | None]:
         """Return the cards of nodes, None for those without one."""
 
     @abstractmethod
-    def find(self, rules: Rules, until_us: int | None) -> list[tuple[str, Card]]:
+    def find(self, rules: Rules, until_us: int | None) -> list[tuple[str, ReviewCard]]:
         """Return the cards that are due by then (None: all), soonest first."""
 
     @abstractmethod
@@ -60,16 +60,16 @@ class OwnCards(Cards):
 
     def __init__(self, clock: Clock) -> None:
         self.clock = clock
-        self._cards: dict[str, Card] = {}
+        self._cards: dict[str, ReviewCard] = {}
         self._log: list[Rated] = []
         self._lock = threading.Lock()
 
-    def get(self, ids: list[str]) -> list[Card | None]:
+    def get(self, ids: list[str]) -> list[ReviewCard | None]:
         """Return the cards of nodes."""
         with self._lock:
             return [self._cards.get(node_id) for node_id in ids]
 
-    def find(self, rules: Rules, until_us: int | None) -> list[tuple[str, Card]]:
+    def find(self, rules: Rules, until_us: int | None) -> list[tuple[str, ReviewCard]]:
         """Return the cards that are due by then."""
         del rules
         with self._lock:
@@ -105,15 +105,15 @@ class MemoryCards(Cards):
         self._home = home
         self.clock = home.clock
 
-    def get(self, ids: list[str]) -> list[Card | None]:
+    def get(self, ids: list[str]) -> list[ReviewCard | None]:
         """Return the cards of nodes."""
-        cards: list[Card | None] = self._home.engine.ask(GetReviews(ids=ids)).value
+        cards: list[ReviewCard | None] = self._home.engine.ask(GetReviews(ids=ids)).value
         return cards
 
-    def find(self, rules: Rules, until_us: int | None) -> list[tuple[str, Card]]:
+    def find(self, rules: Rules, until_us: int | None) -> list[tuple[str, ReviewCard]]:
         """Return the cards of this model that are due by then."""
         asked = FindReviews(until_us=until_us, model=rules.model)
-        found: list[tuple[str, Card]] = self._home.engine.ask(asked).value
+        found: list[tuple[str, ReviewCard]] = self._home.engine.ask(asked).value
         return found
 
     def record(self, rules: Rules, review: Review) -> None:

@@ -35,8 +35,9 @@ from memorygraph.decay.models import (
 from memorygraph.drafts import id_of
 from memorygraph.events.errors import InputError, NodeNotFoundError
 from memorygraph.events.ports import Clock, SystemClock
+from memorygraph.events.records import ReviewCard
 from memorygraph.events.types import ReviewModel
-from memorygraph.projections.review import Card, Rules, model_of, retention_at
+from memorygraph.projections.review import Rules, model_of, retention_at
 from memorygraph.projections.review_terms import rating_of
 from memorygraph.reader import MemoryReader
 from memorygraph.times import TimeLike, to_seconds, to_us
@@ -63,7 +64,7 @@ class ReviewEntry:
 
     __slots__ = ("_card", "_clock", "_rules", "node_id")
 
-    def __init__(self, node_id: str, card: Card, rules: Rules, clock: Clock) -> None:
+    def __init__(self, node_id: str, card: ReviewCard, rules: Rules, clock: Clock) -> None:
         self.node_id = node_id
         self._card = card
         self._rules = rules
@@ -327,7 +328,7 @@ class SpacedRepetitionScheduler:
             entries.append(self._entry(node_id, card))
         return entries
 
-    def _entry(self, node_id: str, card: Card) -> ReviewEntry:
+    def _entry(self, node_id: str, card: ReviewCard) -> ReviewEntry:
         return ReviewEntry(node_id, card, self._rules, self._cards.clock)
 
 

@@ -18,10 +18,11 @@ from msgspec.structs import replace
 from memorygraph import checks
 from memorygraph.drafts import CHUNK_ITEMS, size_bytes
 from memorygraph.events.errors import InputError
-from memorygraph.events.records import EdgesAdded, NodeAdded, SpaceDeclared
+from memorygraph.events.records import EdgesAdded, NodeAdded, ReviewCard, SpaceDeclared
 from memorygraph.events.types import CODE_MAX, LIMITS, Partition
 from memorygraph.persistence.contents import Contents, columns_of, edge_states
 from memorygraph.projections.frame import EdgeState, parse_edge_id
+from memorygraph.projections.review import GRADES_MAX, is_sound
 from memorygraph.projections.text import analyzer_for
 from memorygraph.times import to_us
 
@@ -108,10 +109,27 @@ def _checked_node(given: NodeAdded, space: SpaceDeclared | None) -> NodeAdded:
         expires_us=None if given.expires_us is None else _time_us("expires_us", given.expires_us),
         owner=checks.optional_text("owner", given.owner),
         archived=_flag("archived", given.archived),
+        review=None if given.review is None else _checked_review(given.review),
     )
     if size_bytes(node) > _ITEM_BYTES_MAX:
         raise InputError(f"it takes more than {_ITEM_BYTES_MAX} bytes")
     return node
+
+
+def _checked_review(given: ReviewCard) -> ReviewCard:
+    """Return a card whose numbers can be used; those of its model, which may be a newer one, are taken as they are."""
+    card = ReviewCard(
+        model=checks.count("the review's model", given.model, 0, CODE_MAX),
+        stability_days=float(given.stability_days),
+        difficulty=float(given.difficulty),
+        repetitions=checks.count("the review's repetitions", given.repetitions, 0, (1 << 32) - 1),
+        reviewed_us=_time_us("the review's reviewed_us", given.reviewed_us),
+        due_us=_time_us("the review's due_us", given.due_us),
+        grades=tuple([_between("a grade", grade, 0.0, 1.0) for grade in given.grades[-GRADES_MAX:]]),
+    )
+    if not is_sound(card):
+        raise InputError("its review has a stability or a difficulty that is none")
+    return card
 
 
 def _each_node(nodes: Sequence[NodeAdded], first: int, space: SpaceDeclared | None) -> list[NodeAdded]:
@@ -146,6 +164,7 @@ def _are_right(nodes: Sequence[NodeAdded], space: SpaceDeclared | None) -> bool:
         return (
             all(_all_of(int, column) for column in (times_us, codes, counts))
             and _all_of(bool, [node.archived for node in nodes])
+            and not any(node.review for node in nodes)
             and all(_all_of(float, column) for column in (unit, valences, rates))
             and all(
                 _within(*limits)

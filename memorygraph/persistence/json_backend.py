@@ -106,6 +106,7 @@ def _node_to_json(node: NodeAdded) -> dict[str, Any]:
     values = msgspec.structs.asdict(node)
     values["created_us"] = values.pop("recorded_us")
     values["partition"] = list(node.partition)
+    values["review"] = None if node.review is None else msgspec.structs.asdict(node.review)
     values["vector"] = base64.b64encode(node.vector).decode()
     del values["space"]
     return values

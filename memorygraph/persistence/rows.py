@@ -13,7 +13,7 @@ import msgspec
 
 from memorygraph import checks
 from memorygraph.events.errors import InputError
-from memorygraph.events.records import EdgesAdded, NodeAdded, SpaceDeclared
+from memorygraph.events.records import EdgesAdded, NodeAdded, ReviewCard, SpaceDeclared
 from memorygraph.events.types import (
     CODE_MAX,
     CodedEnum,
@@ -54,6 +54,7 @@ NODE_COLUMNS: Final = {
     "expires_us": "INTEGER",
     "access_count": "INTEGER NOT NULL",
     "access_times_us": "TEXT NOT NULL",
+    "review": "TEXT",
     "vector": "BLOB",
 }
 EDGE_COLUMNS: Final = {
@@ -104,6 +105,7 @@ def node_rows(nodes: Iterable[NodeAdded]) -> Iterator[tuple[Any, ...]]:
             node.expires_us,
             node.access_count,
             _json(node.access_times_us) if node.access_times_us else "[]",
+            None if node.review is None else _json(node.review),
             node.vector or None,
         )
 
@@ -178,6 +180,7 @@ def _node_from(row: Row, *, codes: list[dict[str, int]], texts: Any, times: Any)
         expires_us,
         access_count,
         access_times_us,
+        review,
         vector,
     ) = row
     kinds, states, functions, scopes = codes
@@ -207,6 +210,7 @@ def _node_from(row: Row, *, codes: list[dict[str, int]], texts: Any, times: Any)
         expires_us=expires_us,
         owner=owner,
         archived=bool(archived),
+        review=None if review is None else _review(review),
     )
 
 
@@ -275,3 +279,4 @@ def _json(data: Any) -> str:
 
 _encode: Final = msgspec.json.Encoder().encode
 _map: Final = msgspec.json.Decoder(dict[str, Any]).decode
+_review: Final = msgspec.json.Decoder(ReviewCard).decode

@@ -55,6 +55,9 @@ EVENTS: dict[str, Event] = {
         expires_us=TIME_US + 5,
         owner="ann",
     ),
+    "node-added-reviewed": records.NodeAdded(
+        id="0123456789abcde", review=records.ReviewCard(1, 13.5, 5.25, 2, TIME_US, TIME_US + 7, (0.5, 1.0))
+    ),
     "node-added-plain": records.NodeAdded(id="0123456789abcde", content="plain"),
     "node-revised": records.NodeRevised(
         id="0123456789abcde", content="", tags=(), occurred_us=None, vector=VECTOR, expires_us=None

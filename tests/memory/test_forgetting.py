@@ -17,9 +17,11 @@ import pytest
 
 from memorygraph import AgentMemory, MemoryGraph, MemoryNode, SpacedRepetitionScheduler
 from memorygraph.actors import reviews
+from memorygraph.actors.commands import ArchiveNodes, RestoreNodes
 from memorygraph.core.types import (
     DecayFunction,
     InputError,
+    MemoryGraphError,
     NodeNotFoundError,
     StoreReadOnly,
     TransactionConflict,
@@ -33,6 +35,7 @@ from memorygraph.decay.forgetting import (
     SM2Model,
     retentions,
 )
+from memorygraph.multiagent import SharedMemoryPool
 from memorygraph.projections.review import reviewed
 from memorygraph.projections.review_fsrs import FSRS_6_WEIGHTS, FSRS_45_WEIGHTS
 from tests.memory.helpers import SteppedClock, clocked
@@ -302,6 +305,38 @@ def test_cards_survive(store, tmp_path, reopened):
     with AgentMemory(store) as memory:
         assert SpacedRepetitionScheduler("fsrs6", memory=memory).entry(node) == entry
         assert memory.digest() == memory.replay() == digest
+
+
+def test_cards_are_kept_by_save_and_in_the_archive(tmp_path):
+    with AgentMemory() as memory:
+        node = memory.remember("a")
+        scheduler = SpacedRepetitionScheduler(memory=memory)
+        scheduler.register_node(node, 0.6)
+        entry = scheduler.record_review(node, 0.9)
+        memory.save(tmp_path / "notes.json")
+    with AgentMemory.load(tmp_path / "notes.json") as memory:
+        scheduler = SpacedRepetitionScheduler(memory=memory)
+        assert scheduler.entry(node) == entry
+        memory._home.execute(ArchiveNodes(ids=[node.id]))
+        assert list(scheduler) == []
+        memory._home.execute(RestoreNodes(ids=[node.id]))
+        assert list(scheduler) == [entry]
+        assert memory.replay() == memory.digest()
+
+
+def test_agents_of_a_pool_schedule_what_they_may_see():
+    pool = SharedMemoryPool()
+    ann, ben = pool.agent("ann"), pool.agent("ben")
+    private, public = ann.remember("private"), ann.remember("public", scope="public")
+    SpacedRepetitionScheduler(memory=ann).register_nodes({private.id: 0.5, public.id: 0.5})
+    seen = SpacedRepetitionScheduler(memory=ben)
+    assert [entry.node_id for entry in seen] == [public.id]
+    assert private.id not in seen
+    for name in (private.id, public.id):
+        with pytest.raises(MemoryGraphError):
+            seen.record_review(name, 0.9)
+    assert {change.ids for change in ben.log() if change.kind == "reviewed"} == {(public.id,)}
+    assert retentions(ben).shape == (1,)
 
 
 def test_a_graph_has_cards_too():

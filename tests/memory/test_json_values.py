@@ -25,6 +25,30 @@ _BAD_METADATA = (
     None,
     [1],
 )
+_CARD = {
+    "model": 1,
+    "stability_days": 2.5,
+    "difficulty": 5.0,
+    "repetitions": 1,
+    "reviewed_us": 5,
+    "due_us": 9,
+    "grades": [0.5],
+}
+_BAD_CARD_VALUES = {
+    "model": (-1, 256, None),
+    "stability_days": (0.0, -1.0, float("nan"), float("inf"), "1"),
+    "difficulty": (float("nan"), None),
+    "repetitions": (-1, 1 << 32, 0.5),
+    "reviewed_us": (1 << 62, None),
+    "due_us": (-(1 << 62), "soon"),
+    "grades": ([1.5], [float("nan")], 5),
+}
+_BAD_CARDS = (
+    *({**_CARD, name: value} for name, values in _BAD_CARD_VALUES.items() for value in values),
+    {"model": 1},
+    5,
+    [],
+)
 
 _BAD_NODE_VALUES = {
     "id": (*_BAD_NOTES, None),
@@ -45,6 +69,7 @@ _BAD_NODE_VALUES = {
     "speaker": _BAD_NOTES,
     "session": ("", "\ud800", 1 << 63, _LONG_NUMBER, 0.5, [], True),
     "source": _BAD_NOTES,
+    "review": _BAD_CARDS,
     "partition": ([-1, ""], [256, ""], [3, "\ud800"], ["3"], [3, 3], None),
     "vector": (
         "?",

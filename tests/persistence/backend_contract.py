@@ -8,8 +8,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from memorygraph import AgentMemory, EdgeType, GraphStorageManager, MemoryEdge, MemoryGraph, MemoryNode
-from memorygraph.actors.commands import AllEdges, Describe, FindNodes
+from memorygraph import (
+    AgentMemory,
+    EdgeType,
+    GraphStorageManager,
+    MemoryEdge,
+    MemoryGraph,
+    MemoryNode,
+    SpacedRepetitionScheduler,
+)
+from memorygraph.actors.commands import AllEdges, Describe, FindNodes, GetReviews
 from memorygraph.core.types import InputError
 from tests.memory.helpers import vector_of
 
@@ -48,8 +56,10 @@ def contents(graph):
     engine = graph._home.engine
     nodes = [msgspec.structs.asdict(state) for state in engine.ask(FindNodes(vectors=True)).value]
     edges = [msgspec.structs.asdict(state) for state in engine.ask(AllEdges()).value]
-    for node in nodes:
+    cards = engine.ask(GetReviews(ids=[node["id"] for node in nodes])).value
+    for node, card in zip(nodes, cards, strict=True):
         del node["birth"], node["version"]
+        node["review"] = card
     for edge in edges:
         position, _, ordinal = edge["id"].partition(".")
         edge["id"] = "" if position.isdigit() and ordinal.isdigit() else edge["id"]
@@ -99,6 +109,9 @@ def full_memory():
     memory.get("moon").reinforce()
     for _ in range(3):
         memory.recall("moon air")
+    scheduler = SpacedRepetitionScheduler("fsrs6", memory=memory)
+    scheduler.register_node("moon", 0.6, at=2000.000001)
+    scheduler.record_review("moon", 0.1, at=9e5)
     gone = memory.remember("gone", embedding=vector_of("gone"))
     memory.forget(ids=[gone.id])
     memory.flush()
@@ -132,7 +145,7 @@ class BackendContract:
         loaded = self.through(graph, address)
         assert contents(loaded) == contents(graph)
         node = loaded.get_node("moon")
-        assert (node.access_count, len(node.temporal.access_times)) == (3, 3)
+        assert (node.access_count, len(node.temporal.access_times)) == (4, 4)  # three recalls and a review
         assert node.temporal == memory.get("moon").temporal
         assert node.expires_at == memory.get("moon").expires_at
         assert [type(each.session) for each in (loaded.get_node("mast"), node)] == [str, int]

@@ -212,8 +212,8 @@ class TestPickle(FileContract):
         changes = {
             "nodes": [
                 ([(*row[:3], 7.0, *row[4:])], r"nodes\[0\] \('mast'\): importance must be a number"),
-                ([row[:-1]], "a row does not have 24 values"),
-                ([list(row)], "a row does not have 24 values"),
+                ([row[:-1]], "a row does not have 25 values"),
+                ([list(row)], "a row does not have 25 values"),
                 ([(*row[:-1], 10**9)], "there is no vector 1000000000"),
                 ([(*row[:-1], True)], "there is no vector True"),
                 ([(*row[:2], {}, *row[3:])], "'mast'"),

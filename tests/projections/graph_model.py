@@ -17,9 +17,8 @@ from memorygraph.events import records as ev
 from memorygraph.events.types import Partition
 from memorygraph.projections.frame import ALIVE, NEVER_US, NO_ROW, ORDINAL_BITS, EdgeState, Frame, NodeState, single
 from memorygraph.projections.graph import GraphState
-from memorygraph.projections.review import Card
 
-Contents = tuple[dict[str, NodeState], dict[str, EdgeState], dict[str, Card]]
+Contents = tuple[dict[str, NodeState], dict[str, EdgeState], dict[str, ev.ReviewCard]]
 DIM = 3
 NAMES = [f"n{number}" for number in range(7)]
 PLAIN = (
@@ -66,7 +65,7 @@ class Model:
         self.position = 0
         self.nodes: dict[str, NodeState] = {}
         self.edges: dict[str, EdgeState] = {}
-        self.cards: dict[str, Card] = {}
+        self.cards: dict[str, ev.ReviewCard] = {}
         self.has_space = False
         self._time_us = 0
         self._events = 0
@@ -92,6 +91,8 @@ class Model:
 
     def _NodeAdded(self, event: ev.NodeAdded) -> None:  # noqa: N802
         assert event.id not in self.nodes
+        if event.review is not None:
+            self.cards[event.id] = event.review
         created = self._time_us if event.recorded_us is None else event.recorded_us
         self.nodes[event.id] = NodeState(
             id=event.id,
@@ -171,7 +172,7 @@ class Model:
         for place, node_id in enumerate(event.ids):
             before = self.cards.get(node_id)
             grades = () if before is None else before.grades
-            self.cards[node_id] = Card(
+            self.cards[node_id] = ev.ReviewCard(
                 event.model,
                 event.stabilities_days[place],
                 event.difficulties[place],
@@ -310,7 +311,8 @@ class Writer:
             return None
         brought: dict[str, Any] = {}
         if self.random.random() < 0.3:
-            brought = {"recorded_us": 5, "access_count": 2, "access_times_us": (9, 7)}
+            review = ev.ReviewCard(1, 2.5, 5.0, 3, 8, 9, (0.5,))
+            brought = {"recorded_us": 5, "access_count": 2, "access_times_us": (9, 7), "review": review}
         partition = self.random.choice((Partition(), Partition(1, "ann")))
         brought["owner"] = self.random.choice((None, "ann"))
         return ev.NodeAdded(id=self.random.choice(free), partition=partition, **brought, **self._fields())

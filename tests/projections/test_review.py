@@ -18,7 +18,6 @@ from memorygraph.projections import review, review_fsrs
 from memorygraph.projections.review import (
     DAY_US,
     GRADES_MAX,
-    Card,
     Rules,
     cards_of,
     first_card,
@@ -70,7 +69,7 @@ def check_golden(model: ReviewModel, name: str) -> int:
     return compared
 
 
-def check_card(rules: Rules, card: Card, said: dict, now_us: int) -> None:
+def check_card(rules: Rules, card: ev.ReviewCard, said: dict, now_us: int) -> None:
     assert card.stability_days == pytest.approx(said["stability"], rel=1e-9)
     assert card.difficulty == pytest.approx(said["difficulty"], rel=1e-9)
     assert card.reviewed_us == now_us
@@ -211,7 +210,7 @@ def event_of(**fields) -> ev.ReviewsRecorded:
 
 def test_an_event_gives_its_cards() -> None:
     [card] = cards_of(event_of())
-    assert card == Card(1, 2.0, 5.0, 1, 5, 9, (0.5,))
+    assert card == ev.ReviewCard(1, 2.0, 5.0, 1, 5, 9, (0.5,))
     assert succeeding(None, card, begins=False) == card
     assert succeeding(card, card, begins=True).grades == ()
     full = msgspec.structs.replace(card, grades=tuple(range(GRADES_MAX)))
