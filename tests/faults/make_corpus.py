@@ -77,6 +77,15 @@ def after(*events: ev.Event | Packed, **fields: object) -> bytes:
     return frames(CREATED, record(NODE, command_id="d"), record(*events, command_id="e", **fields))
 
 
+def reviewed(**fields: object) -> ev.ReviewsRecorded:
+    """Give a review of the node a."""
+    values = {
+        "ids": ("a",), "model": 1, "grades": (0.5,), "stabilities_days": (2.0,), "difficulties": (5.0,),
+        "repetitions": (1,), "times_us": (5,), "due_us": (9,), **fields,
+    }  # fmt: skip
+    return ev.ReviewsRecorded(**values)
+
+
 def raw(number: int, **payload: object) -> Packed:
     return number, 1, encode(payload)
 
@@ -184,6 +193,10 @@ SEGMENTS: dict[str, bytes] = {
         B, ev.EdgesAdded(sources=["a"], targets=["b"], ids=["e"]),
         ev.EdgesStrengthened(ids=("e",), delta=float("nan")),
     ),
+    "reviewed-unevenly": after(reviewed(due_us=(9, 9))),
+    "reviewed-stability-nan": after(reviewed(stabilities_days=(float("nan"),))),
+    "reviewed-at-a-huge-time": after(reviewed(times_us=((1 << 63) - 1,))),
+    "node-review-without-stability": after(ev.NodeAdded(id="z", review=ev.ReviewCard(1, 0.0, 5.0, 1, 5, 9))),
     "good": GOOD,
 }  # fmt: skip
 

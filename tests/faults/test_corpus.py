@@ -16,7 +16,7 @@ from unittest import mock
 import msgspec
 import pytest
 
-from memorygraph import AgentMemory
+from memorygraph import AgentMemory, SpacedRepetitionScheduler
 from memorygraph.actors.local import LocalEngine
 from memorygraph.events import records as ev
 from memorygraph.events.errors import MemoryGraphError
@@ -184,7 +184,9 @@ def use_engine(log: MemoryLog) -> None:
     engine = LocalEngine(log)
     memory = AgentMemory()
     memory._settle(engine, None, 2, "")
-    for use in (lambda: list(memory), lambda: memory.recall("one", reinforce=False), memory.digest, memory.stats):
+    scheduler = SpacedRepetitionScheduler(memory=memory)
+    asked = (memory.digest, memory.stats, scheduler.retention_distribution, scheduler.get_due_nodes)
+    for use in (lambda: list(memory), lambda: memory.recall("one", reinforce=False), *asked):
         only_ours(use)
 
 
@@ -208,7 +210,13 @@ def _sources() -> list[bytes]:
             ev.EdgeRevised(id="e", weight=0.75, metadata={"z": 2}),
             command_id="4",
         ),
-        record(ev.EdgesRemoved(ids=("e",)), ev.NodesForgotten(ids=("b",), reason="r"), command_id="5"),
+        record(
+            ev.NodeAdded(id="c", review=ev.ReviewCard(2, 1.5, 5.0, 1, 5, 9, (0.5,))),
+            make_corpus.reviewed(),
+            ev.AttentionLost(ids=("a",), slots=(3,), activations=(0.5,), reason="evicted"),
+            command_id="5",
+        ),
+        record(ev.EdgesRemoved(ids=("e",)), ev.NodesForgotten(ids=("b",), reason="r"), command_id="6"),
     ]
 
 

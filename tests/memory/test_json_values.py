@@ -83,7 +83,7 @@ _BAD_NODE_VALUES = {
     "unknown": (1,),
 }
 _BAD_EDGE_VALUES = {
-    "id": (*_BAD_NOTES, None),
+    "id": (*_BAD_NOTES[1:], None),  # an edge may have none
     "source_id": ("nobody", "moon", "\ud800", 5, None),
     "target_id": ("nobody", "mast", "", None),
     "edge_type": _BAD_CODES,
