@@ -174,7 +174,7 @@ def test_metadata_is_equal_where_python_says_so() -> None:
 @pytest.mark.parametrize(
     ("name", "broken", "check"),
     [
-        ("_frozen", repr, test_metadata_is_equal_where_python_says_so),
+        ("frozen", repr, test_metadata_is_equal_where_python_says_so),
         ("NO_CODE", 0, without_shrinking),
     ],
 )
