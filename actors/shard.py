@@ -13,6 +13,7 @@ import numpy as np
 
 from memorygraph.actors import commands as cmd
 from memorygraph.actors import graph_queries, spread_queries
+from memorygraph.actors.index_queries import CatchUp
 from memorygraph.actors.pace import Pace
 from memorygraph.actors.reviews import find_reviews, retention_of_all, reviews_of
 from memorygraph.actors.select import Select
@@ -104,6 +105,10 @@ class Shard:
     def catch_up(self, frame: Frame, rows_max: int) -> bool:
         """Take so many of the Frame's texts into the indexes that lack them; return if these have all."""
         return self.index(frame).catch_up(frame, rows_max) and self._said().catch_up(frame, rows_max)
+
+    def _catch_up(self, frame: Frame, query: CatchUp) -> tuple[int, int]:
+        self.catch_up(frame, query.rows_max)
+        return min(self.index(frame).count, self._said().count, frame.texts.count), frame.texts.count
 
     def parts(self, frame: Frame) -> dict[str, Part]:
         """Return what a snapshot keeps of the indexes, which have all of the Frame's texts."""
@@ -358,6 +363,7 @@ _ANSWERS: Final[dict[type[cmd.Query], Callable[[Shard, Frame, Any], Any]]] = {
     cmd.Concepts: Shard._concepts,
     cmd.Reason: Shard._reason,
     cmd.Superseded: Shard._superseded,
+    CatchUp: Shard._catch_up,
     cmd.Similar: Shard._similar,
     cmd.MissingVectors: Shard._missing_vectors,
     cmd.BornUpTo: Shard._born_up_to,

@@ -38,3 +38,30 @@ def text(number: int) -> str:
 def question(number: int) -> str:
     """Return four words of a topic, as somebody asks for what was said about it."""
     return " ".join(random.Random(f"question {number}").sample(topic(number % TOPICS), 4))
+
+
+PEOPLE: Final = 500
+TURNS: Final = 20  # of a session
+
+
+@cache
+def person(number: int) -> str:
+    """Return a first and a last name."""
+    first, last = random.Random(f"person {number}").sample(vocabulary(), 2)
+    return f"{first.title()} {last.title()}"
+
+
+def turn(number: int) -> dict[str, str | int]:
+    """Return a turn of a conversation, as ``remember`` takes it: ``text(number)``, somebody's name and a rare word."""
+    dice = random.Random(f"turn {number}")
+    words = text(number).split()
+    words.insert(dice.randrange(1, len(words)), person(min(dice.randrange(PEOPLE), dice.randrange(PEOPLE))))
+    words.insert(dice.randrange(1, len(words)), f"w{number:x}")
+    session = number // TURNS
+    speaker = person(1000 + 2 * (session % 50) + number % 2)
+    return {"content": " ".join(words) + dice.choice(".....?"), "speaker": speaker, "session": session}
+
+
+def named_question(number: int) -> str:
+    """Return a question about what somebody's name and four words of a topic were said of."""
+    return f"What was {person(number % PEOPLE)} told of {question(number)}?"

@@ -80,7 +80,15 @@ LOG_GOALS: Final = (
     _at_most("p99-fold", "beside", 3, "x"),
     _at_most("p99-backup", "beside", 3, "x"),
 )
-BY_KEY: Final = {goal.key: goal for goal in (*GOALS, *LOG_GOALS)}
+# Of ``bench.recall_speed``.
+RECALL_GOALS: Final = (
+    _at_most("recall-small", "recall", 5, "ms"),
+    _at_most("recall-large", "recall", 50, "ms"),
+    _at_least("rebuild", "index", 6_000, "memories/s"),
+    _at_most("index-bytes", "index", 1_500, "B"),
+    _at_least("remember-alone", "remember", 2_000, "memories/s"),
+)
+BY_KEY: Final = {goal.key: goal for goal in (*GOALS, *LOG_GOALS, *RECALL_GOALS)}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -88,7 +88,7 @@ def summary(rows: list[Row]) -> str:
 
 def document(rows: list[Row], facts: dict[str, Any], *, quick: bool, took_s: float) -> dict[str, Any]:
     """Return the run as plain data."""
-    return {"machine": facts, "quick": quick, "took_s": round(took_s, 1), "rows": [_plain(row) for row in rows]}
+    return {"machine": facts, "quick": quick, "took_s": round(took_s, 1), "rows": [plain(row) for row in rows]}
 
 
 def picture(rows: list[Row], caption: str) -> str:
@@ -136,7 +136,8 @@ def _x(margin: float, low: float, high: float) -> float:
     return round(_NAMES + _PLOT * (math.log10(margin) - low) / (high - low), 1)
 
 
-def _plain(row: Row) -> dict[str, Any]:
+def plain(row: Row) -> dict[str, Any]:
+    """Return a row as plain data."""
     goal = None if row.goal is None else BY_KEY[row.goal]
     return {
         "section": row.section,

@@ -17,7 +17,7 @@ OURS: Final = "ours"
 PEER: Final = "peer"
 DISTRIBUTIONS: Final = {OURS: ("memorygraph", None), PEER: ("neural-memorygraph", "1.3.0")}
 BLAS_THREADS: Final = "1"  # what runs beside a measurement does not decide it
-_THREADS: Final = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
+BLAS_VARIABLES: Final = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 # Both packages are called memorygraph, and each process must find its own: this folder comes last (-P: only there).
 _START: Final = "import sys; sys.path.append(sys.argv[1]); from bench.worker import serve; serve()"
 _AT_ONCE: Final = 2  # processes that fill at the same time; while anything is timed, all others wait
@@ -33,7 +33,7 @@ class Session:
     def __init__(self, package: str, python: Path) -> None:
         self.package = package
         environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-        environment |= dict.fromkeys(_THREADS, BLAS_THREADS)
+        environment |= dict.fromkeys(BLAS_VARIABLES, BLAS_THREADS)
         self._process = subprocess.Popen(
             [python, "-P", "-c", _START, str(ROOT)],
             stdin=subprocess.PIPE,

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
 from memorygraph import backup, checks
 from memorygraph.actors.compaction import CompactionReport, RetentionPolicy
 from memorygraph.actors.engine import Engine, Saved
+from memorygraph.actors.index_queries import CatchUp
 from memorygraph.backup import BackupReport, RestoreReport
 from memorygraph.events.errors import InputError
 from memorygraph.home import Home
 
+INDEX_ROWS = 4096  # taken in at once
 _DEFAULT = RetentionPolicy()
 
 
@@ -46,6 +49,21 @@ class Upkeep:
             StoreError: it could not be written, or another process is writing one.
         """
         return self._engine.snapshot()
+
+    def build_index(self, progress: Callable[[int, int], None] | None = None) -> int:
+        """Take into recall's index what it lacks, and return how many texts it has.
+
+        Else the next recall does so: after a long log was opened without a snapshot, that one takes its time.
+
+        Args:
+            progress: called with (texts in the index, texts in all).
+        """
+        done, total = 0, 1
+        while done < total:
+            done, total = self._engine.ask(CatchUp(rows_max=INDEX_ROWS)).value
+            if progress is not None:
+                progress(done, total)
+        return done
 
     def backup(self, path: str | Path) -> BackupReport:
         """Make a backup in a folder, or bring the one that is there up to date; others may read and write meanwhile.

@@ -51,6 +51,11 @@ class StatementIndex:
         self._base: StatementIndex | None = None  # of a fork: who has the first rows
         self._base_count = 0
 
+    @property
+    def count(self) -> int:
+        """How many text rows are read."""
+        return self._count
+
     def fork(self, frame: Frame) -> StatementIndex:
         """Return an index that begins with the rows that a Frame has in this one and goes on by itself."""
         self.catch_up(frame)
