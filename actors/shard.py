@@ -104,7 +104,8 @@ class Shard:
 
     def catch_up(self, frame: Frame, rows_max: int) -> bool:
         """Take so many of the Frame's texts into the indexes that lack them; return if these have all."""
-        return self.index(frame).catch_up(frame, rows_max) and self._said().catch_up(frame, rows_max)
+        has_all = self.index(frame).catch_up(frame, rows_max)
+        return self._said().catch_up(frame, rows_max) and has_all
 
     def _catch_up(self, frame: Frame, query: CatchUp) -> tuple[int, int]:
         self.catch_up(frame, query.rows_max)

@@ -73,7 +73,8 @@ class _Ways:
         self._weights = weights
         self._most = float(walked.restart.max())
         self._known = dict(zip(rows, walked.gave(seen.graph, rows, weights), strict=True))
-        self._tellers = cache(self._find_tellers)  # hits often have a concept in common
+        self._givers = cache(self._find_givers)  # hits often have a part of their ways in common
+        self._tellers = cache(self._find_tellers)
 
     def of(self, row: int) -> tuple[tuple[str, ...], tuple[str, ...], float | None]:
         """Return the concepts that led to a memory, the way from where most came from, and the share that came so."""
@@ -113,7 +114,7 @@ class _Ways:
             path.append(step)
         return path[::-1]
 
-    def _givers(self, row: int) -> list[int]:
+    def _find_givers(self, row: int) -> list[int]:
         """Return the memories that gave to another over links and over the concept that gave most; the most first."""
         heard = self._heard(row)
         most = max([part for _, part in heard], default=0.0)

@@ -102,7 +102,11 @@ class LexicalMatches:
     def matched(self, rows: NDArray[np.integer]) -> dict[int, list[str]]:
         """Return the words of the query that each of some rows matched, as the query spells them, in its order."""
         words: dict[int, list[str]] = {}
-        wanted = np.isin(self._posting_rows, rows)
+        if not len(rows):
+            return words
+        rows = np.sort(rows)
+        place = np.minimum(np.searchsorted(rows, self._posting_rows), len(rows) - 1)
+        wanted = np.flatnonzero(rows[place] == self._posting_rows)
         found = zip(self._posting_rows[wanted].tolist(), self._posting_terms[wanted].tolist(), strict=True)
         for row, index in found:
             words.setdefault(row, []).append(self._words[self.terms[index]])

@@ -158,8 +158,8 @@ class RecallIndex:
             scores = np.zeros(len(scores))
             scores[rows] = weighed
         rows, values = self._best(seen, scores, k, is_varied=text is not None)
-        is_kept = values[:k] >= threshold
-        rows, values = rows[:k][is_kept], values[:k][is_kept]
+        is_kept = values >= threshold
+        rows, values = rows[is_kept], values[is_kept]
         return hits_of(seen, ranked, rows, values, self.weights, "" if window is None else window.text)
 
     def reason(
@@ -190,7 +190,7 @@ class RecallIndex:
         if text is None:
             ranked = _only(ranked, seeds)
         ranked = led_to(seen, ranked, hops, self.weights)
-        rows, values = self._best(seen, np.round(ranked.scores, DECIMALS), k, is_varied=text is not None)
+        rows, values = self._best(seen, np.round(ranked.scores, DECIMALS), max(k, POOL), is_varied=text is not None)
         rows, values = with_seeds(rows[values > 0], values[values > 0], seeds, k)
         hits = hits_of(seen, ranked, rows, values, self.weights, "" if window is None else window.text)
         return [hit if hit.path else replace(hit, path=(hit.node.id,)) for hit in hits]
@@ -219,15 +219,13 @@ class RecallIndex:
         return [Concept(name, tuple(by), tuple(of)) for name, by, of in zip(names, named, about, strict=True)]
 
     def _best(self, seen: Seen, scores: Doubles, k: int, *, is_varied: bool) -> tuple[Rows, Doubles]:
-        """Return at least k node rows if so many are seen, best first, and their scores; unmatched ones come last."""
+        """Return the first k node rows, or as many as are seen, and their scores; unmatched ones come last."""
         wanted = max(k, POOL)
         rows = _scored(seen, scores)
         if len(rows) < wanted:
             rows = np.flatnonzero(seen.nodes).astype(np.int32)
         rows = rows[top(scores[rows], births(seen.frame, rows), wanted)]
-        values = scores[rows]
-        if is_varied:
-            rows, values = varied(seen, self.lexical, rows, values)
+        rows, values = varied(seen, self.lexical, rows, scores[rows], k) if is_varied else (rows[:k], scores[rows[:k]])
         return rows, np.round(values, DECIMALS)
 
     def _rank(self, seen: Seen, text: str | None, vector: NDArray[np.float32] | None, window: Window | None) -> Ranked:

@@ -22,32 +22,32 @@ POOL: Final = 20
 
 
 def varied(
-    seen: Seen, lexical: LexicalIndex, rows: NDArray[np.int32], scores: Doubles
+    seen: Seen, lexical: LexicalIndex, rows: NDArray[np.int32], scores: Doubles, k: int
 ) -> tuple[NDArray[np.int32], Doubles]:
-    """Return node rows and scores in the new order; scores fall with rank, none rises.
+    """Return the first k node rows and scores in the new order; scores fall with rank, none rises.
 
     Args:
         rows: best first; scores: of these rows, falling.
     """
     pool = int(np.count_nonzero(scores[:POOL] > 0))
     if pool < 2:  # noqa: PLR2004 - nothing to compare
-        return rows, scores
+        return rows[:k], scores[:k]
     texts = seen.frame.nodes.take("text_row", rows[:pool])
     has_text = np.flatnonzero(texts != NO_ROW)
     shared = np.zeros((pool, pool))
     shared[np.ix_(has_text, has_text)] = lexical.shared(texts[has_text])
-    order, values = _chosen(scores[:pool].tolist(), shared.tolist())
-    rest = np.minimum(scores[pool:], values[-1])
-    return np.concatenate([rows[order], rows[pool:]]), np.concatenate([values, rest])
+    order, values = _chosen(scores[:pool].tolist(), shared.tolist(), k)
+    rest = np.minimum(scores[pool:k], values[-1])
+    return np.concatenate([rows[order], rows[pool:k]]), np.concatenate([values, rest])
 
 
-def _chosen(scores: list[float], shared: list[list[float]]) -> tuple[list[int], list[float]]:
-    """Return places in the order in which they are chosen, and what each is worth then."""
+def _chosen(scores: list[float], shared: list[list[float]], k: int) -> tuple[list[int], list[float]]:
+    """Return the first k places in the order in which they are chosen, and what each is worth then."""
     left = list(range(len(scores)))
     said = [0.0] * len(scores)
     order: list[int] = []
     values: list[float] = []
-    while left:
+    while left and len(order) < k:
         worth = [scores[place] * (1.0 - REPETITION * said[place]) for place in left]
         value = max(worth)
         best = left.pop(worth.index(value))
