@@ -28,7 +28,7 @@ SEEDS ?= 1000
 FIRST ?= 0
 SEED  ?=
 
-.PHONY: help setup demo test lint types pytest format test-faults simulate bench bench-recall bench-peer bench-embedder clean
+.PHONY: help setup demo test lint types pytest format test-faults simulate bench bench-recall bench-recall-speed bench-peer bench-embedder clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(firstword $(MAKEFILE_LIST)) | \
@@ -80,6 +80,9 @@ $(PEER)/.made:
 
 bench-recall: $(STAMP) ## Measure what recall finds: MEMORYGRAPH_RECALL_DATA names the folder of sets
 	@$(PY) -m bench.recall --categories
+
+bench-recall-speed: $(STAMP) ## Measure how long recall takes, at 7,000 and 100,000 memories
+	@$(PY) -m bench.recall_speed
 
 bench-embedder: $(BENCH)/.made ## Make .venv-bench with MiniLM, to measure with
 	@echo "MiniLM is ready: $(BENCH)/bin/python"

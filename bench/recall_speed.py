@@ -19,7 +19,7 @@ from typing import Any, Final
 from bench import one_thread, report
 from bench.corpus import named_question, turn
 from bench.goals import Row, failed
-from bench.recall_sets import NoData, folder, load
+from bench.recall_sets import NoData, Set, folder, load
 from bench.recall_systems import drafts
 from memorygraph import AgentMemory
 
@@ -46,14 +46,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, print, and return the exit code."""
     options = _parser().parse_args(arguments)
     scale = QUICK if options.quick else FULL
+    try:
+        sets = [] if options.data is None else load(folder(options.data), options.set or ())
+    except NoData as missing:
+        print(f"bench.recall_speed: {missing}", file=sys.stderr)
+        return 2
     rows = made_up(scale.small, scale, "recall-small") + made_up(scale.large, scale, "recall-large")
-    if options.data is not None:
-        try:
-            rows += of_sets(folder(options.data), options.set or (), scale)
-        except NoData as missing:
-            print(f"bench.recall_speed: {missing}", file=sys.stderr)
-            return 2
-    rows += one_by_one(scale)
+    rows += of_sets(sets, scale) + one_by_one(scale)
     print(report.table(rows))
     print(report.summary(rows))
     if options.json is not None:
@@ -68,10 +67,10 @@ def made_up(count: int, scale: Scale, goal: str) -> list[Row]:
     return _measured(f"{count:,} short memories", [turn(number) for number in range(count)], asked, goal)
 
 
-def of_sets(where: Path, names: Sequence[str], scale: Scale) -> list[Row]:
+def of_sets(sets: Sequence[Set], scale: Scale) -> list[Row]:
     """The memories and questions of sets with gold evidence, the largest group of each."""
     rows = []
-    for one in load(where, names):
+    for one in sets:
         group = max(one.groups, key=lambda group: len(group.items))
         asked = [question.text for question in group.questions][: scale.questions]
         name = f"{one.name}, {len(group.items):,} memories"

@@ -41,6 +41,7 @@ _LINKS: Final = (
 _SPLIT: Final = re.compile(r" (?:and|&|of|in|for|to|on|at|with|from|by) (?:the )?")
 NO_NAMES: Final = ENGLISH | INTERJECTIONS | TIMES
 _LINK_WORDS: Final = frozenset(_LINKS.split("|"))
+_NOT_ALONE: Final = NO_NAMES | _LINK_WORDS
 _WORD: Final = re.compile(r"\w+(?:['\u2019.\-]\w+)*|&")
 _CLITIC: Final = re.compile(r"['\u2019](?:s|d|m|ll|re|ve)?$", re.IGNORECASE)
 _DROPPED: Final = str.maketrans("", "", ".'\u2019")
@@ -128,6 +129,9 @@ def _begins_sentence(text: str, start: int) -> bool:
 @lru_cache(_CACHED_MAX)
 def _keys_of_run(run: str) -> tuple[tuple[str, ...], bool] | None:
     """Return the keys of a run of capitalised words, and whether it is one word alone; None if it is no name."""
+    if run.isalpha() and run.isascii():  # the short way for one plain word
+        key = run.lower()
+        return None if len(key) < _SHORT or key in _NOT_ALONE else ((key,), True)
     words = words_of(run) if len(run) <= _NAME_CHARS_MAX else []
     had = len(words)
     while words and _is_no_name(words[0]):

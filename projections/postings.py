@@ -46,8 +46,8 @@ def post(lists: dict[Key, array[int]], keys: Sequence[Key], places: Ints, entrie
 
 def spans(starts: Ints, lengths: Ints) -> Ints:
     """Return starts[0].., starts[1].., ...: the places of several spans, one after the other."""
-    before = np.cumsum(lengths) - lengths
-    places: Ints = np.arange(int(lengths.sum())) + np.repeat(starts - before, lengths)
+    ends = lengths.cumsum()
+    places: Ints = np.arange(int(ends[-1]) if len(ends) else 0) + (starts - ends + lengths).repeat(lengths)
     return places
 
 
@@ -60,42 +60,41 @@ class RowLists:
 
     def __init__(self) -> None:
         self._values: Int32s = np.zeros(64, np.int32)
-        self._ends: Ints = np.zeros(64, np.int64)  # of row r: its list ends there
+        self._bounds: Ints = np.zeros(64, np.int64)  # the list of row r begins at r, and ends where the next one begins
         self.count = 0
 
     def append(self, values: NDArray[np.integer[Any]], lengths: Ints) -> None:
         """Add rows: the numbers of one after the other, and how many each has."""
         first, stop = self.count, self.count + len(lengths)
-        begin = int(self._ends[first - 1]) if first else 0
-        self._ends = _grown(self._ends, first, stop)
+        begin = int(self._bounds[first])
+        self._bounds = _grown(self._bounds, first + 1, stop + 1)
         self._values = _grown(self._values, begin, begin + len(values))
         self._values[begin : begin + len(values)] = values
-        self._ends[first:stop] = np.cumsum(lengths) + begin
+        self._bounds[first + 1 : stop + 1] = lengths.cumsum() + begin
         self.count = stop
 
     def of(self, rows: NDArray[np.integer[Any]]) -> tuple[Int32s, Ints]:
         """Return the numbers of some rows, one row after the other, and how many each has."""
-        ends = self._ends
-        starts = np.where(rows > 0, ends[rows - 1], 0)
-        lengths = ends[rows] - starts
+        bounds = self._bounds
+        starts = bounds[rows]
+        lengths = bounds[rows + 1] - starts
         return self._values[spans(starts, lengths)], lengths
 
     def between(self, first: int, stop: int) -> tuple[Int32s, Ints]:
         """Return the numbers of the rows first..stop-1, one row after the other, and how many each has."""
-        begin = int(self._ends[first - 1]) if first else 0
-        lengths = np.diff(self._ends[first:stop], prepend=begin)
-        return self._values[begin : begin + int(lengths.sum())], lengths
+        bounds = self._bounds[first : stop + 1]
+        return self._values[int(bounds[0]) : int(bounds[-1])], np.diff(bounds)
 
     def fork(self, count: int) -> RowLists:
         """Return lists that begin with the first ``count`` rows and go on by themselves."""
         fork = RowLists()
         fork._values, _ = self.between(0, count)
-        fork._ends, fork.count = self._ends[:count], count
+        fork._bounds, fork.count = self._bounds[: count + 1], count
         return fork
 
     def size_bytes(self) -> int:
         """Return the bytes of the arrays."""
-        return self._values.nbytes + self._ends.nbytes
+        return self._values.nbytes + self._bounds.nbytes
 
 
 def _grown(array: NDArray[Any], used: int, wanted: int) -> NDArray[Any]:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from itertools import islice
-from typing import Any, Final, NamedTuple, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 import numpy as np
 from msgspec import Struct
@@ -113,7 +113,7 @@ class Walked(Struct, frozen=True):
         """Return for each of some memories the reached concepts that it names, and what each gave to it."""
         rows = np.array(nodes, dtype=np.int64)
         texts = graph.text_of[rows]
-        has_text = np.flatnonzero(texts >= 0)
+        has_text = (texts >= 0).nonzero()[0]
         found: list[Gave] = [[] for _ in nodes]
         if not len(self.heard):
             return found
@@ -173,7 +173,7 @@ def walk(
         before = p = reach.all_of(p, elsewhere)
         heard = reach.to_concepts(p)
         heard[: len(named)] += named
-        reach.recognise(np.flatnonzero(heard > ACTIVATION_MIN))
+        reach.recognise((heard > ACTIVATION_MIN).nonzero()[0])
         p = reach.all_of(p, elsewhere)
         p = alone[reach.nodes.things] + weights.damping * reach.to_memories(heard, p)
     activation = alone.copy() if rounds else restart
@@ -198,9 +198,9 @@ class _Reach:
         self._closeness = _closeness(weights)
         self.nodes = Places(len(match))
         self.concepts = Places(len(specificity))
-        self._stays = np.zeros(0)  # by place of the node: the share that it keeps; 0: its arcs are not there
-        self._is_known = np.zeros(0, np.bool_)  # by place of the concept: whether its mentions are there
-        self.each = self.about = np.zeros(0)
+        self._stays = np.zeros(len(match))  # by place of the node: the share that it keeps; 0: its arcs are not there
+        self._is_known = np.zeros(len(specificity), np.bool_)  # by place of the concept: its mentions are there
+        self.each, self.about = np.zeros(len(specificity)), np.zeros(len(specificity))
         self._heard = self.told = self.linked = Arcs(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0))
 
     def all_of(self, p: Doubles, elsewhere: Doubles) -> Doubles:
@@ -218,31 +218,28 @@ class _Reach:
         arrived = np.bincount(self._heard.targets, heard[self._heard.sources] * self._heard.shares, len(p))
         if self.linked.sources.size:
             arrived = arrived + np.bincount(self.linked.targets, p[self.linked.sources] * self.linked.shares, len(p))
-        return arrived + _longer(self._stays, len(p)) * p
+        return arrived + self._stays[: len(p)] * p
 
     def expand(self, nodes: Ints) -> None:
         """Add the arcs of memories that were reached."""
         places = self.nodes.give(nodes)
-        self._stays = _longer(self._stays, len(self.nodes.things))
         is_new = self._stays[places] == 0.0
         nodes, places = nodes[is_new], places[is_new]
         if not nodes.size:
             return
-        order = np.argsort(nodes)
-        nodes, places = nodes[order], places[order]
         texts = self._graph.text_of[nodes]
-        has_text = np.flatnonzero(texts >= 0)
+        has_text = (texts >= 0).nonzero()[0]
         concepts, lengths = self._graph.index.arcs(texts[has_text])
         weight = self._specificity[concepts]
-        origin = np.repeat(has_text, lengths)
+        origin = has_text.repeat(lengths)
         total = np.bincount(origin, weight, len(nodes)) + self._weights.stay
         if self._links is not None:
             sources, targets, link_weight = self._links(nodes)
-            source = np.searchsorted(nodes, sources)
+            order = np.argsort(nodes)
+            source = order[np.searchsorted(nodes, sources, sorter=order)]
             link_weight = self._weights.link * link_weight
             total += np.bincount(source, link_weight, len(nodes))
             self.linked = _joined(self.linked, places[source], self.nodes.give(targets), link_weight / total[source])
-            self._stays = _longer(self._stays, len(self.nodes.things))
         self._stays[places] = self._weights.stay / total
         connects = weight > 0.0
         origin, weight, concepts = origin[connects], weight[connects], concepts[connects]
@@ -250,9 +247,6 @@ class _Reach:
 
     def recognise(self, places: Ints) -> None:
         """Add the mentions of concepts that were reached; the shares of each concept sum to 1."""
-        total = len(self.concepts.things)
-        self._is_known = _longer(self._is_known, total)
-        self.each, self.about = _longer(self.each, total), _longer(self.about, total)
         places = places[~self._is_known[places]]
         if not places.size:
             return
@@ -264,9 +258,9 @@ class _Reach:
         close = closeness * fit
         fit_sum = np.bincount(found.concepts, fit, len(places))
         close_sum = np.bincount(found.concepts, close, len(places))
-        about = np.zeros(len(places))
-        np.maximum.at(about, found.concepts, closeness)
-        about *= self._weights.about
+        about = self._weights.about * np.maximum.reduceat(
+            closeness, found.concepts.searchsorted(np.arange(len(places)))
+        )
         each = (1.0 - about) / np.maximum(fit_sum, 1.0)
         about /= np.maximum(close_sum, 1e-12)
         self.each[places], self.about[places] = each, about
@@ -277,12 +271,6 @@ class _Reach:
 def _closeness(weights: Weights) -> Doubles:
     """What the numbers of ``names.py`` for the closeness of a memory to a concept count."""
     return np.array([0.0, 0.0, weights.titled, 1.0])
-
-
-def _longer(values: NDArray[Any], length: int) -> NDArray[Any]:
-    """Return values with zeros behind them."""
-    missing = length - len(values)
-    return np.concatenate([values, np.zeros(missing, values.dtype)]) if missing else values
 
 
 def _joined(arcs: Arcs, sources: Ints, targets: Ints, shares: Doubles) -> Arcs:

@@ -13,7 +13,7 @@ import pytest
 
 from bench import compaction, log, log_sections, memory, report, sessions, small, snapshots
 from bench.corpus import text, topic, vocabulary
-from bench.goals import BY_KEY, FAILED, GOALS, LOG_GOALS, NOT_MEASURED, PASSED, Row, failed
+from bench.goals import BY_KEY, FAILED, GOALS, LOG_GOALS, NOT_MEASURED, PASSED, RECALL_GOALS, Row, failed
 from bench.own import dictionary_resizes
 from bench.sections import QUICK, SECTIONS
 from bench.sessions import OURS, PEER, ROOT, Sessions, WrongPackage, alternate
@@ -125,7 +125,7 @@ def test_sessions_take_turns_and_the_first_round_is_left_out() -> None:
     assert one == other == [2.0, 2.0, 3.0, 3.0, 4.0, 4.0]
 
 
-@pytest.mark.parametrize("key", [goal.key for goal in (*GOALS, *LOG_GOALS)])
+@pytest.mark.parametrize("key", [goal.key for goal in (*GOALS, *LOG_GOALS, *RECALL_GOALS)])
 def test_every_goal_can_be_met_and_missed(key: str) -> None:
     goal = BY_KEY[key]
     assert goal.section in (SECTIONS | log_sections.SECTIONS)

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from bench import recall
+from bench import recall, recall_speed
+from bench.goals import RECALL_GOALS
 from bench.recall_sets import measured
 
 ITEMS = [
@@ -67,3 +68,15 @@ def test_without_data(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.Mo
     assert "--data FOLDER" in capsys.readouterr().err
     assert recall.main([f"--data={tmp_path}"]) == 2
     assert "no sets" in capsys.readouterr().err
+
+
+def test_how_long_it_takes(sets: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    written = tmp_path / "found.json"
+    assert recall_speed.main(["--quick", f"--data={sets}", f"--json={written}"]) == 0
+    printed = capsys.readouterr()
+    assert "recall, k=10, boats, 4 memories: median" in printed.out
+    assert "index, 200 short memories: 200 of 200" in printed.err
+    rows = json.loads(written.read_text())
+    assert {row["goal"] for row in rows if row["goal"]} == {goal.key for goal in RECALL_GOALS}
+    assert all(row["ours"] > 0 for row in rows)
+    assert recall_speed.main(["--quick", f"--data={tmp_path / 'none'}"]) == 2

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from memorygraph import AgentMemory, MemoryType
+from memorygraph import AgentMemory, MemoryType, upkeep
 from memorygraph.core.types import EmbeddingDimensionError, InputError
 from tests.memory.helpers import SteppedClock, clocked, meaningful_embedder
 
@@ -269,3 +269,16 @@ def test_unicode_words_and_cjk(memory):
     memory.remember("Čaj je na stole", node_id="tea")
     assert memory.recall("東京タワー", k=1)[0].node_id == "tokyo"
     assert memory.recall("čaj", k=1)[0].node_id == "tea"
+
+
+def test_the_index_is_built_before_somebody_asks(monkeypatch) -> None:
+    monkeypatch.setattr(upkeep, "INDEX_ROWS", 2)
+    with AgentMemory() as memory:
+        memory.remember_many([f"the canoe of number {number}" for number in range(5)])
+        told: list[tuple[int, int]] = []
+        empty = memory.stats().bytes_by_part["index"]
+        assert memory.build_index(lambda *progress: told.append(progress)) == 5
+        assert told == [(2, 5), (4, 5), (5, 5)]
+        assert memory.stats().bytes_by_part["index"] > empty
+    with AgentMemory() as empty:
+        assert empty.build_index(lambda *progress: told.append(progress)) == 0
