@@ -33,6 +33,7 @@ from memorygraph.embeddings import (
     OpenAIEmbedder,
     SentenceTransformerEmbedder,
 )
+from memorygraph.graphops import GraphDiff, MergeStrategy, diff_graphs, merge_graphs, sync_into
 from memorygraph.history import Change, Subscription
 from memorygraph.hits import Hits, MemoryHit, Why
 from memorygraph.memory.working import WorkingMemoryBuffer, WorkingMemorySlot
@@ -56,6 +57,7 @@ __all__ = [
     "DecayFunction",
     "EdgeType",
     "Embedder",
+    "GraphDiff",
     "GraphStorageManager",
     "HashingEmbedder",
     "Hits",
@@ -70,6 +72,7 @@ __all__ = [
     "MemoryStats",
     "MemoryTimeline",
     "MemoryType",
+    "MergeStrategy",
     "OpenAIEmbedder",
     "RetentionPolicy",
     "Scope",
@@ -82,6 +85,9 @@ __all__ = [
     "Why",
     "WorkingMemoryBuffer",
     "WorkingMemorySlot",
+    "diff_graphs",
     "estimate_tokens",
     "gather_recall",
+    "merge_graphs",
+    "sync_into",
 ]
