@@ -88,7 +88,18 @@ RECALL_GOALS: Final = (
     _at_most("index-bytes", "index", 1_500, "B"),
     _at_least("remember-alone", "remember", 2_000, "memories/s"),
 )
-BY_KEY: Final = {goal.key: goal for goal in (*GOALS, *LOG_GOALS, *RECALL_GOALS)}
+# Of ``bench.graph``.
+GRAPH_GOALS: Final = (
+    _at_least("similar-middle", "similarity", 0.95),
+    _at_least("similar-large", "similarity", 0.95),
+    _at_most("similar-limit", "similarity", 1.15, "x"),
+    _at_most("filtered", "similarity", 1.5, "x"),
+    _at_least("similar-batch", "similarity", 4),
+    _at_least("sqlite-save", "files", 2),
+    _at_least("sqlite-load", "files", 40),
+    _at_most("sqlite-big", "files", 10, "s"),
+)
+BY_KEY: Final = {goal.key: goal for goal in (*GOALS, *LOG_GOALS, *RECALL_GOALS, *GRAPH_GOALS)}
 
 
 @dataclass(frozen=True, kw_only=True)

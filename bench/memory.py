@@ -8,26 +8,31 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from time import perf_counter
 
 from bench import report
 from bench.goals import Row, failed
-from bench.sections import FULL, QUICK, SECTIONS, Scale
+from bench.sections import FULL, QUICK, SECTIONS, Scale, Section
 from bench.sessions import PEER, PEER_PYTHON, Sessions
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the sections, print what was found, and return the exit code."""
-    options = _parser().parse_args(arguments)
+    return run("memory", __doc__, SECTIONS, arguments)
+
+
+def run(name: str, about: str | None, sections: Mapping[str, Section], arguments: Sequence[str] | None) -> int:
+    """Do what ``python -m bench.<name>`` does with its sections."""
+    options = _parser(name, about, sections).parse_args(arguments)
     started = perf_counter()
     with Sessions(options.peer) as sessions:
         facts = report.machine(sessions)
         print(report.machine_line(facts))
         if PEER not in sessions.packages:
             print(f"Ours alone: there is no {options.peer} (make bench-peer makes one).")
-        rows = measured(sessions, QUICK if options.quick else FULL, options.only or list(SECTIONS))
+        rows = measured(sessions, QUICK if options.quick else FULL, options.only or list(sections), sections)
     print(report.table(rows))
     print(report.summary(rows))
     if options.json is not None:
@@ -38,10 +43,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return exit_code(rows, quick=options.quick)
 
 
-def measured(sessions: Sessions, scale: Scale, names: Sequence[str]) -> list[Row]:
+def measured(
+    sessions: Sessions, scale: Scale, names: Sequence[str], sections: Mapping[str, Section] = SECTIONS
+) -> list[Row]:
     """Run the named sections, in their order."""
     rows = []
-    for name, section in SECTIONS.items():
+    for name, section in sections.items():
         if name in names:
             started = perf_counter()
             print(f"{name} ...", file=sys.stderr)
@@ -55,10 +62,10 @@ def exit_code(rows: list[Row], *, quick: bool) -> int:
     return 1 if failed(rows) and not quick else 0
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m bench.memory", description=__doc__)
+def _parser(name: str, about: str | None, sections: Mapping[str, Section]) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog=f"python -m bench.{name}", description=about)
     parser.add_argument("--quick", action="store_true", help="a few hundred nodes, seconds instead of minutes")
-    parser.add_argument("--only", action="append", choices=list(SECTIONS), help="this section; may be repeated")
+    parser.add_argument("--only", action="append", choices=list(sections), help="this section; may be repeated")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there")
     parser.add_argument("--picture", type=Path, metavar="FILE.svg", help="write a picture of the goals there")
     parser.add_argument(

@@ -9,8 +9,11 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any, Final
 
+import numpy as np
+
+from bench.own_search import SearchWork
 from bench.worker import BATCH, DIM, Work, _each_s
-from memorygraph import AgentMemory
+from memorygraph import AgentMemory, GraphStorageManager, MemoryGraph, MemoryNode
 from memorygraph.actors.local import LocalEngine
 from memorygraph.decay.forgetting import retentions
 from memorygraph.events.log import EventLog
@@ -19,7 +22,7 @@ from memorygraph.events.records import EdgesAdded
 EDGES_PER_NODE: Final = 5  # every edge has two ends: degree 10
 
 
-class OwnWork(Work):
+class OwnWork(SearchWork, Work):
     """What is measured, with this package's batches; and what the older one has no counterpart for."""
 
     def put_nodes(self, nodes: list[Any]) -> None:
@@ -47,6 +50,18 @@ class OwnWork(Work):
     def retain(self, count: int) -> list[float]:
         """Ask how much is left of every memory, all at once; seconds of each time."""
         return _each_s(retentions, [self.graph] * count)
+
+    def big_file(self, folder: str, nodes: int, dim: int) -> dict[str, float]:
+        """Save a graph of random vectors to an SQLite file and load it; seconds of each."""
+        dice = np.random.default_rng(0)
+        graph = MemoryGraph(dim)
+        for first in range(0, nodes, BATCH):
+            vectors = dice.standard_normal((min(BATCH, nodes - first), dim)).astype(np.float32)
+            graph.add_nodes([MemoryNode(f"note {at}", embedding=row) for at, row in enumerate(vectors, first)])
+        path, manager = str(Path(folder, "graph.db")), GraphStorageManager("sqlite")
+        saved = _each_s(lambda graph: manager.save(graph, path), [graph])[0]
+        del graph
+        return {"save": saved, "load": _each_s(lambda path: len(manager.load(path)), [path])[0]}
 
     def durable(self, directory: str, batches: int, count: int) -> list[dict[str, float]]:
         """Add batches of nodes with text and vector to a store on disk, and sync the same bytes bare after each.

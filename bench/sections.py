@@ -53,11 +53,11 @@ QUICK: Final = Scale(
 def add(sessions: Sessions, scale: Scale) -> list[Row]:
     """One node with text and vector at a time."""
     sizes = (scale.smallest, scale.middle, scale.large)
-    taken = _medians_us(sessions, "add", (*sizes, scale.huge), sizes, scale.adds)
+    taken = medians_us(sessions, "add", (*sizes, scale.huge), sizes, scale.adds)
     goals = {scale.middle: "add-middle", scale.large: "add-large"}
     flat = taken[OURS, scale.huge] / taken[OURS, scale.smallest]
     return [
-        *_rows("add", "add_node", taken, goals),
+        *rows_of("add", "add_node", taken, goals),
         Row(
             section="add",
             name=f"add_node, {scale.huge:,} against {scale.smallest:,} nodes",
@@ -71,31 +71,31 @@ def add(sessions: Sessions, scale: Scale) -> list[Row]:
 def batch(sessions: Sessions, scale: Scale) -> list[Row]:
     """Batches against one by one."""
     sizes = (scale.middle,)
-    nodes = _medians_us(sessions, "add_nodes", sizes, sizes, scale.batches)
-    edges = _medians_us(sessions, "add_edges", sizes, sizes, scale.batches)
-    links = _medians_us(sessions, "link", sizes, sizes, scale.batches)
+    nodes = medians_us(sessions, "add_nodes", sizes, sizes, scale.batches)
+    edges = medians_us(sessions, "add_edges", sizes, sizes, scale.batches)
+    links = medians_us(sessions, "link", sizes, sizes, scale.batches)
     count = scale.batches[1]
     return [
-        *_rows("batch", f"add_nodes of {count:,}, per node", nodes, {scale.middle: "nodes-batch"}),
-        *_rows(
+        *rows_of("batch", f"add_nodes of {count:,}, per node", nodes, {scale.middle: "nodes-batch"}),
+        *rows_of(
             "batch", f"edges of {count:,}, from ids, type and weight, per edge", links, {scale.middle: "edges-batch"}
         ),
-        *_rows("batch", f"edges of {count:,}, of edge objects made before, per edge", edges, {}),
+        *rows_of("batch", f"edges of {count:,}, of edge objects made before, per edge", edges, {}),
     ]
 
 
 def remember(sessions: Sessions, scale: Scale) -> list[Row]:
     """A text with the links to similar ones."""
     sizes = (scale.small, scale.large)
-    keys = _keys(sessions, sizes, sizes)
+    keys = keys_of(sessions, sizes, sizes)
     before = [session.ask("edges") for session in sessions.filled(keys)]
-    taken = _medians_us(sessions, "remember", sizes, sizes, scale.remembers)
+    taken = medians_us(sessions, "remember", sizes, sizes, scale.remembers)
     after = [session.ask("edges") for session in sessions.filled(keys)]
     remembered = (scale.remembers[0] + 1) * scale.remembers[1]
     links = {key: (new - old) / remembered for key, old, new in zip(keys, before, after, strict=True)}
     return [
-        *_rows("remember", "remember", taken, {scale.small: "remember-small", scale.large: "remember-large"}),
-        *_rows("remember", "links that a remember made", links, {}, unit="links"),
+        *rows_of("remember", "remember", taken, {scale.small: "remember-small", scale.large: "remember-large"}),
+        *rows_of("remember", "links that a remember made", links, {}, unit="links"),
     ]
 
 
@@ -107,8 +107,10 @@ def search(sessions: Sessions, scale: Scale) -> list[Row]:
     indexed_us = largest.ask("recall", count=1)[0] * US / scale.huge
     return [
         Row(section="search", name=f"the first recall of {scale.huge:,} nodes, per node", unit="us", ours=indexed_us),
-        *_rows("search", "recall, k=10", _medians_us(sessions, "recall", sizes, peers, scale.searches), {}),
-        *_rows("search", "similarity_search, k=20", _medians_us(sessions, "similar", sizes, peers, scale.searches), {}),
+        *rows_of("search", "recall, k=10", medians_us(sessions, "recall", sizes, peers, scale.searches), {}),
+        *rows_of(
+            "search", "similarity_search, k=20", medians_us(sessions, "similar", sizes, peers, scale.searches), {}
+        ),
     ]
 
 
@@ -183,10 +185,11 @@ def retention(sessions: Sessions, scale: Scale) -> list[Row]:
             session.close()
     keys = [(session.package, scale.huge) for session in asked]
     found = {key: median(kept) * US for key, kept in zip(keys, samples, strict=True)}
-    return _rows("retention", "retention of every node", found, {scale.huge: "retention"})
+    return rows_of("retention", "retention of every node", found, {scale.huge: "retention"})
 
 
-SECTIONS: Final[dict[str, Callable[[Sessions, Scale], list[Row]]]] = {
+Section = Callable[[Sessions, Scale], list[Row]]
+SECTIONS: Final[dict[str, Section]] = {
     "add": add,
     "batch": batch,
     "remember": remember,
@@ -260,21 +263,21 @@ def _grown(session: Session, scale: Scale) -> dict[str, Any]:
     return {"node_rss": (filled - session.start_bytes) / nodes, "edge_rss": (linked - filled) / edges, "edge": edge}
 
 
-def _keys(sessions: Sessions, sizes: tuple[int, ...], peer_sizes: tuple[int, ...]) -> list[tuple[str, int]]:
+def keys_of(sessions: Sessions, sizes: tuple[int, ...], peer_sizes: tuple[int, ...]) -> list[tuple[str, int]]:
     """Ours and the older package's by turns."""
     wanted = [key for size in sizes for key in ((OURS, size), (PEER, size))]
     return [key for key in wanted if key[0] in sessions.packages and (key[0] == OURS or key[1] in peer_sizes)]
 
 
-def _medians_us(
+def medians_us(
     sessions: Sessions, do: str, sizes: tuple[int, ...], peer_sizes: tuple[int, ...], rounds: tuple[int, int]
 ) -> dict[tuple[str, int], float]:
-    keys = _keys(sessions, sizes, peer_sizes)
+    keys = keys_of(sessions, sizes, peer_sizes)
     samples = alternate(sessions.filled(keys), do, *rounds)
     return {key: median(kept) * US for key, kept in zip(keys, samples, strict=True)}
 
 
-def _rows(
+def rows_of(
     section: str, name: str, found: dict[tuple[str, int], float], goals: dict[int, str], unit: str = "us"
 ) -> list[Row]:
     return [

@@ -94,6 +94,16 @@ class Work:
         """Ask how much is left of every memory; seconds of each time."""
         return _each_s(lambda graph: [node.retention() for node in graph], [self.graph] * count)
 
+    def files(self, folder: str, passes: int) -> dict[str, list[float]]:
+        """Save the graph to an SQLite file and load it; seconds of each time."""
+        path = str(Path(folder, "graph.db"))
+        manager = memorygraph.GraphStorageManager(backend="sqlite")
+        taken: dict[str, list[float]] = {"save": [], "load": []}
+        for _ in range(passes):
+            taken["save"] += _each_s(lambda graph: manager.save(graph, path), [self.graph])
+            taken["load"] += _each_s(manager.load, [path])
+        return taken
+
     def learn(self, texts: list[str]) -> float:
         """Remember texts one by one; seconds in all."""
         taken = _each_s(lambda text: self.ids.append(self.memory.remember(text).id), texts)
