@@ -188,6 +188,12 @@ class RecordReviews(Operation, frozen=True, kw_only=True):
     begin: bool = False
 
 
+class EndReviews(Operation, frozen=True, kw_only=True):
+    """Take nodes out of their review schedule; those without a card are passed over."""
+
+    ids: list[str]
+
+
 class LoseAttention(Operation, frozen=True, kw_only=True):
     """Record that nodes fell out of a working memory; those that are gone are passed over."""
 
@@ -255,6 +261,7 @@ class Command(Struct, frozen=True, kw_only=True):
         | ActivateSpace
         | RenewLinks
         | RecordReviews
+        | EndReviews
         | LoseAttention
         | AdvanceConsolidation
         | MergeSimilar
@@ -402,25 +409,6 @@ class BornUpTo(Query, frozen=True, kw_only=True):
     """The ids of the live nodes that were added up to a position, oldest first -> ``list[str]``."""
 
     position: int
-
-
-class GetReviews(Query, frozen=True, kw_only=True):
-    """The review cards of these ids -> ``list[ReviewCard | None]``."""
-
-    ids: list[str]
-
-
-class FindReviews(Query, frozen=True, kw_only=True):
-    """Nodes that are due for review by a time (None: all) -> ``list[tuple[str, ReviewCard]]``, soonest first."""
-
-    until_us: int | None = None
-    model: int | None = None
-
-
-class Retention(Query, frozen=True, kw_only=True):
-    """What is left of every live node at a time -> bytes of float64, oldest node first."""
-
-    now_us: int
 
 
 class Describe(Query, frozen=True, kw_only=True):

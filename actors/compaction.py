@@ -223,6 +223,7 @@ class _Judge:
                 | ev.AccessesFolded()
                 | ev.VectorsAdded()
                 | ev.ReviewsRecorded()
+                | ev.ReviewsEnded()
                 | ev.AttentionLost()
             ):
                 return all(map(over, event.ids))

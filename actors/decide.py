@@ -18,6 +18,7 @@ import numpy as np
 from msgspec import UNSET, Struct
 
 from memorygraph.actors import commands as cmd
+from memorygraph.actors import reviews
 from memorygraph.actors.association import links_of_added, superseding_links
 from memorygraph.actors.consolidating import advance_consolidation
 from memorygraph.actors.merging import merge_similar
@@ -30,7 +31,6 @@ from memorygraph.actors.placing import (
     require_owner,
     restore_nodes,
 )
-from memorygraph.actors.reviews import lose_attention, record_reviews
 from memorygraph.actors.spaces import activate_space, add_vectors, declare_space, fitting_space, renew_links
 from memorygraph.actors.touches import ACCESSES, version_of
 from memorygraph.events import records as ev
@@ -476,13 +476,12 @@ _DECISIONS: Final[dict[type[cmd.Operation], Callable[[Proposer, Any], None]]] = 
     cmd.AddVectors: add_vectors,
     cmd.ActivateSpace: activate_space,
     cmd.RenewLinks: renew_links,
-    cmd.RecordReviews: record_reviews,
-    cmd.LoseAttention: lose_attention,
     cmd.AdvanceConsolidation: advance_consolidation,
     cmd.MergeSimilar: merge_similar,
     cmd.MoveNodes: move_nodes,
     cmd.ArchiveNodes: archive_nodes,
     cmd.RestoreNodes: restore_nodes,
+    **reviews.DECISIONS,
 }
 
 

@@ -30,6 +30,7 @@ _ALLOWED: Final = (
     cmd.ArchiveNodes,
     cmd.RestoreNodes,
     cmd.RecordReviews,
+    cmd.EndReviews,
     cmd.LoseAttention,
     cmd.AdvanceConsolidation,
 )

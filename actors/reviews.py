@@ -1,18 +1,15 @@
-"""Deciding reviews, and what fell out of attention; answering what is due. Pure, as ``decide.py``."""
+"""Deciding reviews, and what fell out of attention. Pure, as ``decide.py``."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-import numpy as np
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final
 
 from memorygraph.actors import commands as cmd
 from memorygraph.actors.touches import review_of
 from memorygraph.events import records as ev
 from memorygraph.events.errors import InputError
 from memorygraph.events.types import ReviewModel
-from memorygraph.projections.frame import Frame
-from memorygraph.projections.retention import retention_now
 from memorygraph.projections.review import reviewed
 
 if TYPE_CHECKING:
@@ -53,6 +50,19 @@ def record_reviews(proposer: Proposer, operation: cmd.RecordReviews) -> None:
         proposer.events.append(ev.AccessesRecorded(ids=ids, times_us=times_us))
 
 
+def end_reviews(proposer: Proposer, operation: cmd.EndReviews) -> None:
+    """Let go of the cards of nodes that have one."""
+    frame = proposer.frame()
+    ids = tuple(dict.fromkeys(operation.ids))
+    rows = [proposer._existing(node_id) for node_id in ids]
+    proposer.reads += map(review_of, ids)
+    ended = tuple(
+        node_id for node_id, row in zip(ids, rows, strict=True) if frame.nodes.value("review", row) is not None
+    )
+    if ended:
+        proposer.events.append(ev.ReviewsEnded(ids=ended))
+
+
 def lose_attention(proposer: Proposer, operation: cmd.LoseAttention) -> None:
     """Record what fell out of a working memory, as far as it is here."""
     lost, frame = operation.lost, proposer._frame
@@ -65,36 +75,6 @@ def lose_attention(proposer: Proposer, operation: cmd.LoseAttention) -> None:
         proposer.events.append(ev.AttentionLost(ids=ids, slots=slots, activations=activations, reason=lost.reason))
 
 
-def reviews_of(frame: Frame, query: cmd.GetReviews) -> list[ev.ReviewCard | None]:
-    """Return the cards of nodes, None for those without one."""
-    return [None if row is None else frame.nodes.value("review", row) for row in frame.rows(query.ids)]
-
-
-def find_reviews(frame: Frame, query: cmd.FindReviews) -> list[tuple[str, ev.ReviewCard]]:
-    """Return what is due, soonest first."""
-    alive, names = frame.live_rows(), frame.interner.ids
-    found = [
-        (names[row], card)
-        for row, card in frame.nodes.objects("review")
-        if alive[row]
-        and (query.until_us is None or card.due_us <= query.until_us)
-        and (query.model is None or card.model == query.model)
-    ]
-    return sorted(found, key=lambda pair: (pair[1].due_us, pair[0]))
-
-
-def retention_of_all(frame: Frame, query: cmd.Retention) -> bytes:
-    """Return what is left of every live node, in order of birth."""
-    left = retention_now(frame, query.now_us)
-    births = frame.nodes.column("birth")
-    if frame.live_nodes < frame.nodes.count:
-        alive = frame.live_rows()
-        left, births = left[alive], births[alive]
-    if not bool((births[1:] > births[:-1]).all()):
-        left = left[np.argsort(births, kind="stable")]
-    return left.tobytes()
-
-
 def _require_same_model(node_id: str, found: int, wanted: int) -> None:
     if found != wanted:
         raise InputError(
@@ -102,3 +82,10 @@ def _require_same_model(node_id: str, found: int, wanted: int) -> None:
             f"{ReviewModel.from_code(wanted).value}; register it anew to change that",
             id=node_id,
         )
+
+
+DECISIONS: Final[dict[type[cmd.Operation], Callable[[Proposer, Any], None]]] = {
+    cmd.RecordReviews: record_reviews,
+    cmd.EndReviews: end_reviews,
+    cmd.LoseAttention: lose_attention,
+}

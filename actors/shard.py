@@ -12,10 +12,9 @@ from typing import Any, Final
 import numpy as np
 
 from memorygraph.actors import commands as cmd
-from memorygraph.actors import graph_queries, spread_queries
+from memorygraph.actors import graph_queries, review_queries, spread_queries
 from memorygraph.actors.index_queries import CatchUp
 from memorygraph.actors.pace import Pace
-from memorygraph.actors.reviews import find_reviews, retention_of_all, reviews_of
 from memorygraph.actors.select import Select
 from memorygraph.actors.sight_queries import Census, InSight, MovedAway, Whereabouts
 from memorygraph.actors.spaces import foreign_vectors, missing_vectors, same_space
@@ -352,7 +351,7 @@ class Shard:
         return frame.position_at(query.time_us)
 
 
-_OF_GRAPH: Final = graph_queries.ANSWERS | spread_queries.ANSWERS
+_OF_GRAPH: Final = graph_queries.ANSWERS | spread_queries.ANSWERS | review_queries.ANSWERS
 _ANSWERS: Final[dict[type[cmd.Query], Callable[[Shard, Frame, Any], Any]]] = {
     cmd.GetNodes: Shard._get_nodes,
     cmd.FindNodes: Shard._find_nodes,
@@ -372,9 +371,6 @@ _ANSWERS: Final[dict[type[cmd.Query], Callable[[Shard, Frame, Any], Any]]] = {
     cmd.Summary: Shard._summary,
     cmd.Digest: Shard._digest,
     cmd.PositionAt: Shard._position_at,
-    cmd.GetReviews: lambda _, frame, query: reviews_of(frame, query),
-    cmd.FindReviews: lambda _, frame, query: find_reviews(frame, query),
-    cmd.Retention: lambda _, frame, query: retention_of_all(frame, query),
     Whereabouts: lambda _, frame, query: whereabouts(frame, query.ids),
     MovedAway: lambda _, frame, query: moved_away(frame, query.partitions),
     Census: Shard._census,

@@ -34,7 +34,7 @@ def touched_by(events: Sequence[ev.Event]) -> list[str]:
             touched += filter(None, event.ids)
         elif isinstance(event, ev.AccessesRecorded | ev.AccessesFolded):
             touched.append(ACCESSES)
-        elif isinstance(event, ev.ReviewsRecorded):
+        elif isinstance(event, ev.ReviewsRecorded | ev.ReviewsEnded):
             touched += map(review_of, event.ids)
         elif isinstance(event, ev.SpaceDeclared | ev.SpaceActivated):
             touched.append(SPACE)

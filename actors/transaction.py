@@ -16,6 +16,7 @@ import msgspec
 from memorygraph.actors import commands as cmd
 from memorygraph.actors.accesses import Accesses
 from memorygraph.actors.decide import Proposal, Proposer
+from memorygraph.actors.review_queries import GetReviews
 from memorygraph.actors.shard import Shard
 from memorygraph.actors.sight_queries import InSight
 from memorygraph.actors.touches import review_of, version_of
@@ -186,7 +187,7 @@ def _read_by(query: cmd.Query, value: object) -> list[str]:
         ids = query.ids
     elif isinstance(query, cmd.NodeEdges) and isinstance(value, list):
         ids = [query.id, *(edge.id for edge in value)]
-    elif isinstance(query, cmd.GetReviews):
+    elif isinstance(query, GetReviews):
         return [*query.ids, *map(review_of, query.ids)]
     return [*ids, *map(version_of, ids)]
 

@@ -251,6 +251,12 @@ class ReviewsRecorded(Event, frozen=True, kw_only=True):
     begins: bool = False
 
 
+class ReviewsEnded(Event, frozen=True, kw_only=True):
+    """Memories were taken out of their review schedule; they stay in the memory."""
+
+    ids: tuple[str, ...]
+
+
 class AttentionLost(Event, frozen=True, kw_only=True):
     """Memories fell out of a working memory: from which slots (codes), how active they still were, and why."""
 
@@ -299,6 +305,7 @@ EVENT_TYPES: Final[dict[int, type[Event]]] = {
     15: SpaceActivated,
     19: ReviewsRecorded,
     20: AttentionLost,
+    21: ReviewsEnded,
     16: NodesArchived,
     17: NodesRestored,
     18: NodesMoved,

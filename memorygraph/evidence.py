@@ -67,8 +67,8 @@ class Evidence:
             who: principals ('' for what was done without a name). id: of memories. One or several.
             action: one or several of "wrote", "changed", "recalled", "forgot", "linked", "unlinked", "created",
                 "space", "folded" (recalls, to counts), "compacted", "embedded" (by another embedder),
-                "space_activated", "reviewed", "attention_lost", "moved" (to another scope), "archived", "restored",
-                "nothing" (of a command), "replaced".
+                "space_activated", "reviewed", "review_ended", "attention_lost", "moved" (to another scope), "archived",
+                "restored", "nothing" (of a command), "replaced".
             since, until: by recording time.
             session: of the memories concerned.
             where: what the provenance must say, such as {"host": "web-1"}.

@@ -119,6 +119,7 @@ class GraphState(Usage):
             ev.VectorsAdded: self._vectors_added,
             ev.SpaceActivated: self._space_activated,
             ev.ReviewsRecorded: self._reviews_recorded,
+            ev.ReviewsEnded: self._reviews_ended,
             ev.AttentionLost: lambda *_: None,  # it tells of a working memory, which is nobody else's
             ev.NodesArchived: partial(put_away, self),
             ev.NodesRestored: partial(bring_back, self),

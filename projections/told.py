@@ -100,6 +100,7 @@ _TOLD: Final[dict[type[ev.Event], Callable[[Any, Sees], Any]]] = {
     ev.ReviewsRecorded: _columns(
         "ids", "grades", "stabilities_days", "difficulties", "repetitions", "times_us", "due_us"
     ),
+    ev.ReviewsEnded: _columns("ids"),
     ev.AttentionLost: _columns("ids", "slots", "activations"),
     ev.NodesArchived: _columns("ids"),
     ev.NodesRestored: _columns("ids"),

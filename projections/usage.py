@@ -55,3 +55,8 @@ class Usage:
         for row, card in self._with_rows(event.ids, cards_of(event)):
             before = self.nodes.value("review", row)
             self.nodes.set("review", row, succeeding(before, card, begins=event.begins))
+
+    def _reviews_ended(self, event: ev.ReviewsEnded, _: int) -> None:
+        self.changes += len(event.ids)
+        for row, _none in self._with_rows(event.ids, event.ids):
+            self.nodes.set("review", row, None)

@@ -7,7 +7,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from memorygraph.actors.commands import FindReviews, GetReviews, RecordReviews
+from memorygraph.actors.commands import EndReviews, RecordReviews
+from memorygraph.actors.review_queries import FindReviews, GetReviews
 from memorygraph.events.errors import InputError
 from memorygraph.events.ports import Clock
 from memorygraph.events.records import ReviewCard, ReviewsRecorded
@@ -51,6 +52,10 @@ class Cards(ABC):
         """Record a review of nodes, all or none."""
 
     @abstractmethod
+    def end(self, ids: list[str], command_id: str | None) -> None:
+        """Let go of the cards of nodes; those without one are passed over."""
+
+    @abstractmethod
     def log(self) -> Iterator[Rated]:
         """Give the ratings, oldest first."""
 
@@ -83,14 +88,20 @@ class OwnCards(Cards):
         Raises:
             InputError: it has a command id, which nobody would remember.
         """
-        if review.command_id is not None:
-            raise InputError("command_id is for the scheduler of a memory, SpacedRepetitionScheduler(memory=...)")
+        _require_none(review.command_id)
         now_us = self.clock.now_us() if review.time_us is None else review.time_us
         with self._lock:
             for node_id, grade in review.grades.items():
                 before = self._cards.get(node_id)
                 card = self._cards[node_id] = reviewed(rules, before, grade, now_us, begins=review.begins)
                 self._log.append(Rated(node_id, grade, card.reviewed_us, review.begins))
+
+    def end(self, ids: list[str], command_id: str | None) -> None:
+        """Let go of cards."""
+        _require_none(command_id)
+        with self._lock:
+            for node_id in ids:
+                self._cards.pop(node_id, None)
 
     def log(self) -> Iterator[Rated]:
         """Give the ratings."""
@@ -132,6 +143,14 @@ class MemoryCards(Cards):
         )
         self._home.execute(operation, command_id=review.command_id)
 
+    def end(self, ids: list[str], command_id: str | None) -> None:
+        """Let go of cards.
+
+        Raises:
+            NodeNotFoundError: a node is not in the memory.
+        """
+        self._home.execute(EndReviews(ids=ids), command_id=command_id)
+
     def log(self) -> Iterator[Rated]:
         """Give the ratings."""
         for record in self._home.engine.read(1):
@@ -139,3 +158,8 @@ class MemoryCards(Cards):
                 if isinstance(event, ReviewsRecorded):
                     for node_id, grade, time_us in zip(event.ids, event.grades, event.times_us, strict=True):
                         yield Rated(node_id, grade, time_us, event.begins)
+
+
+def _require_none(command_id: str | None) -> None:
+    if command_id is not None:
+        raise InputError("command_id is for the scheduler of a memory, SpacedRepetitionScheduler(memory=...)")

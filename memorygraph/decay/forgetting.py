@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from memorygraph import checks
-from memorygraph.actors.commands import Retention
+from memorygraph.actors.review_queries import Retention
 from memorygraph.core.graph import MemoryGraph
 from memorygraph.core.node import MemoryNode
 from memorygraph.decay.cards import Cards, MemoryCards, OwnCards, Review
@@ -224,6 +224,14 @@ class SpacedRepetitionScheduler:
         review = Review({name: _grade(grade)}, time_us, begins=False, command_id=command_id)
         self._cards.record(self._rules, review)
         return self.entry(name)
+
+    def unregister_node(self, node_id: str | MemoryNode, *, command_id: str | None = None) -> None:
+        """Take a memory out of the schedule; it stays in the memory. One that is not scheduled stays as it is.
+
+        Raises:
+            NodeNotFoundError: it is not in the memory.
+        """
+        self._cards.end([self._id(node_id)], command_id)
 
     def entry(self, node_id: str | MemoryNode) -> ReviewEntry:
         """Return a memory's place in the schedule.

@@ -15,6 +15,7 @@ import pytest
 from memorygraph.actors import commands as cmd
 from memorygraph.actors.engine import Engine
 from memorygraph.actors.replay import rebuilt_digest
+from memorygraph.actors.review_queries import FindReviews, GetReviews, Retention
 from memorygraph.events import records as ev
 from memorygraph.events.errors import (
     BatchTooLarge,
@@ -320,19 +321,21 @@ class EngineContract:
         do(small, reviewing("a", "b", begin=True))
         clock.offset_us = 5 * DAY_US
         receipt = do(small, reviewing("a"))
-        first, second, none = ask(small, cmd.GetReviews(ids=["b", "a", "zz"]))
+        first, second, none = ask(small, GetReviews(ids=["b", "a", "zz"]))
         assert (none, first.grades, second.grades) == (None, (), (0.6,))
         assert second.stability_days > first.stability_days
         assert second.reviewed_us == receipt.time_us == node(small, "a").accessed_us
-        assert ask(small, cmd.FindReviews()) == [("b", first), ("a", second)]
-        assert ask(small, cmd.FindReviews(until_us=first.due_us, model=1)) == [("b", first)]
-        assert ask(small, cmd.FindReviews(model=2)) == []
+        assert ask(small, FindReviews()) == [("b", first), ("a", second)]
+        assert ask(small, FindReviews(until_us=first.due_us, model=1)) == [("b", first)]
+        assert ask(small, FindReviews(model=2)) == []
         do(small, cmd.ForgetNodes(ids=["b"]), adding("b"))
-        assert ask(small, cmd.GetReviews(ids=["b"])) == [None]
+        assert ask(small, GetReviews(ids=["b"])) == [None]
         with pytest.raises(InputError, match="scheduled by fsrs, not by sm2"):
             do(small, reviewing("a", model="sm2"))
         with pytest.raises(InputError, match="twice"):
             do(small, reviewing("a", "a"))
+        assert do(small, cmd.EndReviews(ids=["a", "b", "a"])).events == (ev.ReviewsEnded(ids=("a",)),)
+        assert ask(small, FindReviews()) == []
 
     def test_what_falls_out_of_attention_changes_nothing(self, small) -> None:
         before = ask(small, cmd.Digest())
@@ -345,7 +348,7 @@ class EngineContract:
         do(small, cmd.ForgetNodes(ids=["b"]))
         clock.offset_us = DAY_US
         do(small, adding("b", decay_function=6), adding("new", recorded_us=DAY_US - 3_600_000_000))
-        values = np.frombuffer(ask(small, cmd.Retention(now_us=DAY_US)))
+        values = np.frombuffer(ask(small, Retention(now_us=DAY_US)))
         assert values.tolist() == pytest.approx([np.exp(-24), np.exp(-24), 1.0, np.exp(-1)], rel=1e-6)
 
     def test_edges_live(self, small) -> None:

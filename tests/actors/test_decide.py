@@ -69,6 +69,7 @@ operations = st.one_of(
     st.builds(cmd.RemoveEdges, ids=edge_lists),
     st.builds(lambda ids, begin: reviewing(*ids, begin=begin), node_lists, st.booleans()),
     node_lists.map(lambda ids: losing(*ids)),
+    st.builds(cmd.EndReviews, ids=node_lists),
 )
 commands = st.lists(st.lists(operations, min_size=1, max_size=4), min_size=1, max_size=12)
 
@@ -144,6 +145,7 @@ READS = [
     (cmd.StrengthenEdges(ids=["1.1"], delta=0.1), {"c", "d", "1.1"}),
     (cmd.RemoveEdges(ids=["e", "1.1"]), {"a", "b", "e", "c", "d", "1.1"}),
     (reviewing("a", "b"), {"a", "b", "\0review a", "\0review b"}),
+    (cmd.EndReviews(ids=["a"]), {"a", "\0review a"}),
     (losing("a", "x"), {"a"}),
 ]
 

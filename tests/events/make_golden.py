@@ -95,6 +95,7 @@ EVENTS: dict[str, Event] = {
         due_us=(TIME_US + 1, TIME_US + 2),
         begins=True,
     ),
+    "reviews-ended": records.ReviewsEnded(ids=("a", "b")),
     "attention-lost": records.AttentionLost(ids=("a",), slots=(3,), activations=(0.25,), reason="evicted"),
     "nodes-archived": records.NodesArchived(ids=("a", "b"), reason="cold"),
     "nodes-restored": records.NodesRestored(ids=("b",)),

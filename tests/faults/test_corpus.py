@@ -213,6 +213,7 @@ def _sources() -> list[bytes]:
         record(
             ev.NodeAdded(id="c", review=ev.ReviewCard(2, 1.5, 5.0, 1, 5, 9, (0.5,))),
             make_corpus.reviewed(),
+            ev.ReviewsEnded(ids=("c",)),
             ev.AttentionLost(ids=("a",), slots=(3,), activations=(0.5,), reason="evicted"),
             command_id="5",
         ),

@@ -132,6 +132,14 @@ class SchedulerContract:
         assert scheduler.entry("a").stability == FSRS_45_WEIGHTS[2]
         assert scheduler.register_node("a", 1.0).grade_history == []
 
+    def test_what_is_taken_out_is_not_due_any_more(self, make):
+        scheduler = make("fsrs")
+        scheduler.register_nodes(dict.fromkeys(NAMES, 0.0))
+        scheduler.unregister_node("b")
+        scheduler.unregister_node("b")
+        assert [entry.node_id for entry in scheduler.get_upcoming()] == ["a", "c"]
+        assert scheduler.register_node("b", 0.6).grade_history == []
+
     @pytest.mark.parametrize("grade", [-0.01, 1.5, 3, math.nan, "good", None])
     def test_a_grade_that_is_none_is_refused(self, make, grade):
         scheduler = make("fsrs")
@@ -180,8 +188,9 @@ class TestAlone(SchedulerContract):
         return lambda *given: SpacedRepetitionScheduler(*given, clock=clock)
 
     def test_a_command_id_is_refused(self, make):
-        with pytest.raises(InputError, match="memory="):
-            make("fsrs").register_node("a", command_id="x")
+        for use in ("register_node", "unregister_node"):
+            with pytest.raises(InputError, match="memory="):
+                getattr(make("fsrs"), use)("a", command_id="x")
 
 
 class TestInAMemory(SchedulerContract):

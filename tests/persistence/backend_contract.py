@@ -17,7 +17,8 @@ from memorygraph import (
     MemoryNode,
     SpacedRepetitionScheduler,
 )
-from memorygraph.actors.commands import AllEdges, Describe, FindNodes, GetReviews
+from memorygraph.actors.commands import AllEdges, Describe, FindNodes
+from memorygraph.actors.review_queries import GetReviews
 from memorygraph.core.types import InputError
 from tests.memory.helpers import vector_of
 

@@ -182,6 +182,10 @@ class Model:
                 () if event.begins else (*grades, event.grades[place])[-128:],
             )
 
+    def _ReviewsEnded(self, event: ev.ReviewsEnded) -> None:  # noqa: N802
+        for node_id in event.ids:
+            self.cards.pop(node_id, None)
+
     def _AttentionLost(self, _: ev.AttentionLost) -> None:  # noqa: N802
         pass
 
@@ -268,6 +272,7 @@ class Writer:
             self._access,
             self._fold,
             self._review,
+            self._end,
             self._lose,
             self._revise_edge,
             self._strengthen,
@@ -378,6 +383,10 @@ class Writer:
             due_us=tuple(self.random.randrange(10**6) for _ in ids),
             begins=some((False, True)),
         )
+
+    def _end(self) -> ev.Event | None:
+        nodes = list(self.model.nodes)
+        return ev.ReviewsEnded(ids=self._some(nodes)) if nodes else None
 
     def _lose(self) -> ev.Event | None:
         nodes = list(self.model.nodes)
