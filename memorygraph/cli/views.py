@@ -21,6 +21,7 @@ from memorygraph.events.heads import HeadsReport, SignedHead
 from memorygraph.events.log import VerifyReport
 from memorygraph.events.records import (
     AccessesFolded,
+    AttentionLost,
     EdgesAdded,
     Event,
     MemoryCreated,
@@ -28,10 +29,11 @@ from memorygraph.events.records import (
     NodeRevised,
     NodesForgotten,
     RecordsReplaced,
+    ReviewsRecorded,
     SpaceActivated,
     SpaceDeclared,
 )
-from memorygraph.events.types import EdgeType
+from memorygraph.events.types import EdgeType, ReviewModel
 from memorygraph.history import Change
 from memorygraph.hits import MemoryHit
 from memorygraph.times import to_seconds
@@ -57,7 +59,12 @@ def cut(text: str, width: int) -> str:
 
 def when(time_s: float | None, form: str = "%Y-%m-%d %H:%M") -> str:
     """Write a time (Unix seconds) in UTC; '' for none."""
-    return "" if time_s is None else datetime.fromtimestamp(time_s, UTC).strftime(form)
+    if time_s is None:
+        return ""
+    try:
+        return datetime.fromtimestamp(time_s, UTC).strftime(form)
+    except (OverflowError, OSError, ValueError):
+        return "in no calendar"  # out of a log that somebody else wrote
 
 
 def size(count: float) -> str:
@@ -281,6 +288,10 @@ def what_of(event: Event | None, ids: Sequence[str], about: str = "") -> str:
             return f"vectors of {event.dim} dimensions, made by {made_by}"
         case AccessesFolded():
             return _folded(event, about)
+        case ReviewsRecorded():
+            return f"{_several(ids)}  {_reviewed(event, about)}"
+        case AttentionLost():
+            return f"{_several(ids)}  {plain(event.reason)}"
         case RecordsReplaced():
             why = f" ({plain(event.reason)})" if event.reason else ""
             return f"of {event.records:,} records up to position {event.up_to} only the hash is kept{why}"
@@ -309,6 +320,15 @@ def _folded(event: AccessesFolded, about: str) -> str:
         row = event.ids.index(about)
         return f"recalled {event.access_counts[row]:,} times, last {when(event.accessed_us[row] / 1e6)}"
     return f"{sum(event.access_counts):,} recalls of {_several(event.ids)}"
+
+
+def _reviewed(event: ReviewsRecorded, about: str) -> str:
+    model = ReviewModel.from_code(event.model).value
+    did = f"registered for review by {model}" if event.begins else "reviewed"
+    if about not in event.ids and len(event.ids) > 1:
+        return did
+    row = event.ids.index(about) if about in event.ids else 0
+    return f"{did}, grade {event.grades[row]:g}, due {when(event.due_us[row] / 1e6)}"
 
 
 def _several(ids: Sequence[str]) -> str:

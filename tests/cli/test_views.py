@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 
 from memorygraph.cli import views
+from memorygraph.events.records import AttentionLost, ReviewsRecorded
 from tests.cli.conftest import Shell
 
 EVIL = "look \x1b]0;owned\x07 \x1b[2Jgone\r\n\x9b31m \u202e hidden"
@@ -29,6 +30,11 @@ def test_cut_text_fits(text: str, width: int) -> None:
 )
 def test_sizes(count: int, text: str) -> None:
     assert views.size(count) == text
+
+
+@pytest.mark.parametrize("time_s", [4.6e12, -4.6e12])
+def test_a_time_that_no_calendar_has_is_shown_as_such(time_s: float) -> None:
+    assert views.when(time_s) == "in no calendar"
 
 
 def shown_everywhere(shell: Shell) -> str:
@@ -64,3 +70,23 @@ def test_json_keeps_every_letter(shell: Shell) -> None:
 def test_a_hit_shows_the_sentence_that_matches(shell: Shell) -> None:
     shell.run("remember", "The club was founded long ago. " * 10 + "Its canoe is green. It leaks.")
     assert "… Its canoe is green. It leaks." in shell.run("recall", "canoe")
+
+
+def test_reviews_and_lost_attention_are_told() -> None:
+    columns = {
+        "ids": ("a", "b"),
+        "model": 1,
+        "grades": (0.5, 1.0),
+        "stabilities_days": (2.0, 2.0),
+        "difficulties": (5.0, 5.0),
+        "repetitions": (1, 1),
+        "times_us": (0, 0),
+        "due_us": (0, 86_400_000_000),
+    }
+    registered = ReviewsRecorded(**columns, begins=True)
+    assert views.what_of(registered, registered.ids) == "a, b  registered for review by fsrs"
+    told = views.what_of(ReviewsRecorded(**columns), ("b",), about="b")
+    assert told == "b  reviewed, grade 1, due 1970-01-02 00:00"
+    lost = AttentionLost(ids=("a",), slots=(3,), activations=(0.5,), reason=EVIL)
+    assert views.what_of(lost, lost.ids).startswith("a  look ")
+    assert SENDS_CONTROLS.isdisjoint(views.what_of(lost, lost.ids))
