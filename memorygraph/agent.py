@@ -37,6 +37,7 @@ from memorygraph.evidence import BEST_EFFORT, recording
 from memorygraph.home import Home
 from memorygraph.hooks import Hooks
 from memorygraph.linking import Linking
+from memorygraph.persistence.backend import StorageBackend
 from memorygraph.projections.faiss_index import load_faiss
 from memorygraph.projections.text import analyzer_for
 from memorygraph.reader import MemoryReader
@@ -330,21 +331,26 @@ class AgentMemory(Linking, Upkeep, Reembedding, MemoryReader):
         with self.graph.transaction(command_id=command_id):
             yield self
 
-    def save(self, path: str | Path) -> None:
-        """Write the present memories and links to a JSON file, whole or not at all.
+    def save(self, path: str | Path, *, backend: str | StorageBackend = "json") -> None:
+        """Write the present memories and links to a file, whole or not at all.
 
         What is over stays behind: earlier versions, forgotten memories, history. ``export`` keeps everything.
+
+        Args:
+            backend: "json", "sqlite" or "pickle", as for ``GraphStorageManager``.
         """
-        portable.save(self, path)
+        portable.save(self, path, backend)
 
     @classmethod
-    def load(cls, path: str | Path, *, embedder: Embedder | None = None) -> Self:
-        """Return an in-memory ``AgentMemory`` with the memories and links of a JSON file.
+    def load(
+        cls, path: str | Path, *, embedder: Embedder | None = None, backend: str | StorageBackend = "json"
+    ) -> Self:
+        """Return an in-memory ``AgentMemory`` with the memories and links of a file.
 
         Raises:
             ImportFormatError: the file is not one that ``save`` wrote.
         """
-        return portable.load(cls, path, embedder)
+        return portable.load(cls, path, embedder, backend)
 
     @classmethod
     def import_(cls, path: str | Path, to: str | Path, *, embedder: Embedder | None = None) -> Self:

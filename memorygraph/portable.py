@@ -1,4 +1,4 @@
-"""JSON files of a memory's present state, and stores that are kept as one; files of the whole log: ``exports.py``."""
+"""Files of a memory's present state, and stores that are kept as one; files of the whole log: ``exports.py``."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, TypeVar
 from memorygraph.author import Author, place
 from memorygraph.events.disk import OsDisk
 from memorygraph.events.stores.directory import named_errors
+from memorygraph.persistence.backend import StorageBackend
 from memorygraph.persistence.contents import Contents, contents_of, restore
 from memorygraph.persistence.json_backend import JSONBackend
+from memorygraph.persistence.storage import backend_of
 
 if TYPE_CHECKING:
     from memorygraph.agent import AgentMemory
@@ -20,24 +22,24 @@ if TYPE_CHECKING:
 M = TypeVar("M", bound="AgentMemory")
 
 
-def save(memory: AgentMemory, path: str | Path) -> None:
-    """Write the memory's present nodes and edges as JSON, whole or not at all.
+def save(memory: AgentMemory, path: str | Path, backend: str | StorageBackend) -> None:
+    """Write the memory's present nodes and edges, whole or not at all.
 
     Not kept are earlier versions, forgotten memories and the history; ``export`` keeps everything.
 
     Raises:
         StoreError: the folder is not there, or the file cannot be written.
     """
-    JSONBackend().save(contents_of(memory.graph), path)
+    backend_of(backend).save(contents_of(memory.graph), path)
 
 
-def load(cls: type[M], path: str | Path, embedder: Embedder | None) -> M:
-    """Return an in-memory memory with the nodes and edges of a JSON file.
+def load(cls: type[M], path: str | Path, embedder: Embedder | None, backend: str | StorageBackend) -> M:
+    """Return an in-memory memory with the nodes and edges of a file.
 
     Raises:
         ImportFormatError: the file is not one that ``save`` wrote.
     """
-    contents = JSONBackend().load(path)
+    contents = backend_of(backend).load(path)
     said = {"via": "load", "source": place(path)}
     dim = contents.embedding_dim
     memory = cls(embedder=embedder, embedding_dim=dim, name=contents.name, language=contents.language, provenance=said)

@@ -60,7 +60,7 @@ class GraphStorageManager:
     """
 
     def __init__(self, backend: str | StorageBackend = "json") -> None:
-        self._backend = _backend_of(backend)
+        self._backend = backend_of(backend)
         self._graph: MemoryGraph | None = None
 
     def save(self, graph: MemoryGraph, path: str | Path) -> str | Path:
@@ -177,7 +177,13 @@ class GraphStorageManager:
         return self._backend
 
 
-def _backend_of(given: str | StorageBackend) -> StorageBackend:
+def backend_of(given: str | StorageBackend) -> StorageBackend:
+    """Return a backend by its name, or the one given.
+
+    Raises:
+        InputError: there is no such backend.
+        StoreError: it comes with a later release.
+    """
     if isinstance(given, StorageBackend):
         return given
     name = given.lower() if isinstance(given, str) else ""

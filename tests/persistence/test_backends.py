@@ -7,6 +7,7 @@ import os
 import pickle
 import random
 import sqlite3
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -14,12 +15,40 @@ import pytest
 
 from memorygraph import AgentMemory, GraphStorageManager, MemoryGraph, MemoryNode
 from memorygraph.core.types import DiskFull, ImportFormatError, InputError, MemoryGraphError, StoreError
-from memorygraph.persistence import pickle_backend
+from memorygraph.events.stores.directory import named_errors
+from memorygraph.persistence import backend, pickle_backend
 from memorygraph.persistence.backend import StorageBackend
 from memorygraph.persistence.pickle_backend import loads
 from tests.persistence.backend_contract import BackendContract, contents, full_memory
 
 FILES = ["json", "sqlite", "pickle"]
+
+
+def no_space(*_):
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def leaves_the_old_file_whole(manager, graph, address, monkeypatch):
+    """Fail in each step of a save: while the file is written, synced, and put in its place."""
+    before = Path(address).read_bytes()
+    graph.add_node(MemoryNode("more"))
+    files = manager._backend
+    write = type(files).write
+
+    def writes_and_fails(*args):
+        write(*args)
+        no_space()
+
+    for owner, call, fails in (
+        (type(files), "write", writes_and_fails),
+        (os, "fsync", no_space),
+        (Path, "replace", no_space),
+    ):
+        with monkeypatch.context() as broken:
+            broken.setattr(owner, call, fails)
+            with pytest.raises(DiskFull):
+                manager.save(graph, address)
+        assert Path(address).read_bytes() == before
 
 
 class KeptInADict(StorageBackend):
@@ -40,20 +69,25 @@ class FileContract(BackendContract):
     def test_a_failed_save_leaves_the_old_file_whole(self, manager, address, monkeypatch):
         graph = full_memory().graph
         manager.save(graph, address)
-        before = Path(address).read_bytes()
-        graph.add_node(MemoryNode("more"))
-
-        def no_space(*_):
-            raise OSError(errno.ENOSPC, "No space left on device")
-
-        for call in ("fsync", "replace"):
-            with monkeypatch.context() as broken:
-                broken.setattr(os, call, no_space) if call == "fsync" else broken.setattr(Path, call, no_space)
-                with pytest.raises(DiskFull):
-                    manager.save(graph, address)
-            assert Path(address).read_bytes() == before
-            assert [each.name for each in Path(address).parent.iterdir()] == ["graph"]
+        leaves_the_old_file_whole(manager, graph, address, monkeypatch)
+        assert [each.name for each in Path(address).parent.iterdir()] == ["graph"]
         assert contents(manager.load(address)) != contents(graph)
+
+    def test_a_backend_that_writes_in_place_is_noticed(self, manager, address, monkeypatch):
+        """The mutant that the test above kills."""
+        graph = full_memory().graph
+        manager.save(graph, address)
+
+        @contextmanager
+        def in_place(path, before=None):
+            del before
+            with named_errors(str(path), "write the file"):
+                Path(path).unlink()
+                yield Path(path)
+
+        monkeypatch.setattr(backend, "replacing_path", in_place)
+        with pytest.raises((AssertionError, pytest.fail.Exception)):
+            leaves_the_old_file_whole(manager, graph, address, monkeypatch)
 
     def test_the_new_file_is_on_disk_before_it_takes_the_place(self, manager, address, monkeypatch):
         done = []
@@ -125,6 +159,13 @@ class TestJSON(FileContract):
 
 class TestSQLite(FileContract):
     backend = "sqlite"
+
+    def test_agent_memory_saves_and_loads_it_too(self, address):
+        memory = full_memory()
+        memory.save(address, backend="sqlite")
+        loaded = AgentMemory.load(address, backend="sqlite")
+        assert contents(loaded.graph) == contents(memory.graph)
+        assert loaded.embedder.dim == 8
 
     def test_people_can_ask_it(self, manager, address):
         manager.save(full_memory().graph, address)
