@@ -12,7 +12,7 @@ from typing import Annotated, Final, ParamSpec
 
 import typer
 
-from memorygraph.cli import audits, reads, records, repairs, signing, writes
+from memorygraph.cli import audits, embedding, reads, records, repairs, signing, writes
 from memorygraph.cli.options import ProgramStoreOption
 from memorygraph.cli.output import abandon_output, complain, say
 from memorygraph.events.errors import MemoryGraphError
@@ -80,6 +80,7 @@ _COMMANDS: Final[dict[str, dict[str, Callable[..., None]]]] = {
         "unlink": writes.unlink,
         "revise": writes.revise,
         "forget": writes.forget,
+        "reembed": embedding.reembed,
     },
     "Ask": {
         "recall": reads.recall,

@@ -18,6 +18,7 @@ from memorygraph.cli.output import complain, print_json, print_view, say
 from memorygraph.events.types import LIMITS
 from memorygraph.history import Change
 from memorygraph.hits import Hits
+from memorygraph.projections.profiles import RELEVANCE
 from memorygraph.reader import MemoryReader
 
 MATCHING: Final = 0.000001
@@ -39,6 +40,9 @@ def recall(
             show_default="what matches",
         ),
     ] = MATCHING,
+    profile: Annotated[
+        str, typer.Option(help="What else counts: activation (used often and lately) or recency.", metavar="PROFILE")
+    ] = RELEVANCE,
     at: AtOption = None,
     store: StoreOption = None,
     as_json: JsonOption = False,
@@ -49,7 +53,7 @@ def recall(
     """
     with open_to_read(context, store) as memory:
         asked = memory if at is None else memory.at(moment(at))
-        hits = asked.recall(query, k, threshold=threshold, reinforce=False, **filters)
+        hits = asked.recall(query, k, threshold=threshold, reinforce=False, profile=profile, **filters)
         missing = "" if hits else _why_none(asked, filters)
     _print_hits(hits, missing, as_json=as_json)
 
