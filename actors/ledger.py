@@ -12,6 +12,7 @@ from typing import Final, Self
 
 from memorygraph.actors.command_table import HEADER_BYTES, ROW_BYTES, CommandTable, Seen
 from memorygraph.actors.decide import Proposal
+from memorygraph.actors.ticket import Ticket
 from memorygraph.events.errors import CommandExpired, CommandIdReused
 from memorygraph.projections.snapshot_format import Part
 
@@ -78,6 +79,22 @@ class Ledger:
             return ""
         touched = self._touched
         return next((key for key in proposal.reads if touched.get(key, 0) > proposal.position), None)
+
+    def accepted(self, tickets: list[Ticket]) -> list[Ticket]:
+        """Resolve in order of arrival; what one ticket touches, the next ones of the group may have read."""
+        accepted: list[Ticket] = []
+        ids: set[str] = set()
+        touched: set[str] = set()
+        for ticket in tickets:
+            ticket.conflict = self.conflict(ticket.proposal)
+            if ticket.conflict is None and touched:
+                ticket.conflict = next(filter(touched.__contains__, ticket.proposal.reads), None)
+            repeated = ticket.command.id in ids or self.find(ticket.command.id) is not None
+            if ticket.conflict is None and not repeated:
+                accepted.append(ticket)
+                ids.add(ticket.command.id)
+                touched.update(ticket.touched)
+        return accepted
 
     def recorded(
         self, position: int, command_id: str, body_hash: bytes, time_us: int, touched: Iterable[str] = ()

@@ -18,6 +18,7 @@ from typing import Final
 
 from memorygraph.actors.accesses import Accesses, Batch, Recalled
 from memorygraph.actors.background import BACKGROUND
+from memorygraph.actors.command_table import Seen
 from memorygraph.actors.commands import Answer, Command, Digest, ForgetExpired, PositionAt, Query, Receipt
 from memorygraph.actors.commit_queue import WAIT_S, CommitQueue
 from memorygraph.actors.compaction import CompactionReport, RetentionPolicy
@@ -49,9 +50,7 @@ from memorygraph.events.errors import (
 from memorygraph.events.heads import SignedHead
 from memorygraph.events.log import EventLog, Head, VerifyReport
 from memorygraph.events.ports import Clock, IdSource, RandomIds, SystemClock
-from memorygraph.events.records import (
-    MemoryCreated,
-)
+from memorygraph.events.records import MemoryCreated
 from memorygraph.events.types import LIMITS
 from memorygraph.projections.frame import Frame
 
@@ -148,7 +147,7 @@ class LocalEngine(Engine):
             frame = self._current()
             seen = self._ledger.find(command.id)
             if seen is not None:
-                with self._committing, self._log.lock():  # what another process wrote is durable once we had the lock
+                with self._committing, self._log.lock():  # what another process wrote is durable then
                     return first_result(self._log, command, seen)
             ticket = self._propose(frame, command)
             self._submit(ticket, wait_s)
@@ -348,11 +347,18 @@ class LocalEngine(Engine):
             raise TransactionConflict("this process was forked in the transaction, which its parent will end")
         if not command.operations and not command.id_chosen:
             return
-        ticket = Ticket(command, transaction.proposal(), self._clock.now_us())
-        self._submit(ticket)
-        if ticket.position is None:
+        ticket, seen = Ticket(command, transaction.proposal(), self._clock.now_us()), None
+        while ticket.position is None and ticket.conflict is None and seen is None:
+            ticket.done = False  # once more if who committed for us was interrupted: it may be in the log, or not
+            self._submit(ticket)
+            seen = self._ledger.find(command.id)
+        if ticket.position is None and not (seen is not None and self._is_recorded(ticket, seen)):
             self._ledger.require_new(command.id)
             raise in_conflict(ticket.conflict, "during the transaction; nothing was written; do it again")
+
+    def _is_recorded(self, ticket: Ticket, seen: Seen) -> bool:
+        with self._committing, self._log.lock():  # what is found is durable once we had the lock
+            return ticket.is_at(seen.position, self._log)
 
     def _submit(self, ticket: Ticket, wait_s: float = WAIT_S) -> None:
         """Have a ticket committed, or raise why not; its ``position`` or ``conflict`` tell what became of it."""
@@ -386,7 +392,7 @@ class LocalEngine(Engine):
         with self._log.lock():
             with self._applying:
                 self._catch_up()
-                accepted = self._accepted(tickets)
+                accepted = self._ledger.accepted(tickets)
             if not accepted:
                 return
             head = self._log.append([ticket.data for ticket in accepted], self._clock.now_us())
@@ -408,22 +414,6 @@ class LocalEngine(Engine):
         with self._applying:
             self._catch_up()
             return self._shard, self._shard.frame, self._ledger.part()
-
-    def _accepted(self, tickets: list[Ticket]) -> list[Ticket]:
-        """Resolve in order of arrival; what one ticket touches, the next ones of the group may have read."""
-        accepted: list[Ticket] = []
-        ids: set[str] = set()
-        touched: set[str] = set()
-        for ticket in tickets:
-            ticket.conflict = self._ledger.conflict(ticket.proposal)
-            if ticket.conflict is None and touched:
-                ticket.conflict = next(filter(touched.__contains__, ticket.proposal.reads), None)
-            repeated = ticket.command.id in ids or self._ledger.find(ticket.command.id) is not None
-            if ticket.conflict is None and not repeated:
-                accepted.append(ticket)
-                ids.add(ticket.command.id)
-                touched.update(ticket.touched)
-        return accepted
 
     def _catch_up(self) -> None:
         """Apply records that are in the log and not in the shard yet; ``_applying`` is held.

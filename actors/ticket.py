@@ -39,6 +39,10 @@ class Ticket:
         self.conflict: str | None = None
         self.error: MemoryGraphError | None = None
 
+    def is_at(self, position: int, log: EventLog) -> bool:
+        """Whether the record at a position is this one, and not one of the same id that somebody else wrote."""
+        return next(log.read(position, position)).data == self.data
+
 
 def first_result(log: EventLog, command: Command, seen: Seen) -> Receipt:
     """Give the first result of a command again, from the log.

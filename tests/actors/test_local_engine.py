@@ -17,6 +17,7 @@ from memorygraph.actors.local import LocalEngine
 from memorygraph.actors.replay import rebuilt_digest
 from memorygraph.events import records as ev
 from memorygraph.events.errors import (
+    CommandIdReused,
     DamagedLog,
     DiskFull,
     DuplicateIdError,
@@ -408,6 +409,67 @@ def test_one_command_twice_in_a_group_is_done_once(engine) -> None:
     receipts = queued(engine, [command(adding(""), id="same") for _ in range(3)])
     assert sorted(receipt.replayed for receipt in receipts) == [False, True, True]
     assert {receipt.position for receipt in receipts} == {3}
+
+
+class InterruptedLog(MemoryLog):
+    """A log whose next append is interrupted when told to: before it writes, or when all is written."""
+
+    when = ""
+
+    def append(self, records: Any, time_us: int) -> Any:
+        when, self.when = self.when, ""
+        if when == "before":
+            raise KeyboardInterrupt
+        head = super().append(records, time_us)
+        if when == "after":
+            raise KeyboardInterrupt
+        return head
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("command_id", [None, "chosen"])
+def test_a_transaction_is_written_once_though_its_leader_was_interrupted(when, command_id) -> None:
+    log = InterruptedLog()
+    engine = LocalEngine(log)
+    do(engine, adding("a"))
+    errors: list[Exception] = []
+
+    def work() -> None:
+        try:
+            with engine.transaction(command_id=command_id):
+                do(engine, revising("a", content="paid"))
+                do(engine, adding("b"))
+        except Exception as error:  # noqa: BLE001 - the test looks at it
+            errors.append(error)
+
+    thread = threading.Thread(target=work)
+    with engine._committing:
+        thread.start()
+        while not len(engine._queue):
+            time.sleep(0.0005)
+        log.when = when
+        with pytest.raises(KeyboardInterrupt):  # in the thread that commits for the other one
+            engine._commit_waiting()
+    thread.join()
+    assert not errors
+    assert [len(record.events or ()) for record in engine.read(1)] == [1, 1, 2]
+    assert node(engine, "a").content == "paid"
+    check_whole(engine)
+
+
+def test_a_transaction_whose_id_another_took_meanwhile_is_not_taken_for_it(tmp_path) -> None:
+    home = SegmentHome(tmp_path / "store")
+    one, other = home.open(ids=Counted("one")), home.open(ids=Counted("other"))
+
+    def twice() -> None:
+        with one.transaction(command_id="chosen"):
+            do(one, adding("a"))
+            with other.transaction(command_id="chosen"):
+                do(other, adding("b"))
+
+    with pytest.raises(CommandIdReused):
+        twice()
+    assert names(one) == ["b"]
 
 
 def test_more_than_a_frame_holds_is_several_frames() -> None:
