@@ -141,6 +141,7 @@ class Frame:
         "spaces",
         "texts",
         "times_us",
+        "traces",
         "vectors",
     )
 
@@ -169,6 +170,7 @@ class Frame:
         recorded: Frame | None = None,
         replaced: tuple[int, int, int] = (0, 0, 0),
         pending: PendingView | None = None,
+        traces: dict[Any, Any] | None = None,
     ) -> None:
         self.position = position
         self.changes = changes
@@ -192,7 +194,8 @@ class Frame:
         self.is_stale = is_stale  # whether its rows hold content that has left the log since
         self.replaced = replaced  # of the records up to here: see GraphState
         self.recorded = recorded or self  # what the log says, where this Frame hides a part of it
-        self.sights: dict[Any, Frame] = {}  # what of it some readers see (``sight.py``)
+        self.sights: dict[Any, Frame] = {}  # what of it some readers see (``sight.py``),
+        self.traces = {} if traces is None else traces  # and of what earlier Frames they saw what
         self._cache: dict[str, Any] = {}
 
     @property

@@ -52,6 +52,7 @@ from memorygraph.projections.overlay import OverlayAdjacency, OverlayInterner, O
 from memorygraph.projections.pending import PendingSpace
 from memorygraph.projections.places import bring_back, move, put_away
 from memorygraph.projections.replaced import without_ends
+from memorygraph.projections.sight import traces_of
 from memorygraph.projections.tables import Interner, Table
 from memorygraph.projections.usage import ACCESS_TIMES_MAX, Usage
 
@@ -89,6 +90,7 @@ class GraphState(Usage):
         self.pending: PendingSpace | None = None
         self.partitions: tuple[Partition, ...] = ()
         self._partition_codes: dict[Partition, int] = {}
+        self.traces: dict[Any, Any] = {}  # see ``sight.py``
         self.edge_names: dict[str, int] = {}
         self.adjacency = Adjacency()
         self.live_nodes = 0
@@ -173,6 +175,7 @@ class GraphState(Usage):
             vectors=None if self.vectors is None else self.vectors.publish(),
             spaces=self.spaces,
             pending=None if self.pending is None else self.pending.publish(),
+            traces=self.traces,
             partitions=self.partitions,
             live_nodes=self.live_nodes,
             live_edges=self.live_edges,
@@ -201,6 +204,7 @@ class GraphState(Usage):
         if frame.pending is not None:
             fork.pending = PendingSpace.fork(frame.pending)
         fork.spaces, fork.partitions = frame.spaces, frame.partitions
+        fork.traces = traces_of(frame)
         fork._partition_codes = {partition: code for code, partition in enumerate(frame.partitions)}
         fork.edge_names = OverlayNames(frame)
         fork.adjacency = OverlayAdjacency(frame)

@@ -30,7 +30,7 @@ def sharing(frame: Frame, live: Frame) -> tuple[Frame, bool]:
         the Frame, and whether its texts, labels and vectors are all rows of ``live``, so that one index serves both.
     """
     rows = {name: _shared(view, views(live).get(name)) for name, view in views(frame).items()}
-    derived = {"_cache", "sights"}
+    derived = {"_cache", "sights", "traces"}
     fields: dict[str, Any] = {name: getattr(frame, name) for name in Frame.__slots__ if name not in derived}
     fields["recorded"] = None if frame.recorded is frame else frame.recorded
     fields |= rows

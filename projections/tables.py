@@ -106,11 +106,10 @@ class View:
             start = index << CHUNK_BITS
             yield from _array(self.chunks[name][index])[max(first - start, 0) : self.count - start].tolist()
 
-    def with_column(self, name: str, values: NDArray[Any]) -> View:
-        """Return this view with other values in a column, shape (count,); the other columns are shared."""
-        chunks = tuple(values[first : first + CHUNK_ROWS] for first in range(0, max(self.count, 1), CHUNK_ROWS))
+    def with_chunks(self, name: str, chunks: tuple[NDArray[Any], ...]) -> View:
+        """Return this view with other chunks in a column; the other columns are shared."""
         changed = View(self.count, self.chunks | {name: chunks}, self.versions, self.kinds)
-        changed.joined = {kept: whole for kept, whole in self.joined.items() if kept != name} | {name: values}
+        changed.joined = {kept: whole for kept, whole in self.joined.items() if kept != name}
         return changed
 
     def size_bytes(self, names: Iterable[str] | None = None) -> int:
@@ -123,6 +122,11 @@ class View:
         if len(chunks) == 1 and chunks[0] is not None:
             return chunks[0][: self.count]
         return np.concatenate([chunk for _, chunk in self.blocks(name)])
+
+
+def chunks_of(values: NDArray[Any]) -> tuple[NDArray[Any], ...]:
+    """Cut a column into chunks, at least one."""
+    return tuple(values[first : first + CHUNK_ROWS] for first in range(0, max(len(values), 1), CHUNK_ROWS))
 
 
 def _array(chunk: Chunk) -> NDArray[Any]:

@@ -32,7 +32,7 @@ def _open(scope: Scope, *names: str) -> Patch:
 
 def _only(**wrong: Callable[[Any], Any]) -> Patch:
     """A view with some part of the Frame as it is."""
-    view = sight.only
+    view = sight._frame_of
 
     def mutant(frame: Any, *args: Any) -> Any:
         made = view(frame, *args)
@@ -40,7 +40,7 @@ def _only(**wrong: Callable[[Any], Any]) -> Patch:
             setattr(made, name, value(frame))
         return made
 
-    return lambda patch: patch.setattr(sight, "only", mutant)
+    return lambda patch: patch.setattr(sight, "_frame_of", mutant)
 
 
 def _all_rows(owner: Any, name: str, at: int = 0) -> Patch:
@@ -94,6 +94,15 @@ def _only_then(patch: pytest.MonkeyPatch) -> None:
     )
 
 
+def _stale(patch: pytest.MonkeyPatch) -> None:
+    traced = sight._traced
+    patch.setattr(
+        sight,
+        "_traced",
+        lambda frame, reader, before: traced(frame, reader, before._replace(nodes=frame.nodes.versions[:-1])),
+    )
+
+
 def _without_owner(patch: pytest.MonkeyPatch) -> None:
     tests = filters.LabelIndex._tests
     patch.setattr(
@@ -120,10 +129,12 @@ def _in_order_of_number(patch: pytest.MonkeyPatch) -> None:
 
 
 MUTANTS: dict[str, Patch] = {
-    "nothing is hidden": lambda patch: patch.setattr(sight, "_visible", lambda *_: None),
+    "nothing is hidden": lambda patch: patch.setattr(sight, "_hides", lambda *_: False),
     "other rooms are open": _open(Scope.SHARED, "red", "blue"),
     "what is private is open": _open(Scope.PRIVATE, "ann", "bob", "cid"),
     "links of the hidden are seen": _only(edges=lambda frame: frame.edges),
+    "edges of what came into sight stay as they were": lambda patch: patch.setattr(sight, "_turn", lambda *_: None),
+    "a chunk that changed is not looked at": _stale,
     "hidden memories count": _only(live_nodes=lambda frame: frame.live_nodes),
     "hidden links count": _only(live_edges=lambda frame: frame.live_edges),
     "lengths of hidden texts count": _all_rows(lexical.LexicalIndex, "statistics", 1),

@@ -11,7 +11,9 @@ from memorygraph import AgentMemory, MemoryTimeline
 from memorygraph.events.errors import NodeNotFoundError
 from memorygraph.hits import Hits
 from memorygraph.multiagent import AgentView
+from memorygraph.persistence.contents import contents_of
 from memorygraph.projections.hit import Concept
+from memorygraph.retrieval.spreading import SpreadingActivation, SpreadingConfig
 from tests.memory.scope_world import EVERYTHING, PEOPLE, QUESTIONS, ROOMS, World, values_of
 
 Read = Callable[[AgentMemory], Any]
@@ -116,6 +118,11 @@ def _of_each(read: Callable[[AgentMemory, str], Any]) -> Read:
     return lambda memory: [read(memory, node.id) for node in memory.find()]
 
 
+def _spread(memory: AgentMemory, name: str) -> Any:
+    found = SpreadingActivation(memory.graph, SpreadingConfig(use_temporal_boost=False)).spread(source_ids=[name])
+    return [(one.node_id, round(one.activation, 5), one.depth) for one in found]
+
+
 def _stats(memory: AgentMemory) -> Any:
     stats = memory.stats()
     return (stats.num_nodes, stats.num_edges, stats.avg_degree, round(stats.avg_importance, 9), stats.type_distribution,
@@ -161,5 +168,11 @@ READS: list[Read] = [
     _of_each(lambda memory, name: [node.id for node in memory.graph.bfs(name)]),
     lambda memory: [(event.node_id, event.kind, event.time) for event in MemoryTimeline(memory).events()],
     lambda memory: MemoryTimeline(memory).histogram("minute", "both"),
+    _of_each(lambda memory, name: [node.id for node in memory.graph.dfs(name)]),
+    _of_each(_spread),
+    lambda memory: [sorted(names) for names in memory.graph.strongly_connected_components()],
+    lambda memory: [node.id for node in memory.graph.query_by_importance(0.5)],
+    lambda memory: [node.id for node in memory.graph.query_by_tag("x")],
+    lambda memory: [values_of(node) for node in contents_of(memory.graph).nodes if not node.archived],
     _stats,
 ]

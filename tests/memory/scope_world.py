@@ -198,6 +198,6 @@ def _expect(error: type[Exception], act: Callable[[], Any]) -> None:
     assert raised.type is error
 
 
-def values_of(state: NodeState) -> dict[str, Any]:
+def values_of(state: NodeState | NodeAdded) -> dict[str, Any]:
     """A node's values, but for where in its log they were written."""
     return {name: value for name, value in msgspec.structs.asdict(state).items() if name not in {"birth", "version"}}

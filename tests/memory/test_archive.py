@@ -70,7 +70,7 @@ def test_the_archive_is_nowhere_found_and_comes_back_whole() -> None:
 @pytest.mark.parametrize(
     "mutant",
     [
-        lambda patch: patch.setattr(sight, "_visible", lambda *_: None),
+        lambda patch: patch.setattr(sight, "_hides", lambda *_: False),
         lambda patch: patch.setattr(places, "_set_archived", lambda *_, **__: None),
     ],
 )
