@@ -16,10 +16,20 @@ from memorygraph.actors.commands import Query
 from memorygraph.events.errors import NodeNotFoundError
 from memorygraph.projections.arcs import BOTH, arcs_at, types_mask
 from memorygraph.projections.components import grouped, strong_labels, weak_labels
+from memorygraph.projections.filters import OPEN, Filters
 from memorygraph.projections.frame import Frame, NodeState
 from memorygraph.projections.importance import effective_importance
 from memorygraph.projections.paths import breadth_first, cheapest_path, depth_first
 from memorygraph.projections.similarity import births
+
+
+class SimilarEach(Query, frozen=True, kw_only=True):
+    """Nearest nodes of several vectors, by one matrix product -> ``list[list[tuple[str, float]]]``, as ``Similar``."""
+
+    vectors: list[bytes]
+    k: int = 10
+    threshold: float = 0.0
+    filters: Filters = OPEN
 
 
 class Neighbours(Query, frozen=True, kw_only=True):

@@ -37,7 +37,7 @@ from memorygraph.projections.recall import RecallIndex
 from memorygraph.projections.selecting import ordered, selected
 from memorygraph.projections.sharing import sharing
 from memorygraph.projections.sight import PRESENT, WHOLE, seen
-from memorygraph.projections.similarity import nearest
+from memorygraph.projections.similarity import nearest, nearest_each
 from memorygraph.projections.snapshot_format import Part
 
 _SETTLED_MAX: Final = 200  # hits that are put in order by what supersedes what; further down it would not be seen
@@ -277,6 +277,15 @@ class Shard:
         found = search(frame, index.norms, vector, query.k, threshold=query.threshold, visible=visible)
         return [(frame.interner.ids[row], score) for row, score in found]
 
+    def _similar_each(self, frame: Frame, query: graph_queries.SimilarEach) -> list[list[tuple[str, float]]]:
+        if not query.vectors:
+            return []
+        index = self.index(frame)
+        visible = None if query.filters == OPEN else visible_nodes(frame, query.filters, index.labels)
+        asked = np.stack([np.frombuffer(vector, dtype="<f4") for vector in query.vectors])
+        found = nearest_each(frame, index.norms, asked, query.k, query.threshold, visible=visible)
+        return [[(frame.interner.ids[row], score) for row, score in nodes] for nodes in found]
+
     def _by_faiss(self) -> FaissIndex:
         """Return the index of faiss, made when first needed."""
         if self._faiss is None:
@@ -365,6 +374,7 @@ _ANSWERS: Final[dict[type[cmd.Query], Callable[[Shard, Frame, Any], Any]]] = {
     cmd.Superseded: Shard._superseded,
     CatchUp: Shard._catch_up,
     cmd.Similar: Shard._similar,
+    graph_queries.SimilarEach: Shard._similar_each,
     cmd.MissingVectors: Shard._missing_vectors,
     cmd.BornUpTo: Shard._born_up_to,
     cmd.Describe: Shard._describe,

@@ -92,6 +92,12 @@ RECALL_GOALS: Final = (
 GRAPH_GOALS: Final = (
     _at_least("similar-middle", "similarity", 0.95),
     _at_least("similar-large", "similarity", 0.95),
+    _at_least("spread-default", "spread", 20),
+    _at_least("spread-whole", "spread", 100),
+    _at_least("bfs", "bfs", 8),
+    _at_least("path", "path", 20),
+    _at_most("components", "components", 15, "s"),
+    _at_most("components-compiled", "components", 2, "s"),
     _at_most("similar-limit", "similarity", 1.15, "x"),
     _at_most("filtered", "similarity", 1.5, "x"),
     _at_least("similar-batch", "similarity", 4),

@@ -6,9 +6,9 @@ import tempfile
 from statistics import median
 
 from bench.goals import Row
-from bench.own import EDGES_PER_NODE
 from bench.sections import Scale, keys_of
 from bench.sessions import OURS, PEER, Sessions
+from bench.walk_work import EDGES_PER_NODE
 
 BIG_DIM = 768
 

@@ -5,21 +5,22 @@ from __future__ import annotations
 import gc
 import os
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from time import perf_counter
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 
 from bench.own_search import SearchWork
+from bench.walk_work import EDGES_PER_NODE
 from bench.worker import BATCH, DIM, Work, _each_s
 from memorygraph import AgentMemory, GraphStorageManager, MemoryGraph, MemoryNode
 from memorygraph.actors.local import LocalEngine
 from memorygraph.decay.forgetting import retentions
 from memorygraph.events.log import EventLog
 from memorygraph.events.records import EdgesAdded
-
-EDGES_PER_NODE: Final = 5  # every edge has two ends: degree 10
+from memorygraph.projections.components import grouped, strong_labels
 
 
 class OwnWork(SearchWork, Work):
@@ -62,6 +63,15 @@ class OwnWork(SearchWork, Work):
         saved = _each_s(lambda graph: manager.save(graph, path), [graph])[0]
         del graph
         return {"save": saved, "load": _each_s(lambda path: len(manager.load(path)), [path])[0]}
+
+    def components(self, passes: int) -> dict[str, list[float]]:
+        """Find the strongly connected components; seconds of each pass, in Python and, where SciPy is, compiled."""
+        frame = self.memory._engine._current()
+        ways = {"python": False} | ({"compiled": True} if find_spec("scipy") else {})
+        return {
+            name: _each_s(lambda way: grouped(frame, strong_labels(frame, compiled=way)), [way] * passes)
+            for name, way in ways.items()
+        }
 
     def durable(self, directory: str, batches: int, count: int) -> list[dict[str, float]]:
         """Add batches of nodes with text and vector to a store on disk, and sync the same bytes bare after each.

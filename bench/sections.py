@@ -9,8 +9,9 @@ from statistics import median
 from typing import Any, Final
 
 from bench.goals import Row
-from bench.own import EDGES_PER_NODE, dictionary_resizes
+from bench.own import dictionary_resizes
 from bench.sessions import OURS, PEER, Session, Sessions, alternate
+from bench.walk_work import EDGES_PER_NODE
 
 US: Final = 1e6
 
@@ -24,6 +25,7 @@ class Scale:
     middle: int = 10_000
     large: int = 30_000
     huge: int = 100_000
+    vast: int = 1_000_000
     adds: tuple[int, int] = (12, 25)
     remembers: tuple[int, int] = (10, 8)
     searches: tuple[int, int] = (10, 5)
@@ -40,6 +42,7 @@ QUICK: Final = Scale(
     middle=400,
     large=600,
     huge=1_000,
+    vast=2_000,
     adds=(3, 10),
     remembers=(2, 5),
     searches=(2, 5),
@@ -270,10 +273,15 @@ def keys_of(sessions: Sessions, sizes: tuple[int, ...], peer_sizes: tuple[int, .
 
 
 def medians_us(
-    sessions: Sessions, do: str, sizes: tuple[int, ...], peer_sizes: tuple[int, ...], rounds: tuple[int, int]
+    sessions: Sessions,
+    do: str,
+    sizes: tuple[int, ...],
+    peer_sizes: tuple[int, ...],
+    rounds: tuple[int, int],
+    how: str = "fill",
 ) -> dict[tuple[str, int], float]:
     keys = keys_of(sessions, sizes, peer_sizes)
-    samples = alternate(sessions.filled(keys), do, *rounds)
+    samples = alternate(sessions.filled(keys, how), do, *rounds)
     return {key: median(kept) * US for key, kept in zip(keys, samples, strict=True)}
 
 

@@ -76,7 +76,7 @@ class Sessions:
         self._pythons = {OURS: Path(sys.executable)}
         if peer_python is not None and peer_python.exists():
             self._pythons[PEER] = peer_python
-        self._filled: dict[tuple[str, int], Session] = {}
+        self._filled: dict[tuple[str, int, str], Session] = {}
 
     @property
     def packages(self) -> tuple[str, ...]:
@@ -87,16 +87,20 @@ class Sessions:
         """Start a process that the caller closes."""
         return Session(package, self._pythons[package])
 
-    def filled(self, wanted: Iterable[tuple[str, int]]) -> list[Session]:
-        """Return a process for each (package, nodes) whose package is there, filled with texts and vectors."""
-        there = [key for key in wanted if key[0] in self._pythons]
+    def filled(self, wanted: Iterable[tuple[str, int]], how: str = "fill") -> list[Session]:
+        """Return a process for each (package, nodes) whose package is there.
+
+        Args:
+            how: what fills it: "fill" with texts and vectors, "grow" with bare nodes and links.
+        """
+        there = [(*key, how) for key in wanted if key[0] in self._pythons]
         missing = [key for key in there if key not in self._filled]
         if missing:
-            print(f"filling {', '.join(f'{package} {nodes:,}' for package, nodes in missing)}", file=sys.stderr)
+            print(f"filling {', '.join(f'{package} {nodes:,}' for package, nodes, _ in missing)}", file=sys.stderr)
         for key in missing:
             self._filled[key] = self.fresh(key[0])
         with ThreadPoolExecutor(_AT_ONCE) as threads:
-            list(threads.map(lambda key: self._filled[key].ask("fill", nodes=key[1]), missing))
+            list(threads.map(lambda key: self._filled[key].ask(how, nodes=key[1]), missing))
         return [self._filled[key] for key in there]
 
     def __enter__(self) -> Self:

@@ -23,6 +23,7 @@ import numpy as np
 
 import memorygraph
 from bench import corpus
+from bench.walk_work import WalkWork
 
 DIM: Final = 256
 BATCH: Final = 1000
@@ -30,7 +31,7 @@ IN_A_ROW: Final = 10  # batches of edges, as who adds many at once sends them
 PAGE_BYTES: Final = resource.getpagesize()
 
 
-class Work:
+class Work(WalkWork):
     """What is measured, as the older package does it: one by one."""
 
     def __init__(self) -> None:

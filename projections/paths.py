@@ -5,8 +5,7 @@ What comes back is in a fixed order: the same Frame gives the same answer on eve
 
 from __future__ import annotations
 
-from heapq import heappop, heappush
-from itertools import islice
+from heapq import heappop, heappush, nsmallest
 from math import inf
 from typing import Final
 
@@ -15,8 +14,7 @@ import numpy as np
 from memorygraph.projections.arcs import IN, OUT, Mask, Rows, arcs_at, distinct, strengths
 from memorygraph.projections.frame import Frame
 
-AHEAD_MIN: Final = 8  # nodes whose arcs are looked up together; NumPy takes about as long for one
-AHEAD_MAX: Final = 512
+AHEAD: Final = 16  # nodes whose arcs are looked up together; NumPy takes about as long for one
 
 
 def breadth_first(
@@ -118,14 +116,12 @@ class _Search:
         self._frame = frame
         self._direction = direction
         self._known: dict[int, list[tuple[int, float]]] = {}
-        self._ahead = AHEAD_MIN
 
     def arcs(self, row: int) -> list[tuple[int, float]]:
         """Return (neighbour, cost) of a node; those that are likely to be asked for next are looked up with it."""
         if row not in self._known:
-            likely = islice((end for _, end in self.heap if end not in self._known), self._ahead)
+            likely = {end for _, end in nsmallest(AHEAD, self.heap) if end not in self._known}
             self._look_up(sorted({row, *likely}))
-            self._ahead = min(2 * self._ahead, AHEAD_MAX)
         return self._known[row]
 
     def trail(self, row: int) -> list[int]:

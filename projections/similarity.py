@@ -128,21 +128,30 @@ def nearest(
 
 
 def nearest_each(
-    frame: Frame, norms: Norms, queries: Floats, k: int, threshold: float, *, before: Sequence[int] = ()
+    frame: Frame,
+    norms: Norms,
+    queries: Floats,
+    k: int,
+    threshold: float,
+    *,
+    before: Sequence[int] = (),
+    visible: NDArray[np.bool_] | None = None,
 ) -> list[list[tuple[int, float]]]:
     """Return what ``nearest`` gives for each query, shape (queries, dim), as one product per block of vectors.
 
     Args:
         before: for each query a birth; only older nodes may be found. Empty: every live one.
+        visible: which node rows may be found, shape (node rows,); None: every live one.
     """
     vectors = frame.vectors
     if not len(queries):
         return []
     if (len(queries) == 1 and not before) or vectors is None or not vectors.count:
-        return [nearest(frame, norms, query, k, threshold=threshold) for query in queries]
+        return [nearest(frame, norms, query, k, threshold=threshold, visible=visible) for query in queries]
     units = np.stack([unit_of(frame, query) for query in queries])
     norm = norms.upto(frame)
     owner = vectors.column("node") if before else None
+    hidden = None if visible is None else ~visible[vectors.column("node")]
     step = max(1, BATCH_CELLS_MAX // vectors.count)
     results: list[list[tuple[int, float]]] = []
     for start in range(0, len(units), step):
@@ -154,6 +163,8 @@ def nearest_each(
         for place, row in enumerate(scores, start):
             if owner is not None:
                 row[(frame.nodes.column("birth") >= before[place])[owner]] = HIDDEN
+            if hidden is not None:
+                row[hidden] = HIDDEN
             results.append(best(frame, None, row, k, threshold))
     return results
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 from operator import itemgetter
 from typing import Any, Final
 
@@ -21,7 +22,7 @@ CHUNK_BITS: Final = 12
 CHUNK_ROWS: Final = 1 << CHUNK_BITS
 CHUNK_MASK: Final = CHUNK_ROWS - 1
 FIRST_ROWS: Final = 16
-_SHARE: Final = 16  # a part of the rows from which on joining a column is cheaper than visiting its chunks
+_ROWS_PER_VISIT: Final = 2000  # rows of a column that are joined in the time of a visit to a chunk
 _PENDING_MAX: Final = 256  # rows wait while they are in the processor's cache; more would be slower to write
 _INT_BYTES: Final = 32  # of a Python integer, as allocated
 
@@ -36,7 +37,7 @@ class View:
     columns' dtypes, and widths where a row is a vector: ``<f8``, ``<f4*256``.
     """
 
-    __slots__ = ("chunks", "count", "joined", "kinds", "versions")
+    __slots__ = ("chunks", "count", "joined", "kinds", "versions", "visits")
 
     def __init__(
         self, count: int, chunks: dict[str, tuple[Chunk, ...]], versions: tuple[int, ...], kinds: dict[str, str]
@@ -46,6 +47,7 @@ class View:
         self.versions = versions
         self.kinds = kinds
         self.joined: dict[str, NDArray[Any]] = {}  # columns that were asked for as a whole
+        self.visits: dict[str, int] = {}  # of chunks of columns that were not
 
     def value(self, name: str, row: int) -> Any:
         """Return one cell as a Python value (None in an object chunk that was never written)."""
@@ -65,17 +67,24 @@ class View:
         return whole
 
     def take(self, name: str, rows: NDArray[Any]) -> NDArray[Any]:
-        """Return the cells of some rows (not of objects), shape (len(rows),); few rows cost little."""
-        if name in self.joined or len(rows) * _SHARE >= self.count:
-            whole: NDArray[Any] = self.column(name)[rows]
-            return whole
-        chunks = self.chunks[name]
+        """Return the cells of some rows (not of objects), shape (len(rows),); few rows cost little.
+
+        A column is joined when visits of its chunks have cost as much as that: it is never much more than what is best.
+        """
+        if name in self.joined or len(self.chunks[name]) == 1:
+            return self._taken(name, rows)
         index = rows >> CHUNK_BITS
         order = np.argsort(index, kind="stable")
-        touched, starts = np.unique(index[order], return_index=True)
+        index = index[order]
+        starts = [0, *(np.flatnonzero(index[1:] != index[:-1]) + 1).tolist(), len(rows)]
+        visits = self.visits[name] = self.visits.get(name, 0) + len(starts) - 1
+        if visits * _ROWS_PER_VISIT >= self.count:
+            return self._taken(name, rows)
+        chunks = self.chunks[name]
         found = np.empty(len(rows), dtype=_array(chunks[0]).dtype)
-        for place, mine in zip(touched.tolist(), np.split(order, starts[1:]), strict=False):  # no rows: one empty part
-            found[mine] = _array(chunks[place])[rows[mine] & CHUNK_MASK]
+        for start, end in pairwise(starts) if len(rows) else ():
+            mine = order[start:end]
+            found[mine] = _array(chunks[int(index[start])])[rows[mine] & CHUNK_MASK]
         return found
 
     def tail(self, name: str, first: int) -> NDArray[Any]:
@@ -116,6 +125,10 @@ class View:
         """Return the bytes of the columns' arrays (pointers only for objects)."""
         wanted = self.chunks if names is None else names
         return sum(chunk.nbytes for name in wanted for chunk in self.chunks[name] if chunk is not None)
+
+    def _taken(self, name: str, rows: NDArray[Any]) -> NDArray[Any]:
+        taken: NDArray[Any] = self.column(name)[rows]
+        return taken
 
     def _join(self, name: str) -> NDArray[Any]:
         chunks = self.chunks[name]

@@ -12,7 +12,7 @@ from bench.goals import GRAPH_GOALS, NOT_MEASURED
 from bench.sections import QUICK
 from bench.sessions import OURS, PEER, Sessions
 
-TINY = replace(QUICK, smallest=20, small=30, middle=40, large=100, huge=200, searches=(1, 2))
+TINY = replace(QUICK, smallest=20, small=30, middle=40, large=100, huge=200, vast=300, searches=(1, 2))
 
 
 def test_every_goal_has_its_row(capsys):

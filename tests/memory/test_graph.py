@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from memorygraph import AgentMemory, EdgeType, MemoryEdge, MemoryGraph, MemoryNode, MemoryType
-from memorygraph.core.types import DuplicateIdError, InputError, NodeNotFoundError
+from memorygraph.core.types import DuplicateIdError, EmbeddingDimensionError, InputError, NodeNotFoundError
 
 DIM = 4
 
@@ -178,3 +178,28 @@ def test_nodes_and_edges_are_counted(graph):
     graph.remove_node("none", cascade=False)
     graph.remove_node("e")
     assert (graph.node_count, graph.edge_count) == (4, 0)
+
+
+def test_many_queries_at_once_are_answered_as_one_by_one():
+    random = np.random.default_rng(5)
+    graph = MemoryGraph(embedding_dim=8)
+    graph.add_nodes(
+        [
+            MemoryNode("", "semantic" if at % 3 else "episodic", row, node_id=str(at), tags=["even"] if at % 2 else [])
+            for at, row in enumerate(random.standard_normal((300, 8)).astype(np.float32))
+        ]
+    )
+    queries = random.standard_normal((32, 8)).astype(np.float32)
+    for filters in ({}, {"tags": ["even"]}, {"memory_type": "episodic", "threshold": 0.2, "k": 3}):
+        found = graph.similarity_search_many(queries, **filters)
+        alone = [graph.similarity_search(query, **filters) for query in queries]
+        assert [[result.node_id for result in one] for one in found] == [
+            [result.node_id for result in one] for one in alone
+        ]
+        assert [result.score for one in found for result in one] == pytest.approx(
+            [result.score for one in alone for result in one], abs=1e-6
+        )
+    assert graph.similarity_search_many([]) == []
+    assert MemoryGraph().similarity_search_many(queries) == [[]] * 32
+    with pytest.raises(EmbeddingDimensionError, match="different dimensions"):
+        graph.similarity_search_many([[1.0], [1.0, 2.0]])

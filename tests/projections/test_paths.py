@@ -112,7 +112,7 @@ def test_depth_first_is_the_preorder_of_networkx(edges, start, depth, direction)
 def test_the_cheapest_path_costs_what_dijkstra_says(edges, source, target, ahead) -> None:
     graph, frame = peer_of(edges), frame_of(edges)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(paths, "AHEAD_MIN", ahead)
+        patch.setattr(paths, "AHEAD", ahead)
         path = cheapest_path(frame, source, target)
     try:
         cost = nx.dijkstra_path_length(graph, source, target, weight="cost")
