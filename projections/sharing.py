@@ -82,8 +82,10 @@ def _shared_chunk(name: str, index: int, mine: View, live: View) -> NDArray[Any]
     chunk = mine.chunks[name][index]
     other = live.chunks[name][index] if index < len(live.chunks[name]) else None
     rows = min(CHUNK_ROWS, mine.count - (index << CHUNK_BITS))
-    if chunk is None or other is None or chunk is other or live.count < mine.count:
+    if other is None or chunk is other or live.count < mine.count:
         return chunk
+    if chunk is None:  # no row has a value; in the later one a row further down may have the chunk's first
+        return other if other[:rows].tolist().count(None) == rows else chunk
     return other if _equal(chunk[:rows], other[:rows]) else chunk
 
 

@@ -129,8 +129,11 @@ class ReviewEntry:
         return hash((self.node_id, self._card))
 
     def __repr__(self) -> str:
-        due = _EPOCH + timedelta(microseconds=self._card.due_us)
-        return f"<ReviewEntry {self.node_id}: stability {self.stability:.2f} days, due {due:%Y-%m-%d %H:%M} UTC>"
+        try:
+            due = f"{_EPOCH + timedelta(microseconds=self._card.due_us):%Y-%m-%d %H:%M} UTC"
+        except OverflowError:
+            due = "after the year 9999"
+        return f"<ReviewEntry {self.node_id}: stability {self.stability:.2f} days, due {due}>"
 
 
 class SpacedRepetitionScheduler:

@@ -359,6 +359,12 @@ def test_a_graph_has_cards_too():
     assert repr(scheduler.entry(node)).startswith(f"<ReviewEntry {node.id}: stability 13.82 days, due ")
 
 
+def test_what_is_due_beyond_the_calendar_can_be_shown():
+    scheduler = SpacedRepetitionScheduler()
+    entry = scheduler.register_node("a", 1.0, at="9999-12-31")
+    assert repr(entry) == "<ReviewEntry a: stability 13.82 days, due after the year 9999>"
+
+
 @pytest.mark.parametrize(
     ("given", "message"),
     [
