@@ -116,6 +116,8 @@ def nearest(
     vectors = frame.vectors
     if vectors is None or not vectors.count:
         return []
+    if visible is None and 2 * frame.live_nodes < frame.nodes.count:
+        visible = frame.live_rows()  # most are forgotten, or hidden from who asks
     if visible is None:
         return best(frame, None, _products(frame, norms, query), k, threshold)
     passing = visible[vectors.column("node")]

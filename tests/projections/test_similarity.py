@@ -193,6 +193,14 @@ def test_equal_scores_go_by_birth_also_among_many() -> None:
     assert [row for row, _ in nearest(frame, Norms(), np.float32([1, 0, 0]), 3, visible=visible)] == [700, 701, 702]
 
 
+@pytest.mark.parametrize("left", [1100, 700, 300, 20, 0])
+def test_the_nearest_are_found_where_most_are_forgotten(left) -> None:
+    rows = np.random.default_rng(3).normal(size=(1200, DIM)).round(2)
+    order = np.argsort(-rows[:, 0] / np.linalg.norm(rows, axis=1)).tolist()
+    frame = memory(rows.tolist(), removed=order[: 1200 - left]).publish()
+    same(nearest(frame, Norms(), np.float32([1, 0, 0]), 10), by_hand(frame, [1, 0, 0], 10))
+
+
 def nearly_equal_ones_go_by_birth() -> None:
     frame = memory([[1, 1, 0.001], *[[1, 1, 0]] * 1200]).publish()
     visible = np.arange(1201) % 2 == 0
