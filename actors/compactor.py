@@ -69,7 +69,7 @@ class Compactor:
         told = RecordsReplaced(
             up_to=max(found.positions),
             records=len(found.positions),
-            replaced=len(found.positions) + found.replaced,
+            replaced=len(found.positions) + min(found.replaced, frame.replaced[1]),  # what was untold stays so
             reason=str(policy),
             memories=found.memories,
         )

@@ -38,6 +38,7 @@ from memorygraph.actors.snapshots import Snapshots
 from memorygraph.actors.ticket import Ticket, first_result
 from memorygraph.actors.touches import touched_by
 from memorygraph.actors.transaction import Transaction, Transactions, in_conflict
+from memorygraph.actors.untold import untold_notes, with_untold
 from memorygraph.actors.upkeep import Upkeep
 from memorygraph.events.errors import (
     ClosedError,
@@ -129,8 +130,11 @@ class LocalEngine(Engine):
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What there is to say of the log, the signing and the clock: cut, damaged, not signed, set."""
-        return self._log.notes + (() if self._signer is None else self._signer.notes) + self._clock.notes
+        """What there is to say of the log, the signing and the clock: cut, damaged, emptied, not signed, set."""
+        untold = untold_notes(self._shard.frame)
+        if untold and not self._closed:  # or a compaction told and replaced while we read
+            untold = untold_notes(self._current())
+        return self._log.notes + untold + (() if self._signer is None else self._signer.notes) + self._clock.notes
 
     def execute(self, command: Command) -> Receipt:
         """Carry out a command; durable when this returns (as durable as the log's ``append``)."""
@@ -266,7 +270,9 @@ class LocalEngine(Engine):
     def verify(self) -> VerifyReport:
         """Check the whole log from its first byte."""
         self._check_open()
-        return self._log.verify()
+        report = self._log.verify()
+        self._log.refresh()
+        return with_untold(report, self._log.read(1, report.head.position))
 
     def log_size_bytes(self) -> int:
         """Return the bytes that the log takes in its store."""

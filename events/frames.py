@@ -250,6 +250,11 @@ def chain_after(frame: bytes | memoryview, header: FrameHeader) -> bytes:
     return _chain(header.chain_before, frame, digests)
 
 
+def hashes_in(frame: bytes | memoryview, header: FrameHeader) -> int:
+    """Count the records of a whole frame of which only the hash is kept."""
+    return sum(entry.data is None for entry in frame_entries(frame, header))
+
+
 def _mixed_entries(listed: bytes, header: FrameHeader, *, digests: bool) -> Iterator[LogEntry]:
     """Decode a body in which some records are replaced by their hashes."""
     try:

@@ -45,7 +45,8 @@ class VerifyReport(Struct, frozen=True):
     """The outcome of a full check: what was read, the head it leads to, and what is damaged or was cut.
 
     ``readable`` lists the ranges of positions (first, last) whose frames pass their own check; only what comes before
-    the first damage follows from position 1 without a gap.
+    the first damage follows from position 1 without a gap. Of ``hashes`` records up to the head only the hash is kept;
+    of ``untold`` of these nothing in the log tells, so no compaction replaced them.
     """
 
     head: Head
@@ -55,6 +56,8 @@ class VerifyReport(Struct, frozen=True):
     damage: tuple[Damage, ...] = ()
     notes: tuple[str, ...] = ()
     readable: tuple[tuple[int, int], ...] = ()
+    hashes: int = 0
+    untold: int = 0
 
     @property
     def whole(self) -> bool:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from memorygraph import checks
 from memorygraph.actors.engine import Engine
+from memorygraph.actors.untold import with_untold
 from memorygraph.events.errors import DamagedLog, ImportFormatError
 from memorygraph.events.exports import Export
 from memorygraph.events.heads import HeadsReport, chains_at, check_heads, read_heads
@@ -64,13 +65,15 @@ def report_on(export: Export) -> VerifyReport:
     """Return the report of a file that was found whole."""
     hashes = sum(entry.data is None for entry in export.entries())
     says = f"an excerpt: {hashes} of its records are only hashes" if export.is_excerpt else ""
-    return VerifyReport(
+    report = VerifyReport(
         head=export.head,
         records=export.head.position,
         frames=len(export.frames),
         size_bytes=sum(len(frame) for frame, _ in export.frames),
         notes=(says,) if says else (),
+        hashes=hashes,
     )
+    return report if export.is_excerpt else with_untold(report, export.entries())
 
 
 def _whole(frames: Iterable[bytes]) -> Iterator[bytes]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from memorygraph.events.errors import DamagedLog
-from memorygraph.events.frames import NO_CHAIN, FrameHeader, chain_after, require_next
+from memorygraph.events.frames import NO_CHAIN, FrameHeader, chain_after, hashes_in, require_next
 from memorygraph.events.log import Damage, Head, VerifyReport
 from memorygraph.events.stores.directory import StoreDirectory
 from memorygraph.events.stores.segment_file import SEGMENT_HEADER_BYTES, SegmentFile, SegmentHeader
@@ -23,7 +23,7 @@ class Verifier:
         self.position = 0
         self._chain = NO_CHAIN
         self._head = Head(0, NO_CHAIN)
-        self._records = self._frames = self._size_bytes = 0
+        self._records = self._frames = self._size_bytes = self._hashes = 0
         self._damage: list[Damage] = []
         self._gap = False  # whether the frames just before the next one are missing
         self._readable: list[tuple[int, int]] = []
@@ -46,6 +46,7 @@ class Verifier:
                 require_next(header, self.position, self._chain)
             self._gap = False
             self._chain = chain_after(frame, header)
+            self._hashes += 0 if self._damage else hashes_in(frame, header)
         except DamagedLog as error:
             self.damaged(where, error.message)
         if self._readable and self._readable[-1][1] + 1 == header.first:
@@ -72,6 +73,7 @@ class Verifier:
             damage=tuple(self._damage),
             notes=notes,
             readable=tuple(self._readable),
+            hashes=self._hashes,
         )
 
 

@@ -35,6 +35,7 @@ _HEAD_CODES: Final = {
     HeadFault.FORGED: 5,
     HeadFault.OTHER_MEMORY: 6,
 }
+_UNTOLD_CODE: Final = 7
 _SEVERAL: Final = ("who", "id", "action")
 _ONE: Final = {"session": "session", "since": "since", "until": "until", "from": "first", "to": "last"}
 
@@ -131,8 +132,8 @@ def verify(
 ) -> None:
     """Check every checksum and the chain from the first byte, and hold signed heads against the log.
 
-    Exit code 1: damage, shown with its place. With --heads also 3: rolled back, 4: rewritten, 5: forged, 6: the heads
-    of another memory; the highest of them.
+    Exit code 1: damage, shown with its place; 7: records were emptied, and nothing in the log tells of it. With --heads
+    also 3: rolled back, 4: rewritten, 5: forged, 6: the heads of another memory. Of several, the highest.
     """
     if key is not None and heads is None:
         raise typer.BadParameter("--key needs --heads: it says whose signed heads to trust")
@@ -152,7 +153,7 @@ def verify(
         if held is not None:
             say(views.heads_text(held, is_key_given=key is not None))
     codes = [_HEAD_CODES[one.fault] for one in held.findings] if held is not None else []
-    if code := max([*codes, 0 if report.whole else 1]):
+    if code := max([*codes, 0 if report.whole else 1, _UNTOLD_CODE if report.untold else 0]):
         raise typer.Exit(code)
 
 

@@ -354,6 +354,8 @@ def verify_facts(report: VerifyReport) -> dict[str, Any]:
         "size_bytes": report.size_bytes,
         "damage": [structs.asdict(damage) for damage in report.damage],
         "readable": [list(one) for one in report.readable],
+        "hashes": report.hashes,
+        "untold": report.untold,
         "notes": list(report.notes),
     }
 

@@ -109,6 +109,15 @@ def test_each_fault_has_its_words_and_its_exit_code(shell: Shell, signed: Path, 
     check(elsewhere, 6, "OTHER MEMORY: signed head 1, of position 2: it is of memory")
 
 
+def test_a_record_that_was_emptied_has_its_exit_code(shell: Shell, signed: Path, key: Path) -> None:
+    log = SegmentLog.open(shell.store)
+    log.replace_by_hash({3})
+    log.close()
+    said = shell.run("verify", "--heads", str(signed), "--key", f"{key}.pub", code=7)
+    assert "nothing in the log tells of that" in said
+    assert "3 of 3 signed heads agree" in said
+
+
 def test_damage_and_heads_are_told_together(shell: Shell, signed: Path, key: Path) -> None:
     segment = next((shell.store / "log").glob("*.seg"))
     data = bytearray(segment.read_bytes())

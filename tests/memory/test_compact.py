@@ -41,6 +41,33 @@ def lived_in(clock, log):
     return memory, gone.id
 
 
+def test_a_record_that_was_emptied_without_being_told_is_noted(tmp_path):
+    store = tmp_path / "store"
+    with AgentMemory(store) as memory:
+        lived = [memory.remember(text, node_id=text) for text in ("oak", "elm", "ash")]
+        memory.recall("oak", k=1)
+        memory.flush()
+        assert memory.compact(RetentionPolicy(keep_accesses=timedelta(0))).replaced
+        assert (memory.notes, memory.verify().untold) == ((), 0)
+        position = memory.history(lived[1].id)[0].position
+    with AgentMemory(store) as memory:
+        assert (memory.notes, memory.verify().untold) == ((), 0)
+        hashes = memory.verify().hashes
+    log = SegmentLog.open(store)
+    log.replace_by_hash({position})
+    log.close()
+    with AgentMemory(store) as memory:
+        report = memory.verify()
+        assert (report.whole, report.hashes, report.untold) == (True, hashes + 1, 1)
+        assert report.notes == memory.notes
+        assert "of 1 records only the hash is kept, and nothing in the log tells of that" in memory.notes[0]
+        for _ in range(3):
+            memory.recall("oak", k=1)
+            memory.flush()
+        assert memory.compact(RetentionPolicy(keep_accesses=timedelta(0))).replaced
+        assert memory.verify().untold == 1  # an honest compaction does not wash it away
+
+
 def stored(path):
     return b"".join(file.read_bytes() for file in path.rglob("*") if file.is_file())
 

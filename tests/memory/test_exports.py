@@ -8,6 +8,7 @@ from memorygraph.core.types import DamagedLog, ImportFormatError, InputError
 from memorygraph.events import exports as format_
 from memorygraph.events.exports import END_MAGIC, read_export
 from memorygraph.events.frames import encode_frame, frame_header
+from memorygraph.proofs import report_on
 
 
 @pytest.fixture
@@ -181,6 +182,17 @@ def test_no_memory_is_made_of_an_excerpt(used, tmp_path):
     with pytest.raises(ImportFormatError, match=r"is an excerpt: .* so no memory can be made of it"):
         AgentMemory.import_(tmp_path / "file", tmp_path / "copy")
     assert not (tmp_path / "copy").exists()
+
+
+def test_an_excerpt_that_pretends_to_be_an_export_is_known(used, tmp_path):
+    used.export(tmp_path / "file", only={"last": 2})
+    data = (tmp_path / "file").read_bytes()
+    (tmp_path / "file").write_bytes(format_.EXPORT_MAGIC + data[len(format_.EXPORT_MAGIC) :])
+    assert report_on(exports.read_file(tmp_path / "file")).untold
+    exports.import_log(tmp_path / "file", tmp_path / "copy")
+    with AgentMemory(tmp_path / "copy") as memory:
+        assert "nothing in the log tells of that" in memory.notes[0]
+        assert memory.verify().untold
 
 
 def test_records_that_are_only_hashes_in_the_log_stay_so(used, tmp_path):
