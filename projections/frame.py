@@ -124,6 +124,7 @@ class Frame:
         "edge_names",
         "edges",
         "expires_us",
+        "has_archive",
         "interner",
         "is_stale",
         "labels",
@@ -171,6 +172,7 @@ class Frame:
         replaced: tuple[int, int, int] = (0, 0, 0),
         pending: PendingView | None = None,
         traces: dict[Any, Any] | None = None,
+        has_archive: bool = True,
     ) -> None:
         self.position = position
         self.changes = changes
@@ -191,6 +193,7 @@ class Frame:
         self.live_edges = live_edges
         self.adjacency = adjacency
         self.expires_us = expires_us  # the earliest expiry of a live node
+        self.has_archive = has_archive  # whether any node may be in the archive
         self.is_stale = is_stale  # whether its rows hold content that has left the log since
         self.replaced = replaced  # of the records up to here: see GraphState
         self.recorded = recorded or self  # what the log says, where this Frame hides a part of it

@@ -91,6 +91,7 @@ class GraphState(Usage):
         self.partitions: tuple[Partition, ...] = ()
         self._partition_codes: dict[Partition, int] = {}
         self.traces: dict[Any, Any] = {}  # see ``sight.py``
+        self.has_archive = False  # whether any node was ever put away
         self.edge_names: dict[str, int] = {}
         self.adjacency = Adjacency()
         self.live_nodes = 0
@@ -176,6 +177,7 @@ class GraphState(Usage):
             spaces=self.spaces,
             pending=None if self.pending is None else self.pending.publish(),
             traces=self.traces,
+            has_archive=self.has_archive,
             partitions=self.partitions,
             live_nodes=self.live_nodes,
             live_edges=self.live_edges,
@@ -204,7 +206,7 @@ class GraphState(Usage):
         if frame.pending is not None:
             fork.pending = PendingSpace.fork(frame.pending)
         fork.spaces, fork.partitions = frame.spaces, frame.partitions
-        fork.traces = traces_of(frame)
+        fork.traces, fork.has_archive = traces_of(frame), frame.has_archive
         fork._partition_codes = {partition: code for code, partition in enumerate(frame.partitions)}
         fork.edge_names = OverlayNames(frame)
         fork.adjacency = OverlayAdjacency(frame)
@@ -318,6 +320,7 @@ class GraphState(Usage):
             if self.pending is not None:
                 self.pending.drop(row)
         self.live_nodes += 1
+        self.has_archive |= event.archived
 
     def _node_revised(self, event: ev.NodeRevised, birth: int) -> None:
         row = self._row(event.id)

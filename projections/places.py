@@ -26,6 +26,7 @@ def move(state: GraphState, event: NodesMoved, birth: int) -> None:
 
 def put_away(state: GraphState, event: NodesArchived, _: int) -> None:
     """Put nodes into the archive; they stay alive, with their edges."""
+    state.has_archive = True
     _set_archived(state, event, archived=True)
 
 

@@ -114,7 +114,7 @@ def _hides(frame: Frame, sight: Sight) -> bool:
     """Whether a sight leaves out anything."""
     if sight.archive == "only" or (sight.partitions is not None and not sight.partitions.issuperset(frame.partitions)):
         return True
-    return sight.archive == "without" and any(block.any() for _, block in frame.nodes.blocks("archived"))
+    return sight.archive == "without" and frame.has_archive
 
 
 def _traced(frame: Frame, sight: Sight, before: Trace) -> Trace:

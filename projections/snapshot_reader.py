@@ -95,6 +95,7 @@ class _Reader:
         edges = state.edges.publish()
         state.edge_names = {extras.id: row for row, extras in edges.objects("extras") if extras.id}
         self._check(state)
+        state.has_archive = any(block.any() for _, block in state.nodes.publish().blocks("archived"))
         for row, time_us in expiries(state.publish()):
             state.expires(row, time_us)
         return state

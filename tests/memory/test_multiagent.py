@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from memorygraph import AgentMemory, MemoryNode, Scope, SharedMemoryPool
+from memorygraph import AgentMemory, HashingEmbedder, MemoryNode, Scope, SharedMemoryPool
 from memorygraph.events.errors import DuplicateIdError, InputError, NodeNotFoundError, NotOwnerError, StoreReadOnly
 from memorygraph.events.records import EVENT_TYPES, MemoryCreated
 from memorygraph.projections import told
@@ -124,6 +124,23 @@ def test_unasked_links_go_only_to_what_every_reader_sees() -> None:
     assert [edge.target_id for edge in bob.edges(later.id)] == [public.id]
     shared = bob.remember("three lemons and rain today, again", scope=Scope.SHARED)
     assert [edge.target_id for edge in pool.memory.edges(shared.id)] == [later.id]
+
+
+def test_memories_of_two_places_are_not_merged_and_links_stay_where_all_see_them() -> None:
+    pool = SharedMemoryPool(AgentMemory(associate_k=1, associate_threshold=0.9))
+    ann, bob = pool.agent("ann"), pool.agent("bob")
+    ann.remember("three lemons and rain")
+    public = ann.remember("three lemons and rain", scope=Scope.PUBLIC)
+    again = bob.remember("three lemons and rain", scope=Scope.PUBLIC)
+    twin = bob.remember("three lemons and rain", scope=Scope.PUBLIC)
+    assert pool.memory.graph.merge_similar_nodes(similarity_threshold=0.99) == 1
+    assert contents(ann.memories()) == ["three lemons and rain"] * 3
+    assert len(bob) == 2
+    assert public.id in bob
+    assert (again.id in bob) != (twin.id in bob)
+    pool.memory.reembed(HashingEmbedder(dim=32))
+    [edge] = bob.graph.edges()
+    assert {edge.source_id, edge.target_id} <= {public.id, again.id, twin.id}
 
 
 def test_a_transaction_sees_what_the_agent_sees(pool: SharedMemoryPool) -> None:
