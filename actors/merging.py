@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -14,6 +14,7 @@ from memorygraph.events import records as ev
 from memorygraph.events.types import LIMITS
 from memorygraph.projections.duplicates import near_duplicates
 from memorygraph.projections.frame import EdgeState, Frame, parse_edge_id
+from memorygraph.projections.sight import only
 
 if TYPE_CHECKING:
     from memorygraph.actors.decide import Proposer
@@ -27,14 +28,14 @@ _Key = tuple[int, bool, str, str]
 def merge_similar(proposer: Proposer, operation: cmd.MergeSimilar) -> None:
     """Merge as many near-duplicates as one command can hold, the most important first."""
     frame = proposer._frame
-    found = near_duplicates(frame, proposer.norms(), operation.threshold, operation.candidates)
+    found: dict[int, list[int]] = {}
+    for place in _places(frame):
+        found |= near_duplicates(place, proposer.norms(), operation.threshold, operation.candidates)
     into: dict[str, str] = {}  # the id that goes -> the id that stays
     labels: list[ev.NodeRevised] = []
     moves = 0
     for keeper, others in found.items():
-        going, change = _labels_of_all(frame, keeper, [row for row in others if _is_same_place(frame, keeper, row)])
-        if not going:
-            continue
+        going, change = _labels_of_all(frame, keeper, others)
         moves += len(_incident(frame, going)) + 2
         if moves > _MOVES_MAX and into:
             break
@@ -59,11 +60,20 @@ def merge_similar(proposer: Proposer, operation: cmd.MergeSimilar) -> None:
     proposer.events += revised
 
 
-def _is_same_place(frame: Frame, row: int, other: int) -> bool:
-    """Whether two nodes are in one partition and of one owner: nobody gets to see, or loses, anything by a merge."""
-    place = frame.nodes.value
-    is_same = place("partition", row) == place("partition", other)
-    return is_same and frame.extras(row).owner == frame.extras(other).owner
+def _places(frame: Frame) -> Iterator[Frame]:
+    """Give what is in one partition and of one owner: nobody gets to see, or loses, anything by a merge."""
+    rows = np.flatnonzero(frame.live_rows())
+    partitions = frame.nodes.column("partition")
+    members: dict[tuple[int, str | None], list[int]] = {}
+    for row in rows.tolist():
+        members.setdefault((int(partitions[row]), frame.extras(row).owner), []).append(row)
+    if len(members) == 1:
+        yield frame
+        return
+    for some in members.values():
+        visible = np.zeros(frame.nodes.count, dtype=np.bool_)
+        visible[some] = True
+        yield only(frame, visible)
 
 
 def _labels_of_all(frame: Frame, keeper: int, others: list[int]) -> tuple[list[int], ev.NodeRevised | None]:

@@ -196,7 +196,7 @@ def test_every_object_column_has_its_type_and_every_field_is_stored_or_derived()
     }
     tables = {"nodes", "edges", "texts", "labels", "vectors", "interner", "times_us"}
     tables |= {"replaced_told", "content_left"}  # in the manifest's ``replaced``
-    derived = {"edge_names", "adjacency", "_partition_codes", "_expiries"}
+    derived = {"edge_names", "adjacency", "_partition_codes", "_expiries", "traces", "has_archive"}
     never_there = {"pending", "_expires_us"}  # no snapshot is written while a space is filled, nor of a fork
     of_one_record = {"_tried_out", "_time_us", "_edge_ordinal", "_handlers"}
     assert set(vars(GraphState())) == stored | tables | derived | never_there | of_one_record, (
