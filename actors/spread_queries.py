@@ -65,7 +65,8 @@ def _spread(frame: Frame, query: Spread) -> Activated:
         given[row] = max(value, given.get(row, 0.0))
     seeds = np.array(sorted(given), dtype=np.int32)
     values = np.array([given[row] for row in seeds.tolist()], dtype=np.float64)
-    found = spread(frame, seeds, values, query.rules, query.now_us)
+    wanted = query.limit if query.sort_by == ACTIVATION else None
+    found = spread(frame, seeds, values, query.rules, query.now_us, wanted=wanted)
     others = ~np.isin(found.rows, seeds)
     rows, activations = found.rows[others], found.values[others]
     limit = len(rows) if query.limit is None else query.limit

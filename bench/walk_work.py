@@ -20,7 +20,7 @@ class WalkWork:
     graph: Any
     ids: list[str]
     put_nodes: Callable[[list[Any]], None]
-    put_links: Callable[[list[Any]], None]
+    put_edges: Callable[[list[Any]], None]
     _walked = 0
 
     def grow(self, nodes: int) -> None:
@@ -36,7 +36,8 @@ class WalkWork:
             self.put_nodes(made)
         links = scale_free(self.ids, dice)
         for start in range(0, len(links), BATCH):
-            self.put_links(links[start : start + BATCH])
+            edges = [memorygraph.MemoryEdge(*link, directed=False) for link in links[start : start + BATCH]]
+            self.put_edges(edges)
 
     def spread(self, count: int) -> list[float]:
         """Let activation spread from a node, four edges deep, and look at the best twenty; seconds of each."""
@@ -68,13 +69,12 @@ class WalkWork:
 
 
 def scale_free(ids: list[str], dice: random.Random) -> list[tuple[str, str, Any, float]]:
-    """Return five links of each node, to earlier ones drawn by degree (Barabasi & Albert, 1999), either way round."""
+    """Return five links of each node, to earlier ones drawn by degree (Barabasi & Albert, 1999)."""
     ends = list(range(EDGES_PER_NODE))
     links = []
     for node in range(EDGES_PER_NODE, len(ids)):
         for other in {dice.choice(ends) for _ in range(EDGES_PER_NODE)}:
-            source, target = (node, other) if dice.random() < 0.5 else (other, node)
-            links.append((ids[source], ids[target], memorygraph.EdgeType.ASSOCIATION, dice.uniform(0.5, 1.0)))
+            links.append((ids[node], ids[other], memorygraph.EdgeType.ASSOCIATION, dice.uniform(0.5, 1.0)))
             ends += (node, other)
     return links
 

@@ -87,8 +87,8 @@ class Adjacency:
             rows = rows[rows < indexed]
         if edges.count > indexed:
             rows = np.concatenate([rows, _scan_tail(edges, indexed, nodes, end)])
-        flags = edges.take("flags", rows)
-        return rows[(flags & ALIVE).astype(np.bool_)]
+        alive = edges.take("flags", rows) & ALIVE
+        return rows if alive.all() else rows.take(np.flatnonzero(alive))
 
 
 def _slices(index: _Index, nodes: Rows) -> Rows:

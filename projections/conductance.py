@@ -81,6 +81,11 @@ class Conductance:
         self._factors: Doubles = np.ones(frame.nodes.count)
         self._is_known = np.full(frame.nodes.count, not (rules.importance or rules.temporal_boost))
 
+    @property
+    def share_max(self) -> float:
+        """What no share is above."""
+        return self._rules.decay * (1.0 + BOOST if self._rules.temporal_boost else 1.0)
+
     def onward(self, nodes: Rows) -> Shares:
         """Return the shares of some nodes' arcs."""
         origins, targets, strength = self._strengths(self._arcs(nodes, self._rules.direction))
@@ -104,8 +109,11 @@ class Conductance:
 
     def _arcs(self, nodes: Rows, direction: str) -> Arcs:
         edges, origins, targets = arcs_at(self._frame, nodes, direction, self._types)
-        seen = self._visible[targets]
-        return Arcs(edges, origins, targets) if seen.all() else Arcs(edges[seen], origins[seen], targets[seen])
+        seen = self._visible.take(targets)
+        if seen.all():
+            return Arcs(edges, origins, targets)
+        places = np.flatnonzero(seen)
+        return Arcs(edges.take(places), origins.take(places), targets.take(places))
 
     def _strengths(self, arcs: Arcs, *, grouped: bool = False) -> Shares:
         rules = self._rules
@@ -121,9 +129,9 @@ class Conductance:
 
     def _factor(self, targets: Rows) -> Doubles:
         """Look up what nodes count; each is computed once."""
-        new = targets[~self._is_known[targets]]
-        if len(new):
-            rows = distinct(new, len(self._factors))
+        known = self._is_known.take(targets)
+        if not known.all():
+            rows = distinct(targets.take(np.flatnonzero(~known)), len(self._factors))
             factors: Doubles = np.ones(len(rows))
             if self._rules.importance:
                 factors = effective_importance(self._frame, rows, self._now_us)
@@ -132,7 +140,7 @@ class Conductance:
                 factors = factors * (1.0 + BOOST * np.exp(-age_s / BOOST_S))
             self._factors[rows] = factors
             self._is_known[rows] = True
-        return self._factors[targets]
+        return self._factors.take(targets)
 
 
 def _grouped(arcs: Shares, aggregate: str, total: int) -> Shares:

@@ -82,7 +82,14 @@ class KeptTrails:
 
 
 def spread(
-    frame: Frame, seeds: Rows, values: Doubles, rules: SpreadRules, now_us: int = 0, *, visible: Mask | None = None
+    frame: Frame,
+    seeds: Rows,
+    values: Doubles,
+    rules: SpreadRules,
+    now_us: int = 0,
+    *,
+    visible: Mask | None = None,
+    wanted: int | None = None,
 ) -> Activation:
     """Let activation flow from seeds, through visible nodes only.
 
@@ -91,6 +98,8 @@ def spread(
         values: activations of the seeds, same shape.
         now_us: when: what was recalled lately conducts better, what has faded worse.
         visible: which node rows may hold activation, shape (node rows,); None: every live one.
+        wanted: so many of the most active nodes, the seeds not counted, must be right; the others may be left out, or
+            have less than they would. None: all must be right.
     """
     seen = frame.live_rows() if visible is None else visible
     seeds, values = seeds[seen[seeds]], values[seen[seeds]]
@@ -99,7 +108,7 @@ def spread(
         return flow.best_first(frame.interner.ids)
     if rules.mode == PPR:
         return flow.page_rank()
-    return flow.add_up() if rules.mode == SUM else flow.strongest()
+    return flow.add_up() if rules.mode == SUM else flow.strongest(wanted)
 
 
 def strongest_chain(
@@ -138,20 +147,34 @@ class _Flow:
         self._came = np.empty(total, dtype=np.int32)
         self._levels: list[Level] = []
 
-    def strongest(self) -> Activation:
+    def strongest(self, wanted: int | None) -> Activation:
         """Return the best product over paths."""
         rules = self._rules
-        found = self.reach(self._conductance.onward, rules.max_depth, rules.min_activation)
+        wanted = None if rules.feedback else wanted
+        found = self.reach(self._conductance.onward, rules.max_depth, rules.min_activation, wanted)
         return self._fed_back(found)
 
-    def reach(self, shares_of: Any, depth: int, least: float) -> Activation:
-        """Go on level by level to whatever gains."""
+    def reach(self, shares_of: Any, depth: int, least: float, wanted: int | None = None) -> Activation:
+        """Go on level by level to whatever gains, and might still be among the most active that are wanted."""
         frontier = self._seeds[(self._value[self._seeds] >= least) & (self._value[self._seeds] > 0)]
-        for _ in range(depth):
+        reached = self._seeds
+        for left in range(depth, 0, -1):
             if not len(frontier):
                 break
             frontier = self._improve(shares_of(frontier), least)
+            if wanted is not None:
+                reached = distinct(np.concatenate([reached, frontier]), len(self._value))
+                frontier = self._promising(frontier, reached, wanted, left - 1)
         return self._activation()
+
+    def _promising(self, frontier: Rows, reached: Rows, wanted: int, left: int) -> Rows:
+        """Leave out nodes from which no more than the least of the wanted ones can come, over so many edges."""
+        values = np.sort(self._value.take(np.setdiff1d(reached, self._seeds, assume_unique=True)))
+        if not 0 < wanted <= len(values):
+            return frontier if wanted else frontier[:0]
+        most = self._conductance.share_max
+        enough = self._value.take(frontier) * max(most, most**left) >= values[-wanted]
+        return frontier.take(np.flatnonzero(enough))
 
     def add_up(self) -> Activation:
         """Return the sum over walks."""
@@ -245,11 +268,12 @@ class _Flow:
     def _improve(self, arcs: Shares, least: float) -> Rows:
         """Let nodes have the most that arrives, where that is more than they have; return these nodes."""
         value = self._value
-        moved = value[arcs.origins] * arcs.shares
-        more = (moved >= least) & (moved > value[arcs.targets])
-        origins, targets, moved = arcs.origins[more], arcs.targets[more].astype(np.intp), moved[more]
+        moved = value.take(arcs.origins)
+        moved *= arcs.shares
+        more = np.flatnonzero((moved >= least) & (moved > value.take(arcs.targets)))
+        origins, targets, moved = arcs.origins.take(more), arcs.targets.take(more).astype(np.intp), moved.take(more)
         np.maximum.at(self._gain, targets, moved)
-        reached = self._note(origins, targets, moved == self._gain[targets])
+        reached = self._note(origins, targets, moved == self._gain.take(targets))
         value[reached] = self._gain[reached]
         self._gain[reached] = 0.0
         return reached
@@ -276,7 +300,8 @@ class _Flow:
 
     def _note(self, origins: Rows, targets: NDArray[np.intp], most: Mask) -> Rows:
         """Note a level: each node and where most came from, the lowest row of several; return the nodes."""
-        targets, origins = targets[most], origins[most]
+        places = np.flatnonzero(most)
+        targets, origins = targets.take(places), origins.take(places)
         self._came[targets] = len(self._came)
         np.minimum.at(self._came, targets, origins)
         reached = distinct(targets.astype(np.int32), len(self._came))

@@ -127,7 +127,7 @@ class View:
         return sum(chunk.nbytes for name in wanted for chunk in self.chunks[name] if chunk is not None)
 
     def _taken(self, name: str, rows: NDArray[Any]) -> NDArray[Any]:
-        taken: NDArray[Any] = self.column(name)[rows]
+        taken: NDArray[Any] = self.column(name).take(rows, axis=0)
         return taken
 
     def _join(self, name: str) -> NDArray[Any]:

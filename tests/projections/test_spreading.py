@@ -134,6 +134,24 @@ def test_every_node_gets_its_best_path(edges, importances, seeds, hops, visible,
     check_whole(frame)
 
 
+@given(edges, importances, st.dictionaries(nodes, st.sampled_from([0.3, 1.0]), min_size=1, max_size=3),
+       st.integers(0, 5), st.integers(0, 4), st.sampled_from([0.6, 0.95]))  # fmt: skip
+@settings(max_examples=150)
+def test_who_wants_only_the_best_gets_the_same_ones(edges, importances, seeds, wanted, hops, decay) -> None:
+    """What cannot be among the best is not followed; what is found is what there is."""
+    frame = memory(edges, importances)
+    rows = np.array(sorted(seeds), dtype=np.int32)
+    values = np.array([seeds[row] for row in rows.tolist()])
+    rules = SpreadRules(direction="both", decay=decay, max_depth=hops)
+    found = [spread(frame, rows, values, rules, NOW_US, wanted=number) for number in (None, wanted)]
+    best = [
+        sorted(((-value, row) for row, value in levels(some).items() if row not in seeds))[:wanted] for some in found
+    ]
+    assert best[0] == best[1]
+    for _, row in best[0]:
+        assert path(found[0], row) == path(found[1], row)
+
+
 def check_path(frame: Frame, path: list[int], value: float, seeds: dict[int, float], rules: SpreadRules) -> None:
     """The path leads from a seed over edges, within the hops, and its product is the activation."""
     assert len(path) <= rules.max_depth + 1
