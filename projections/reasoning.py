@@ -13,6 +13,7 @@ import numpy as np
 from msgspec.structs import replace
 from numpy.typing import NDArray
 
+from memorygraph.events.types import EdgeType
 from memorygraph.projections.arcs import arcs_at, strengths
 from memorygraph.projections.chains import chained
 from memorygraph.projections.ranking import Ranked, activated, restart_at
@@ -44,7 +45,7 @@ def led_to(seen: Seen, ranked: Ranked, hops: int, weights: Weights) -> Ranked:
         asked,
         match,
         weights,
-        links=lambda nodes: _links(seen, nodes),
+        links=lambda nodes: _links(seen, nodes, weights.similar),
         hops=hops,
     )
     scores = activated(walked, 1.0, weights)
@@ -63,9 +64,14 @@ def with_seeds(
     return rows[places], scores[places]
 
 
-def _links(seen: Seen, nodes: Ints) -> tuple[Ints, Ints, Doubles]:
-    """Return the links of some nodes to what is seen, in both directions: from, to, weight."""
+def _links(seen: Seen, nodes: Ints, similar: float) -> tuple[Ints, Ints, Doubles]:
+    """Return the links of some nodes to what is seen, in both directions: from, to, weight.
+
+    Args:
+        similar: what those count that were made because the memories are similar, of what others count.
+    """
     edges, source, target = arcs_at(seen.frame, nodes.astype(np.int32))
-    weight = strengths(seen.frame, edges)
+    is_similar = seen.frame.edges.take("edge_type", edges) == EdgeType.SIMILARITY.code
+    weight = strengths(seen.frame, edges) * np.where(is_similar, similar, 1.0)
     passes = seen.nodes[target] & (weight > 0)
     return source[passes].astype(np.int64), target[passes].astype(np.int64), weight[passes]
