@@ -203,10 +203,13 @@ class LexicalIndex:
         The terms are told apart by a checksum: two of so few are the same one time in millions.
         """
         codes, sizes = self._codes.of(rows)
-        known, places = np.unique(codes, return_inverse=True)
-        has = np.zeros((len(rows), len(known)), np.float32)
-        has[np.repeat(np.arange(len(rows)), sizes), places] = 1.0
+        _, places, counts = np.unique(codes, return_inverse=True, return_counts=True)
+        column = np.where(counts > 1, np.cumsum(counts > 1) - 1, -1)[places]  # terms of one row alone are in no two
+        of_some = column >= 0
+        has = np.zeros((len(rows), int(column.max(initial=-1)) + 1), np.float32)
+        has[np.repeat(np.arange(len(rows)), sizes)[of_some], column[of_some]] = 1.0
         both = (has @ has.T).astype(np.float64)  # whole numbers: exact
+        np.fill_diagonal(both, sizes)
         return both / np.maximum(sizes[:, None] + sizes - both, 1.0)
 
     def statistics(self, visible: NDArray[np.bool_]) -> LexicalStatistics:

@@ -199,7 +199,7 @@ def _moments(leg: Doubles, seen: Seen) -> tuple[float, float]:
     if not seen.total:
         return 0.0, 0.0
     mean = float(leg.sum()) / seen.total
-    return mean, math.sqrt(max(float(leg @ leg) / seen.total - mean * mean, 0.0))
+    return mean, math.sqrt(max(float(np.square(leg).sum()) / seen.total - mean * mean, 0.0))
 
 
 def _share(legs: Legs, seen: Seen) -> Doubles:

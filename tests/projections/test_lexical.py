@@ -287,3 +287,18 @@ def test_readers_beside_a_writer_find_what_their_rows_hold():
     finally:
         sys.setswitchinterval(interval)
     check(index, rows, np.ones(len(rows), bool), "cat tag7")
+
+
+@given(st.lists(texts, min_size=1, max_size=6), st.data())
+def test_the_share_of_terms_that_texts_have_in_common(rows, data) -> None:
+    index = build(rows)
+    if data.draw(st.booleans()):
+        again = LexicalIndex(EN)
+        again.load(index.dump(0, len(rows)))
+        index = again
+    chosen = data.draw(st.permutations(range(len(rows))))
+    shared = index.shared(np.array(chosen))
+    for place, row in enumerate(chosen):
+        for at, other in enumerate(chosen):
+            one, two = set(EN.terms(rows[row])), set(EN.terms(rows[other]))
+            assert shared[place, at] == (len(one & two) / len(one | two) if one | two else 0.0)
