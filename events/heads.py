@@ -19,6 +19,7 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
+from memorygraph.events.disk import OsDisk
 from memorygraph.events.errors import ImportFormatError, StoreError
 from memorygraph.events.frames import chain_after, frame_header
 from memorygraph.events.keys import Signer, is_signed_by, key_id
@@ -26,6 +27,7 @@ from memorygraph.events.log import Head
 
 DOMAIN: Final = b"memorygraph signed head 1\0"
 """Goes before what is signed, so that a signature made for something else is never one of a head."""
+LOCK_TIMEOUT_S: Final = 10.0
 _SIGNED: Final = struct.Struct("<16sQ32sIq")  # memory id, position, chain, epoch, time
 
 
@@ -191,25 +193,32 @@ def encode_head(head: SignedHead) -> bytes:
 
 
 def decode_heads(data: bytes, where: str) -> list[SignedHead]:
-    """Read the lines of a heads file. A last line without its end was cut while it was written, and is left out.
+    """Read the lines of a heads file. A last line that was cut while it was written is left out.
+
+    A whole head counts without its line's end, too: editors, shells and mail take that away.
 
     Raises:
         ImportFormatError: a line is not a signed head.
     """
     heads = []
     for number, line in enumerate(data.splitlines(keepends=True), 1):
-        if not line.endswith(b"\n"):
-            break
         try:
-            head = msgspec.json.decode(line, type=SignedHead)
-            head.message()
-            bytes.fromhex(head.public_key + head.signature)
+            head = _decoded(line)
         except (ValueError, RecursionError) as error:
+            if not line.endswith(b"\n"):
+                break
             raise ImportFormatError(
                 f"line {number} of {where} is not a signed head", where=where, line=number
             ) from error
         heads.append(head)
     return heads
+
+
+def _decoded(line: bytes) -> SignedHead:
+    head = msgspec.json.decode(line, type=SignedHead)
+    head.message()
+    bytes.fromhex(head.public_key + head.signature)
+    return head
 
 
 def read_heads(path: str | Path) -> list[SignedHead]:
@@ -234,16 +243,23 @@ def append_head(path: str | Path, head: SignedHead) -> None:
     try:
         fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
         with os.fdopen(fd, "r+b", buffering=0) as file:
-            _cut_torn_line(file.fileno())
-            file.write(encode_head(head))  # one call, so that two writers do not mix
+            if not OsDisk().lock(fd, LOCK_TIMEOUT_S):  # until the file is closed; readers need none
+                raise StoreError(f"{path}: another process holds the file of signed heads", path=str(path))
+            _end_last_line(fd)
+            file.write(encode_head(head))
             os.fsync(fd)
     except OSError as error:
         raise StoreError(f"{path}: cannot write the signed head: {error.strerror}", path=str(path)) from error
 
 
-def _cut_torn_line(fd: int) -> None:
-    """Take away the beginning of a line whose writer died."""
+def _end_last_line(fd: int) -> None:
+    """Give the last line its end if it is whole; else its writer died, and it is taken away. The lock is held."""
     size_bytes = os.fstat(fd).st_size
     tail = os.pread(fd, min(size_bytes, 4096), max(0, size_bytes - 4096))
-    if tail and not tail.endswith(b"\n"):
-        os.ftruncate(fd, size_bytes - len(tail) + tail.rfind(b"\n") + 1)
+    line = tail[tail.rfind(b"\n") + 1 :]
+    if line:
+        try:
+            _decoded(line)
+            os.write(fd, b"\n")
+        except (ValueError, RecursionError):
+            os.ftruncate(fd, size_bytes - len(line))

@@ -10,7 +10,7 @@ from memorygraph.actors.engine import Engine
 from memorygraph.events.errors import DamagedLog, ForeignStore, ImportFormatError
 from memorygraph.events.exports import Export, end_mark, heading, read_export
 from memorygraph.events.frames import NO_CHAIN, chain_after, require_frame, with_hashes
-from memorygraph.events.heads import SignedHead, encode_head
+from memorygraph.events.heads import SignedHead, encode_head, read_heads
 from memorygraph.events.log import Head
 from memorygraph.events.records import decode_record, unpack_event
 from memorygraph.events.stores import SegmentLog
@@ -45,6 +45,21 @@ def write_heads(path: str | Path, heads: Iterable[SignedHead]) -> None:
     with replacing(path) as file:
         for head in heads:
             file.write(encode_head(head))
+
+
+def add_heads(path: str | Path, heads: Iterable[SignedHead]) -> list[SignedHead]:
+    """Add signed heads to a file of them and return those that it had besides; none is ever taken out of it.
+
+    A log that was rolled back has fewer heads beside it than who kept them.
+
+    Raises:
+        ImportFormatError: the file is there and is something else.
+        StoreError: it cannot be written.
+    """
+    there = read_heads(path) if Path(path).exists() else []
+    added = dict.fromkeys(heads)
+    write_heads(path, dict.fromkeys([*there, *added]))
+    return [head for head in there if head not in added]
 
 
 def read_file(path: str | Path) -> Export:

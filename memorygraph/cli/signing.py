@@ -10,7 +10,7 @@ from memorygraph.cli import views
 from memorygraph.cli.options import JsonOption, StoreOption, open_to_read, open_to_sign
 from memorygraph.cli.output import print_json, say
 from memorygraph.events.keys import PUBLIC_SUFFIX, SigningKey, key_id
-from memorygraph.exports import write_heads
+from memorygraph.exports import add_heads
 
 
 def keygen(
@@ -37,7 +37,7 @@ def heads(
         Path | None, typer.Option(help="First sign the head as it is now, with this private key.", metavar="KEYFILE")
     ] = None,
     export: Annotated[
-        Path | None, typer.Option(help="Write all signed heads to a file, for an auditor to keep.", metavar="FILE")
+        Path | None, typer.Option(help="Add all signed heads to a file, for an auditor to keep.", metavar="FILE")
     ] = None,
     store: StoreOption = None,
     as_json: JsonOption = False,
@@ -51,12 +51,13 @@ def heads(
             memory.sign_head()
     with open_to_read(context, store) as memory:
         listed = memory.heads()
-    if export is not None:
-        write_heads(export, listed)
+    others = [] if export is None else add_heads(export, listed)
     if as_json:
         print_json([structs.asdict(head) for head in listed])
     elif export is not None:
         say(f"wrote {len(listed)} signed heads to {export}")
+        if others:
+            say(f'it keeps {len(others)} that this log does not have; "verify --heads {export}" tells why')
     elif listed:
         for head in listed:
             say(views.signed_head_line(head))

@@ -48,6 +48,21 @@ def test_heads_are_listed_and_signed_now(shell: Shell, signed: Path, key: Path) 
     assert len(read_heads(signed)) == 3
 
 
+def test_heads_are_added_to_those_that_were_kept(shell: Shell, signed: Path, key: Path) -> None:
+    """The routine of an auditor goes on after a rollback: what tells of it stays."""
+    kept = read_heads(signed)
+    heads = Path(shell.store) / "heads.jsonl"
+    heads.write_bytes(heads.read_bytes().splitlines(keepends=True)[0])  # as if the store were an older copy
+    said = shell.run("heads", "--export", str(signed))
+    assert "wrote 1 signed heads" in said
+    assert "it keeps 2 that this log does not have" in said
+    assert read_heads(signed) == kept
+    other = key.with_name("notes.txt")
+    other.write_text("buy milk\n")
+    assert "is not a signed head" in shell.run("heads", "--export", str(other), code=1)
+    assert other.read_text() == "buy milk\n"
+
+
 def test_without_heads_it_says_how(shell: Shell, key: Path) -> None:
     shell.run("remember", "x")
     assert "keygen" in shell.run("heads")

@@ -12,6 +12,8 @@ from memorygraph import AgentMemory
 from memorygraph.actors import signing
 from memorygraph.core.types import ImportFormatError, InputError, StoreReadOnly
 from memorygraph.events import heads as heads_module
+from memorygraph.events.disk import OsDisk
+from memorygraph.events.errors import StoreError
 from memorygraph.events.heads import HeadFault, SignedHead, append_head, encode_head, read_heads, sign_head
 from memorygraph.events.keys import SigningKey, is_signed_by, key_id, load_public_key
 from memorygraph.events.log import Head
@@ -362,11 +364,42 @@ def test_a_line_that_was_cut_while_written_is_left_out_and_cleared_away(tmp_path
     file = tmp_path / "heads.jsonl"
     first, second = (sign_head(key, bytes(16), Head(at, bytes(32)), at) for at in (1, 2))
     append_head(file, first)
-    for size in (1, 100, len(encode_head(second)) - 1):
+    for size in (1, 100, len(encode_head(second)) - 2):
         file.write_bytes(encode_head(first) + encode_head(second)[:size])
         assert read_heads(file) == [first]
         append_head(file, second)
         assert read_heads(file) == [first, second]
+
+
+def test_a_whole_last_line_without_its_end_counts(tmp_path, key):
+    """As shells, editors and mail leave it: a head that is dropped would hide a rollback."""
+    signed_store(tmp_path / "store", key, notes=2, every=1)
+    shutil.copytree(tmp_path / "store", tmp_path / "old")
+    signed_store(tmp_path / "store", key, notes=1, every=1)
+    lines = (tmp_path / "store" / "heads.jsonl").read_bytes().splitlines(keepends=True)
+    kept = tmp_path / "kept.jsonl"
+    kept.write_bytes(lines[0] + lines[-1].rstrip(b"\n"))
+    assert [fault for _, fault in faults(tmp_path / "old", kept)] == [HeadFault.ROLLED_BACK]
+    before = read_heads(kept)
+    third = sign_head(key, bytes(16), Head(9, bytes(32)), 9)
+    append_head(kept, third)
+    assert read_heads(kept) == [*before, third]
+
+
+def test_a_line_that_another_signer_is_writing_is_not_taken_for_a_torn_one(tmp_path, key, monkeypatch):
+    file = tmp_path / "heads.jsonl"
+    first, second, third = (sign_head(key, bytes(16), Head(at, bytes(32)), at) for at in (1, 2, 3))
+    append_head(file, first)
+    line = encode_head(second)
+    with file.open("ab", buffering=0) as other:
+        assert OsDisk().lock(other.fileno(), 0.0)
+        other.write(line[:100])
+        monkeypatch.setattr(heads_module, "LOCK_TIMEOUT_S", 0.0)
+        with pytest.raises(StoreError, match="another process"):
+            append_head(file, third)
+        other.write(line[100:])
+    append_head(file, third)
+    assert read_heads(file) == [first, second, third]
 
 
 def test_keys_are_written_once_and_read_back(tmp_path, key, other_key):
