@@ -56,7 +56,7 @@ class RetentionPolicy(Struct, frozen=True, kw_only=True):
 class Plan(Struct, frozen=True):
     """What is to be done: which records to replace, and which nodes' accesses to say anew before that.
 
-    ``memories`` are forgotten ones whose content leaves; ``replaced`` is how many records were replaced before.
+    ``memories`` are forgotten ones of which something leaves; ``replaced`` is how many records were replaced before.
     """
 
     positions: frozenset[int] = frozenset()
@@ -68,7 +68,7 @@ class Plan(Struct, frozen=True):
 class CompactionReport(Struct, frozen=True):
     """What a compaction did: records replaced by their hashes, and the bytes that the log took before and after.
 
-    ``folded`` are memories whose accesses were said anew, ``memories`` forgotten ones whose content left the log,
+    ``folded`` are memories whose accesses were said anew, ``memories`` forgotten ones of which something left the log,
     ``position`` is where the log tells of it (0: nothing was to be replaced).
     """
 
@@ -145,9 +145,9 @@ class _History:
         """Whether any life ended long ago."""
         return bool(self._ended)
 
-    def is_over(self, node_id: str, position: int) -> bool:
-        """Whether an event of a record at that position, which forgets nothing, is about a life that ended long ago."""
-        return any(life.first <= position < life.last for life in self._ended.get(node_id, ()))
+    def ended_life(self, node_id: str, position: int) -> _Life | None:
+        """Return the life that ended long ago and that an event at that position, which forgets nothing, is about."""
+        return next((life for life in self._ended.get(node_id, ()) if life.first <= position < life.last), None)
 
 
 class _Judge:
@@ -169,7 +169,7 @@ class _Judge:
         self._positions: set[int] = set()
         self._fold: dict[str, None] = {}
         self._folds: list[tuple[int, tuple[str, ...]]] = []  # records that fold, due themselves
-        self._memories: set[tuple[str, int]] = set()
+        self._lives: set[tuple[str, _Life]] = set()  # of which something goes
 
     def take(self, position: int, record: Record) -> None:
         """Judge the next record."""
@@ -180,9 +180,10 @@ class _Judge:
             self._take_accesses(position, record)
         elif self._history.has_ended:
             events = [unpack_event(packed, position) for packed in record.events]
-            if all(self._is_over(event, position) for event in events):
+            lives: set[tuple[str, _Life]] = set()
+            if all(self._is_over(event, position, lives) for event in events):
                 self._positions.add(position)
-                self._memories |= {(event.id, position) for event in events if isinstance(event, ev.NodeAdded)}
+                self._lives |= lives
 
     def plan(self) -> Plan:
         """Return what was found. A record that folds may go when all that it tells of is folded later."""
@@ -191,7 +192,7 @@ class _Judge:
                 one in self._fold or self._history.last_folds[one] > position or not self._is_live(one) for one in ids
             ):
                 self._positions.add(position)
-        return Plan(frozenset(self._positions), tuple(self._fold), len(self._memories), self._history.replaced)
+        return Plan(frozenset(self._positions), tuple(self._fold), len(self._lives), self._history.replaced)
 
     def _may_be_sent_again(self, record: Record) -> bool:
         """Whether somebody may still send the record's command again, and must then get its result."""
@@ -209,11 +210,14 @@ class _Judge:
         last_folds = self._history.last_folds
         self._fold |= dict.fromkeys(one for one in ids if last_folds.get(one, 0) <= position and self._is_live(one))
 
-    def _is_over(self, event: ev.Event, position: int) -> bool:
-        """Whether an event is about lives that ended long ago and nothing else."""
+    def _is_over(self, event: ev.Event, position: int, lives: set[tuple[str, _Life]]) -> bool:
+        """Whether an event is about lives that ended long ago and nothing else; these are added to ``lives``."""
 
         def over(node_id: str) -> bool:
-            return self._history.is_over(node_id, position)
+            life = self._history.ended_life(node_id, position)
+            if life is not None:
+                lives.add((node_id, life))
+            return life is not None
 
         match event:
             case ev.NodeAdded() | ev.NodeRevised():

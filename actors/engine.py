@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from memorygraph.actors.commands import Answer, Command, Describe, Query, Receipt
 from memorygraph.actors.compaction import CompactionReport, RetentionPolicy
+from memorygraph.events.errors import InputError
 from memorygraph.events.heads import SignedHead
 from memorygraph.events.log import Head, LogEntry, VerifyReport
 from memorygraph.events.records import Event, decode_record, unpack_event
@@ -126,6 +127,15 @@ class Engine(ABC):
     def in_transaction(self) -> bool:
         """Whether this thread is in a transaction."""
         return False
+
+    def require_no_transaction(self, deed: str) -> None:
+        """Check that this thread is not in a transaction, before it does what is of the log and not of the block.
+
+        Raises:
+            InputError: it is in one.
+        """
+        if self.in_transaction:
+            raise InputError(f"a transaction can be undone, so it cannot {deed}; do that before or after the block")
 
     @abstractmethod
     def accessed(

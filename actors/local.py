@@ -31,10 +31,10 @@ from memorygraph.actors.ledger import Ledger
 from memorygraph.actors.past import PastViews
 from memorygraph.actors.pinned import PinnedEngine
 from memorygraph.actors.replay import bring_to
-from memorygraph.actors.saving import Saver, State
+from memorygraph.actors.saving import Saver
 from memorygraph.actors.shard import Shard
 from memorygraph.actors.signing import HeadSigner
-from memorygraph.actors.snapshots import Snapshots
+from memorygraph.actors.snapshots import Snapshots, State
 from memorygraph.actors.ticket import Ticket, first_result
 from memorygraph.actors.touches import touched_by
 from memorygraph.actors.transaction import Transaction, Transactions, in_conflict
@@ -283,13 +283,14 @@ class LocalEngine(Engine):
     ) -> CompactionReport:
         """Replace the records that a policy does not keep by their hashes, beside readers and writers."""
         self._require_writable()
-        with self._compacting:
+        self.require_no_transaction("compact a memory")
+        with self._compacting, self._snapshots.held():
             self.flush()
             report = Compactor(self, self._log, self._clock, self._ids, current=self._current).compact(
                 policy, principal, provenance or {}
             )
-        self._past = PastViews(self._past.bytes_max)  # they show what is replaced now
-        self._snapshots.drop_stale(self._shard.frame)
+            self._past = PastViews(self._past.bytes_max)  # they show what is replaced now
+            self._snapshots.drop_stale(self._current())
         return report
 
     def flush(self) -> None:

@@ -8,15 +8,10 @@ from typing import Final
 
 from memorygraph.actors.background import BACKGROUND
 from memorygraph.actors.engine import Saved
-from memorygraph.actors.shard import Shard
-from memorygraph.actors.snapshots import Snapshots
+from memorygraph.actors.snapshots import Snapshots, State
 from memorygraph.events.errors import MemoryGraphError, StoreError
-from memorygraph.projections.frame import Frame
-from memorygraph.projections.snapshot_format import Part
 
 STEP_S: Final = 0.001  # between two steps, so that writers come first
-
-State = tuple[Shard, Frame, Part]
 
 
 class Saver:
@@ -35,25 +30,28 @@ class Saver:
         """Begin a snapshot if so many changes make one due; a failure only means that opening takes longer."""
         if self._snapshots.is_due(changes):
             with suppress(MemoryGraphError):
-                self.begin()
+                self.begin(changes)
 
-    def begin(self) -> None:
+    def begin(self, changes: int = 0) -> None:
         """Begin a snapshot that is written beside other work."""
-        self._snapshots.begin(*self._state())
+        self._snapshots.begin(self._state, changes)
         BACKGROUND.after(STEP_S, self._step)
 
     def save(self, position: int, location: str) -> Saved:
         """Write a snapshot of this position or a later one, after one that is being written.
 
         Raises:
-            StoreError: it could not be written, or another process is writing one.
+            StoreError: it could not be written, or another process is writing one, or the log is being compacted.
         """
         saved = self._snapshots.finish()
         if saved is None or saved.position < position:
-            self._snapshots.begin(*self._state())
+            self._snapshots.begin(self._state)
             saved = self._snapshots.finish()
         if saved is None:
-            raise StoreError(f"{location}: another process is writing a snapshot of this memory; try again")
+            raise StoreError(
+                f"{location}: another process is writing a snapshot of this memory, or the log is being compacted; try "
+                "again"
+            )
         return saved
 
     def close(self, changes: int) -> None:
@@ -61,7 +59,7 @@ class Saver:
         with suppress(MemoryGraphError):
             self._snapshots.finish()
             if self._snapshots.is_due_on_close(changes):
-                self._snapshots.begin(*self._state())
+                self._snapshots.begin(self._state)
                 self._snapshots.finish()
         self._closed = True
 

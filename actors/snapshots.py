@@ -7,8 +7,9 @@ whatever is wrong with writing one, nothing else fails.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
-from contextlib import suppress
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from functools import partial
 from itertools import groupby
 from typing import Final, NamedTuple
@@ -31,6 +32,10 @@ KEPT_LATEST: Final = 2
 KEPT_EVERY_CHANGES: Final = 250_000
 INDEX_ROWS: Final = 100  # texts taken into the index in one step
 STEP_RECORDS: Final = 20  # records read in one step
+HOLD_TRIES: Final = 500
+HOLD_WAIT_S: Final = 0.02
+
+State = tuple[Shard, Frame, Part]
 
 
 class Loaded(NamedTuple):
@@ -95,12 +100,17 @@ class Snapshots:
         """Whether a snapshot was begun and is not done."""
         return self._steps is not None
 
-    def begin(self, shard: Shard, frame: Frame, ledger: Part) -> None:
-        """Begin a snapshot of a state, unless one was begun: ``step`` writes it. Does not wait for a step."""
-        self._changes = frame.changes  # an attempt that fails is not repeated at once
+    def begin(self, state: Callable[[], State], changes: int = 0) -> None:
+        """Begin a snapshot, unless one was begun: ``step`` writes it. Does not wait for a step.
+
+        Args:
+            state: gives the newest state; called when nobody else can write a snapshot or compact the log.
+            changes: of the log until now; an attempt that fails is not repeated at once.
+        """
+        self._changes = max(self._changes, changes)
         if self._steps is None:
             self._saved = None
-            self._steps = self._written(shard, frame, ledger)
+            self._steps = self._written(state)
 
     def step(self) -> bool:
         """Do a little of what was begun; return whether there is more to do.
@@ -130,17 +140,35 @@ class Snapshots:
             pass
         return self._saved
 
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Keep everybody from writing a snapshot; one that is being written is done first.
+
+        Raises:
+            StoreError: another process does not finish.
+        """
+        for _ in range(HOLD_TRIES):
+            with suppress(StoreError):
+                self.finish()
+            with self._files.lock() as has_it:
+                if has_it:
+                    yield
+                    return
+            time.sleep(HOLD_WAIT_S)
+        raise StoreError(
+            f"{self._log.location}: a snapshot of it is being written, or it is being compacted, by another process "
+            "that does not finish; nothing was replaced, try again"
+        )
+
     def drop_stale(self, frame: Frame) -> None:
-        """Remove the snapshots that hold content which has left the log since, unless somebody is writing one."""
-        with suppress(StoreError), self._files.lock() as has_it:
-            if has_it:
-                for position in self._files.positions():
-                    try:
-                        is_stale = _is_stale(read_manifest(self._files, position, self._log.memory_id), frame)
-                    except DamagedSnapshot:
-                        is_stale = True
-                    if is_stale:
-                        self._files.remove(position)
+        """Remove the snapshots that may hold content which has left the log since; they must be ``held``.
+
+        Raises:
+            StoreError: the disk refuses.
+        """
+        for position in self._files.positions():
+            if _is_stale(position, frame):
+                self._files.remove(position)
 
     def _candidates(self, last: int) -> Iterator[Manifest]:
         """Give the manifests at or before a position that are of this log's history, newest first."""
@@ -171,9 +199,14 @@ class Snapshots:
             self._shelf.forget(manifest.parts[name])
             raise
 
-    def _written(self, shard: Shard, frame: Frame, ledger: Part) -> Iterator[None]:
+    def _written(self, state: Callable[[], State]) -> Iterator[None]:
         with self._files.lock() as has_it:
-            if not has_it or self._is_there(frame):
+            if not has_it:
+                return
+            self._log.refresh()  # whoever compacted it until now has told so in it
+            shard, frame, ledger = state()
+            self._changes = frame.changes
+            if self._is_there(frame):
                 return
             if frame.pending is not None:
                 raise StoreError(
@@ -184,14 +217,9 @@ class Snapshots:
             if chain is None:
                 return
             if frame.is_stale:  # what has left the log must not come back through a snapshot
-                shard, self._shelf = Shard(), Shelf()
+                shard = self._without_what_left(frame)
                 yield from self._replayed(shard, frame.position)
                 frame = shard.frame
-                if frame.is_stale:
-                    raise StoreError(
-                        f"{self._log.location}: a compaction was interrupted, and what it was to take out of the log "
-                        "is still there; compact again, then take a snapshot"
-                    )
             while not shard.catch_up(frame, INDEX_ROWS):
                 yield
             parts = {"ledger": ledger, **shard.parts(frame)}
@@ -213,9 +241,20 @@ class Snapshots:
             yield
             self._tidy(manifest, frame)
 
+    def _without_what_left(self, frame: Frame) -> Shard:
+        """Return a state to bring to a Frame's position: of a snapshot made since content left, or an empty one."""
+        for manifest in self._candidates(frame.position):
+            if not _is_stale(manifest.position, frame):
+                with suppress(DamagedSnapshot):
+                    shard = self._shard_of(manifest, None)
+                    self._shelf, self._known = Shelf.of(manifest, shard.frame), manifest.position
+                    return shard
+        self._shelf = Shelf()
+        return Shard()
+
     def _replayed(self, shard: Shard, last: int) -> Iterator[None]:
         """Read the log anew up to a position."""
-        for entry in self._log.read(1, last):
+        for entry in self._log.read(shard.position + 1, last):
             committed = committed_of(entry)
             shard.apply(committed.position, committed.time_us, committed.events)
             if committed.position % STEP_RECORDS == 0:
@@ -238,7 +277,7 @@ class Snapshots:
         if newest.position >= frame.position and newest.files() <= set(self._files.positions()):
             self._saved = Saved(newest.position, 0, newest.size_bytes())
             return True
-        if newest.position != self._known and not self._damaged:
+        if newest.position != self._known and not self._damaged and not _is_stale(newest.position, frame):
             self._shelf.add(newest)
         return False
 
@@ -253,7 +292,7 @@ class Snapshots:
         usable = [
             each
             for each in manifests
-            if each.files() <= set(there) and self._is_of_this_history(each) and not _is_stale(each, frame)
+            if each.files() <= set(there) and self._is_of_this_history(each) and not _is_stale(each.position, frame)
         ]
         needed = {file for each in kept(usable) for file in each.files()}
         for position in there:
@@ -263,9 +302,9 @@ class Snapshots:
         self._damaged &= needed
 
 
-def _is_stale(manifest: Manifest, frame: Frame) -> bool:
-    """Whether a snapshot was made of a state that held what has left the log by the Frame's position."""
-    return manifest.replaced[0] < frame.replaced[2]
+def _is_stale(position: int, frame: Frame) -> bool:
+    """Whether a snapshot was made before content left the log, as far as the Frame knows."""
+    return position < frame.replaced[2]
 
 
 def kept(manifests: list[Manifest]) -> list[Manifest]:

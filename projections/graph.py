@@ -51,7 +51,7 @@ from memorygraph.projections.frame import (
 from memorygraph.projections.overlay import OverlayAdjacency, OverlayInterner, OverlayNames
 from memorygraph.projections.pending import PendingSpace
 from memorygraph.projections.places import bring_back, move, put_away
-from memorygraph.projections.replaced import without_ends
+from memorygraph.projections.replaced import told_of, without_ends
 from memorygraph.projections.sight import traces_of
 from memorygraph.projections.tables import Interner, Table
 from memorygraph.projections.usage import ACCESS_TIMES_MAX, Usage
@@ -102,7 +102,8 @@ class GraphState(Usage):
         self._tried_out = 0
         self.replaced = 0  # records of which only the hash is kept, up to here
         self.replaced_told = 0  # those of them that the log itself told of, up to here
-        self.content_left = 0  # the same, when content left the log last
+        self.content_left = 0  # where the log told last that content leaves it
+        self.is_stale = self.was_published = False  # stale: it may hold content that has left the log
         self._expiries = Expiries()
         self._expires_us = NEVER_US  # in a fork, of what it began with
         self._handlers: dict[type[ev.Event], Callable[[Any, int], None]] = {
@@ -118,7 +119,7 @@ class GraphState(Usage):
             ev.EdgesStrengthened: self._edges_strengthened,
             ev.EdgesRemoved: self._edges_removed,
             ev.AccessesFolded: self._accesses_folded,
-            ev.RecordsReplaced: self._records_replaced,
+            ev.RecordsReplaced: partial(told_of, self),
             ev.VectorsAdded: self._vectors_added,
             ev.SpaceActivated: self._space_activated,
             ev.ReviewsRecorded: self._reviews_recorded,
@@ -161,6 +162,7 @@ class GraphState(Usage):
 
     def publish(self) -> Frame:
         """Return the state at the current position as a Frame that later events leave alone."""
+        self.was_published = self.position > 0
         return Frame(
             position=self.position,
             changes=self.changes,
@@ -183,7 +185,7 @@ class GraphState(Usage):
             live_edges=self.live_edges,
             adjacency=self.adjacency,
             expires_us=min(self._expires_us, self._expiries.earliest_us(self._expiry_of)),
-            is_stale=self.replaced < self.content_left,
+            is_stale=self.is_stale,
             replaced=(self.replaced, self.replaced_told, self.content_left),
         )
 
@@ -211,7 +213,7 @@ class GraphState(Usage):
         fork.edge_names = OverlayNames(frame)
         fork.adjacency = OverlayAdjacency(frame)
         fork.changes = frame.changes
-        fork.live_nodes, fork.live_edges = frame.live_nodes, frame.live_edges
+        fork.live_nodes, fork.live_edges, fork.is_stale = frame.live_nodes, frame.live_edges, frame.is_stale
         fork.replaced, fork.replaced_told, fork.content_left = frame.replaced
         fork._expires_us = frame.expires_us
         return fork
@@ -428,11 +430,6 @@ class GraphState(Usage):
     def _edges_removed(self, event: ev.EdgesRemoved, _: int) -> None:
         for row in self._edge_rows(dict.fromkeys(event.ids)):
             self._kill_edge(row)
-
-    def _records_replaced(self, event: ev.RecordsReplaced, _: int) -> None:
-        self.replaced_told = event.replaced
-        if event.memories:
-            self.content_left = event.replaced
 
     def _row(self, node_id: str) -> int | None:
         """Return the row of a live node; None if it is one that replaced records told of."""

@@ -1,12 +1,29 @@
-"""Events that name what replaced records told of: they keep what is about the rest."""
+"""Records that were replaced by their hashes: what is told of them, and events that name what they told of."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from typing import TYPE_CHECKING
 
 from msgspec import structs
 
-from memorygraph.events.records import EdgesAdded
+from memorygraph.events.records import EdgesAdded, RecordsReplaced
+from memorygraph.projections.frame import ORDINAL_BITS
+
+if TYPE_CHECKING:
+    from memorygraph.projections.graph import GraphState
+
+
+def told_of(state: GraphState, event: RecordsReplaced, birth: int) -> None:
+    """Take note of what leaves the log.
+
+    Whoever had read anything before may hold it, whatever number of hashes was read since: those may be of records that
+    were replaced later.
+    """
+    state.replaced_told = event.replaced
+    if event.memories:
+        state.content_left = birth >> ORDINAL_BITS
+        state.is_stale |= state.was_published or state.replaced < event.replaced
 
 
 def without_ends(event: EdgesAdded, births: Sequence[int], gone: Collection[str]) -> tuple[EdgesAdded, Sequence[int]]:

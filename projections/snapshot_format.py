@@ -92,7 +92,7 @@ class Manifest(Struct, frozen=True, kw_only=True):
     language: str
     live_nodes: int
     live_edges: int
-    replaced: tuple[int, int, int]  # records of which only the hash was kept: those seen, told of, and at content_left
+    replaced: tuple[int, int, int]  # records of which only the hash was kept, those told of, where content left last
     spaces: tuple[SpaceDeclared, ...]
     partitions: tuple[Partition, ...]
     tables: dict[str, StoredTable]

@@ -120,22 +120,22 @@ def many_compactions() -> None:
         check_compaction(Random(seed), 20, [NOTHING, NOTHING])
 
 
-def is_over_anyhow(judge, event, position):
+def is_over_anyhow(judge, event, position, _lives):
     """Also what is partly about the living."""
     ids = [event.id] if hasattr(event, "id") else list(getattr(event, "ids", ())) + list(getattr(event, "sources", ()))
-    return any(judge._history.is_over(one, position) for one in ids)
+    return any(judge._history.ended_life(one, position) for one in ids)
 
 
 IS_OVER = compaction._Judge._is_over
 
 
-def is_over_when_forgotten(judge, event, position):
+def is_over_when_forgotten(judge, event, position, lives):
     """Also what says that they are gone."""
-    return isinstance(event, ev.NodesForgotten) or IS_OVER(judge, event, position)
+    return isinstance(event, ev.NodesForgotten) or IS_OVER(judge, event, position, lives)
 
 
-def is_over_in_any_life(history, node_id, _position):
-    return node_id in history._ended
+def ended_in_any_life(history, node_id, _position):
+    return next(iter(history._ended.get(node_id, ())), None)
 
 
 class Adding(GraphState):
@@ -152,7 +152,7 @@ class Adding(GraphState):
     ("target", "name", "wrong"),
     [
         (compaction._Judge, "_is_over", is_over_anyhow),
-        (compaction._History, "is_over", is_over_in_any_life),
+        (compaction._History, "ended_life", ended_in_any_life),
         (compaction._Judge, "_is_over", is_over_when_forgotten),
         (GraphState, "_accesses_folded", Adding._accesses_folded),
     ],

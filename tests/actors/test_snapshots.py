@@ -362,7 +362,7 @@ def test_a_writer_that_died_half_way_leaves_a_memory_that_opens(tmp_path) -> Non
     engine = filled(tmp_path)
     digest = ask(engine, cmd.Digest())
     steps = 0
-    engine._snapshots.begin(*engine._state())
+    engine._snapshots.begin(engine._state)
     while engine._snapshots.step():
         copy = tmp_path.parent / f"{tmp_path.name}-{steps}"
         shutil.copytree(tmp_path, copy)  # what a kill here would leave
@@ -473,7 +473,7 @@ def test_they_are_written_beside_the_work_when_enough_has_changed(tmp_path, monk
     assert len(tasks) == 1, "one at a time"
     while tasks:
         tasks.pop()()
-    assert [int(path.stem) for path in files_of(tmp_path)] == [20]
+    assert [int(path.stem) for path in files_of(tmp_path)] == [21], "the newest position when its turn comes"
     do(engine, adding("and another"))
     assert not tasks
 
