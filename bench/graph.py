@@ -10,12 +10,13 @@ from collections.abc import Sequence
 from typing import Final
 
 from bench.graph_files import files
+from bench.graph_retention import retention
 from bench.graph_similarity import similarity
 from bench.graph_walks import SECTIONS as WALKS
 from bench.memory import run
 from bench.sections import Section
 
-SECTIONS: Final[dict[str, Section]] = {**WALKS, "similarity": similarity, "files": files}
+SECTIONS: Final[dict[str, Section]] = {**WALKS, "similarity": similarity, "retention": retention, "files": files}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -176,28 +176,12 @@ def replay(sessions: Sessions, scale: Scale) -> list[Row]:
     return rows
 
 
-def retention(sessions: Sessions, scale: Scale) -> list[Row]:
-    """What is left of every one of many bare nodes; both packages take turns."""
-    asked = [sessions.fresh(package) for package in sessions.packages]
-    try:
-        for session in asked:
-            session.ask("fill", nodes=scale.huge, bare=True)
-        samples = alternate(asked, "retain", *scale.searches)
-    finally:
-        for session in asked:
-            session.close()
-    keys = [(session.package, scale.huge) for session in asked]
-    found = {key: median(kept) * US for key, kept in zip(keys, samples, strict=True)}
-    return rows_of("retention", "retention of every node", found, {scale.huge: "retention"})
-
-
 Section = Callable[[Sessions, Scale], list[Row]]
 SECTIONS: Final[dict[str, Section]] = {
     "add": add,
     "batch": batch,
     "remember": remember,
     "search": search,
-    "retention": retention,
     "durable": durable,
     "bytes": bytes_,
     "replay": replay,
