@@ -52,6 +52,7 @@ from memorygraph.events.types import (
     Partition,
     Scope,
 )
+from memorygraph.stats import MemoryStats as GraphStats
 
 
 class ImportanceLevel(float, Enum):
@@ -60,6 +61,7 @@ class ImportanceLevel(float, Enum):
     TRIVIAL = 0.1
     LOW = 0.25
     MEDIUM = 0.5
+    MODERATE = 0.5  # noqa: PIE796 - another name of the same level
     HIGH = 0.75
     CRITICAL = 0.9
     PERMANENT = 1.0
@@ -89,6 +91,7 @@ __all__ = [
     "Fenced",
     "ForeignStore",
     "FrozenViewError",
+    "GraphStats",
     "ImportFormatError",
     "ImportanceLevel",
     "InputError",

@@ -2,7 +2,14 @@ import numpy as np
 import pytest
 
 from memorygraph import AgentMemory, EdgeType, MemoryEdge, MemoryGraph, MemoryNode, MemoryType
-from memorygraph.core.types import DuplicateIdError, EmbeddingDimensionError, InputError, NodeNotFoundError
+from memorygraph.core.types import (
+    DuplicateIdError,
+    EmbeddingDimensionError,
+    GraphStats,
+    ImportanceLevel,
+    InputError,
+    NodeNotFoundError,
+)
 
 DIM = 4
 
@@ -203,3 +210,18 @@ def test_many_queries_at_once_are_answered_as_one_by_one():
     assert MemoryGraph().similarity_search_many(queries) == [[]] * 32
     with pytest.raises(EmbeddingDimensionError, match="different dimensions"):
         graph.similarity_search_many([[1.0], [1.0, 2.0]])
+
+
+def test_stats_have_every_documented_field(graph):
+    graph.add_edge(MemoryEdge("e", "n"))
+    stats = graph.stats()
+    assert isinstance(stats, GraphStats)
+    assert (stats.num_nodes, stats.num_edges, stats.avg_degree, stats.avg_importance) == (6, 1, 1 / 3, 0.5)
+    assert (stats.avg_consolidation, stats.type_distribution) == (0.0, {"episodic": 1, "semantic": 5})
+    assert (stats.edge_type_distribution, stats.total_accesses, stats.embedding_dim) == ({"association": 1}, 0, DIM)
+    assert 0 <= stats.oldest_node_age_s < 60
+    assert stats.memory_usage_bytes > 0
+    for _ in range(3):
+        graph.advance_consolidation("e")
+    assert graph.stats().avg_consolidation == pytest.approx(1 / 6)
+    assert ImportanceLevel.MODERATE is ImportanceLevel.MEDIUM
