@@ -35,15 +35,17 @@ def chained(seen: Seen, scores: Doubles, matches: LexicalMatches, weights: Weigh
     best = np.zeros(len(scores))
     first = np.argsort(-scores, kind="stable")[:BEGINNINGS]
     text_of = seen.graph.text_of
-    for begin in first[(scores[first] > 0) & (text_of[first] != NO_ROW)].tolist():
-        nodes, join = _joined(seen, begin, seen.specificity_with(weights))
-        rows = text_of[nodes]
-        order = np.argsort(rows, kind="stable")
-        nodes, join = nodes[order], join[order]
-        if len(nodes) < 2:  # noqa: PLR2004 - nobody but itself
-            continue
-        parts = matches.of_rows(text_of[nodes], TERMS_MAX)
-        added = np.maximum(parts - parts[nodes == begin], 0.0).sum(axis=1)
+    begins = first[(scores[first] > 0) & (text_of[first] != NO_ROW)].tolist()
+    joined = [_joined(seen, begin, seen.specificity_with(weights)) for begin in begins]
+    if not joined:
+        return best
+    reached = np.unique(np.concatenate([nodes for nodes, _ in joined]))
+    reached = reached[np.argsort(text_of[reached], kind="stable")]
+    parts = matches.of_rows(text_of[reached], TERMS_MAX)
+    place = np.zeros(len(scores), np.int64)
+    place[reached] = np.arange(len(reached))
+    for begin, (nodes, join) in zip(begins, joined, strict=True):
+        added = np.maximum(parts[place[nodes]] - parts[place[begin]], 0.0).sum(axis=1)
         value = scores[begin] * added * (1.0 + JOINED * join)
         best[nodes] = np.maximum(best[nodes], value)
     return best
