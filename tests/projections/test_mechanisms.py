@@ -9,6 +9,7 @@ import pytest
 from msgspec.structs import replace
 
 from memorygraph.events import records as ev
+from memorygraph.events.types import EdgeType
 from memorygraph.projections import variety
 from memorygraph.projections.concepts import ConceptIndex
 from memorygraph.projections.filters import Filters
@@ -126,7 +127,18 @@ def the_named_come_before_the_rest(weights: Weights) -> None:
     assert {"n0", "n2"} <= set(ids(ask(frame, "Which place is older, Alder Bay or Cedar Point?", weights)))
 
 
+def links_by_similarity_count_less(weights: Weights) -> None:
+    state = GraphState()
+    contents = ("the red canoe", *FILLER)
+    nodes = [ev.NodeAdded(id=f"n{at}", content=content) for at, content in enumerate(contents)]
+    kinds = [EdgeType.SIMILARITY.code, EdgeType.SIMILARITY.code, EdgeType.CAUSAL.code]
+    state.apply(1, 1, [*nodes, ev.EdgesAdded(sources=["n0"] * 3, targets=["n1", "n2", "n3"], types=kinds)])
+    hits = RecallIndex("en", weights).reason(state.publish(), "canoe", None, k=9, hops=2, seed_k=1)
+    assert ids(hits)[:2] == ["n0", "n3"]
+
+
 CASES: list[tuple[Case, Weights]] = [
+    (links_by_similarity_count_less, replace(WEIGHTS, similar=1.0)),
     (an_answer_follows_its_question, replace(WEIGHTS, answer=0.0, turn=0.0)),
     (the_turn_after_a_match_counts, replace(WEIGHTS, turn=0.0, session=0.0)),
     (the_session_counts, replace(WEIGHTS, session=0.0)),
