@@ -88,36 +88,42 @@ class GraphStorageManager:
         self._graph = MemoryGraph(contents.embedding_dim, contents.name, home=home)
         return self._graph
 
-    def save_with_backup(self, *graph_and_path: Any, keep_backups: int = 3) -> Path:
+    def save_with_backup(
+        self,
+        graph: MemoryGraph | str | Path | None = None,
+        path: str | Path | None = None,
+        keep_backups: int = 3,
+    ) -> Path:
         """Save, and keep the files that were there before as ``<path>.1.bak`` (the newest), ``<path>.2.bak``, ...
 
         Backups move up when the new file is on disk: a save that fails costs none of them.
 
         Args:
-            graph_and_path: a path, for the graph that was saved or loaded last; or a graph and a path.
+            graph: may be left out, for the one that was saved or loaded last.
             keep_backups: how many to keep; older ones are removed.
         """
-        graph, (given,) = self._graph_and(graph_and_path, "save_with_backup(path)", 1)
+        graph, given = self._graph_and(graph, path, "save_with_backup(path)")
         kept = checks.count("keep_backups", keep_backups, 0, _KEPT_MAX)
         backend = self._files("backups")
-        path = backend.path_of(given)
-        backend.save(contents_of(graph), path, lambda: _rotate(path, kept))
-        return path
+        target = backend.path_of(given)
+        backend.save(contents_of(graph), target, lambda: _rotate(target, kept))
+        return target
 
     def checkpoint(
-        self, *graph_and_directory: Any, directory: str | Path | None = None, prefix: str = "checkpoint"
+        self,
+        graph: MemoryGraph | str | Path | None = None,
+        directory: str | Path | None = None,
+        prefix: str = "checkpoint",
     ) -> Path:
         """Save to a new file ``<prefix>_<time in UTC>`` in a folder, which is made if it is not there.
 
         Args:
-            graph_and_directory: nothing, or a graph (default: the one that was saved or loaded last), and the folder
-                unless ``directory`` says it.
+            graph: may be left out, for the one that was saved or loaded last.
 
         Returns:
             the path of the file.
         """
-        given = graph_and_directory if directory is None else (*graph_and_directory, directory)
-        graph, (where,) = self._graph_and(given, "checkpoint(directory=...)", 1)
+        graph, where = self._graph_and(graph, directory, "checkpoint(directory)")
         backend, folder = self._files("checkpoints"), checks.path("directory", where)
         _checked_prefix(prefix)
         try:
@@ -161,15 +167,15 @@ class GraphStorageManager:
         self._graph = graph
         return graph
 
-    def _graph_and(self, given: tuple[Any, ...], call: str, others: int) -> tuple[MemoryGraph, tuple[Any, ...]]:
-        """Split what was given into the graph, or the last one, and the rest."""
-        if given and isinstance(given[0], MemoryGraph):
-            self._graph, given = given[0], given[1:]
-        if len(given) != others:
+    def _graph_and(self, graph: Any, where: Any, call: str) -> tuple[MemoryGraph, Any]:
+        """Return the graph, or the last one where only a place was given, and the place."""
+        if graph is not None and not isinstance(graph, MemoryGraph) and where is None:
+            graph, where = None, graph
+        if where is None:
             raise InputError(f"write {call}, with a graph before it if it is not the one saved or loaded last")
-        if self._graph is None:
+        if graph is None and self._graph is None:
             raise InputError(f"{call}: this manager saved and loaded no graph yet; give one as the first argument")
-        return self._graph, given
+        return self._remembered(self._graph if graph is None else graph), where
 
     def _files(self, what: str) -> FileBackend:
         if not isinstance(self._backend, FileBackend):

@@ -235,7 +235,7 @@ class BackendContract:
 
     def test_the_manager_remembers_what_it_saved_and_loaded(self, manager, address, tmp_path):
         with pytest.raises(InputError, match="saved and loaded no graph yet"):
-            manager.checkpoint(directory=tmp_path) if self.backend else manager._graph_and((address,), "x", 1)
+            manager.checkpoint(directory=tmp_path)
         graph = full_memory().graph
         manager.save(graph, address)
         assert manager._graph is graph

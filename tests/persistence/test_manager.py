@@ -90,6 +90,29 @@ def test_a_graph_is_needed_once(tmp_path):
         other.save_with_backup(tmp_path / "a.json", keep_backups=-1)
 
 
+def test_graph_and_place_in_every_way(tmp_path):
+    graph, path = full_memory().graph, tmp_path / "a.json"
+    for call in (
+        lambda manager: manager.save_with_backup(graph, path),
+        lambda manager: manager.save_with_backup(graph, str(path), 5),
+        lambda manager: manager.save_with_backup(path=path, graph=graph, keep_backups=5),
+    ):
+        manager = GraphStorageManager()
+        assert call(manager) == path
+        assert manager.save_with_backup(path=path) == path
+    assert len(list(tmp_path.glob("a.json.*.bak"))) == 3
+    for call in (
+        lambda manager: manager.checkpoint(graph, tmp_path),
+        lambda manager: manager.checkpoint(graph, str(tmp_path), "agent"),
+        lambda manager: manager.checkpoint(graph=graph, directory=tmp_path, prefix="agent"),
+    ):
+        manager = GraphStorageManager()
+        assert call(manager).parent == tmp_path
+        assert manager.checkpoint(tmp_path).parent == tmp_path
+    with pytest.raises(InputError, match="expected a MemoryGraph"):
+        manager.save_with_backup("not a graph", path)
+
+
 def test_what_changed_since_is_in_the_next_backup(tmp_path):
     """The manager remembers the graph, not what it held."""
     manager = GraphStorageManager("sqlite")
