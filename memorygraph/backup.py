@@ -49,7 +49,7 @@ from memorygraph.events.heads import SignedHead, read_heads
 from memorygraph.events.stores import SegmentLog
 from memorygraph.events.stores.directory import named_errors
 from memorygraph.events.stores.lock_file import LOCK_TIMEOUT_S
-from memorygraph.exports import write_heads
+from memorygraph.exports import compacted_after, write_heads
 from memorygraph.replacing import replacing
 
 FORMAT: Final = "memorygraph-backup"
@@ -113,25 +113,29 @@ def back_up(engine: Engine, path: str | Path) -> BackupReport:
         DamagedLog: the log cannot be read, or what was written does not read back.
         DiskFull, StoreError: it could not be written. The backup is what it was before.
         ImportFormatError: the file of signed heads beside the log is damaged; everything else is backed up.
+        InputError: this thread is in a transaction.
     """
     folder = checks.path("path", path).absolute()
     engine.frames()  # a view of the past refuses here
-    answer = engine.ask(Digest(gently=True))
+    engine.require_no_transaction("be in a backup")
     with named_errors(str(folder), "make the backup"):
         if not folder.exists():
             folder.mkdir()
             OsDisk().sync_directory(str(folder.parent))
         _require_ours(folder)
         with _locked(folder):
-            report = _continued(engine, folder, answer.position, answer.value)
+            report = None
+            while report is None:  # a compaction that was told meanwhile is part of it
+                answer = engine.ask(Digest(gently=True))
+                report = _continued(engine, folder, answer.position, answer.value)
             heads = {*_heads_in(folder), *_heads_in(Path(engine.location))}
             kept = (head for head in heads if head.memory_id == engine.memory_id and head.position <= report.position)
             _keep_heads(kept, folder)
             return report
 
 
-def _continued(engine: Engine, folder: Path, position: int, digest: str) -> BackupReport:
-    """Add what a backup lacks up to a position, and read it back."""
+def _continued(engine: Engine, folder: Path, position: int, digest: str) -> BackupReport | None:
+    """Add what a backup lacks up to a position, and read it back; None: the log was compacted meanwhile."""
     known = _begun(folder, engine.memory_id)
     if known.position > position:
         raise BackupMismatch(
@@ -145,6 +149,8 @@ def _continued(engine: Engine, folder: Path, position: int, digest: str) -> Back
     rest, first = Pace(), known.position + 1
     part = folder / _name_of(first)
     _write_part(engine, part, first, position, rest)
+    if compacted_after(engine, position):
+        return None
     chain = _read_part(part, engine.memory_id, known.position, position, chain, rest)
     size_bytes = part.stat().st_size
     made = structs.replace(

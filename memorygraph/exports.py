@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from pathlib import Path
+from typing import IO
 
 from memorygraph import checks
 from memorygraph.actors.engine import Engine
@@ -12,7 +13,7 @@ from memorygraph.events.exports import Export, end_mark, heading, read_export
 from memorygraph.events.frames import NO_CHAIN, chain_after, require_frame, with_hashes
 from memorygraph.events.heads import SignedHead, encode_head, read_heads
 from memorygraph.events.log import Head
-from memorygraph.events.records import decode_record, unpack_event
+from memorygraph.events.records import RecordsReplaced, decode_record, unpack_event
 from memorygraph.events.stores import SegmentLog
 from memorygraph.portable import folder_named
 from memorygraph.replacing import replacing
@@ -24,16 +25,34 @@ def export_log(engine: Engine, path: str | Path, *, only: Collection[int] | None
     Args:
         only: the positions of the records to write; of the others, only the hashes (None: all).
     """
-    position, chain, memory_id = 0, NO_CHAIN, bytes.fromhex(engine.memory_id)
     with replacing(path) as file:
-        file.write(heading(memory_id, is_excerpt=only is not None))
-        for frame in engine.frames():
-            header = require_frame(frame, memory_id)
-            others = () if only is None else set(range(header.first, header.last + 1)).difference(only)
-            file.write(with_hashes(frame, header, others) if others else frame)
-            position, chain = header.last, chain_after(frame, header)
-        file.write(end_mark(position, chain))
+        position = _write_log(engine, file, only)
+        while compacted_after(engine, position):
+            file.seek(0)
+            file.truncate()
+            position = _write_log(engine, file, only)
     return position
+
+
+def _write_log(engine: Engine, file: IO[bytes], only: Collection[int] | None) -> int:
+    position, chain, memory_id = 0, NO_CHAIN, bytes.fromhex(engine.memory_id)
+    file.write(heading(memory_id, is_excerpt=only is not None))
+    for frame in engine.frames():
+        header = require_frame(frame, memory_id)
+        others = () if only is None else set(range(header.first, header.last + 1)).difference(only)
+        file.write(with_hashes(frame, header, others) if others else frame)
+        position, chain = header.last, chain_after(frame, header)
+    file.write(end_mark(position, chain))
+    return position
+
+
+def compacted_after(engine: Engine, position: int) -> bool:
+    """Whether a compaction was told after a position.
+
+    What was read of the log up to there may then lack records whose accesses are said anew only after it.
+    """
+    later = engine.read(position + 1)
+    return any(isinstance(event, RecordsReplaced) for committed in later for event in committed.events or ())
 
 
 def write_heads(path: str | Path, heads: Iterable[SignedHead]) -> None:

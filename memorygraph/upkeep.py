@@ -32,7 +32,7 @@ class Upkeep:
         meanwhile.
 
         Raises:
-            InputError: the policy cannot be used.
+            InputError: the policy cannot be used, or this thread is in a transaction.
             StoreError: it could not be written. What was replaced until then stays so; call it again to go on.
         """
         author = self._home.author
@@ -46,7 +46,7 @@ class Upkeep:
 
         Raises:
             StoreReadOnly: the memory was opened read-only, or is a view of the past.
-            StoreError: it could not be written, or another process is writing one.
+            StoreError: it could not be written, or another process is writing one, or the log is being compacted.
         """
         return self._engine.snapshot()
 
@@ -74,6 +74,7 @@ class Upkeep:
             ForeignStore: the folder holds something else.
             BackupMismatch: it is a backup of another history of this memory; it stays as it is.
             StoreError: it could not be made; what was there stays as it was.
+            InputError: this thread is in a transaction.
         """
         return backup.back_up(self._engine, path)
 

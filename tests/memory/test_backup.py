@@ -16,6 +16,7 @@ from memorygraph.events.errors import (
     DamagedLog,
     ForeignStore,
     ImportFormatError,
+    InputError,
     MemoryGraphError,
     NewerFormat,
     StoreError,
@@ -129,6 +130,63 @@ def test_what_was_replaced_by_hashes_is_backed_up_so(memory, folder, tmp_path):
         to = tmp_path / f"{made.name}-again"
         assert AgentMemory.restore(made, to).digest == memory.digest()
         assert not any(b"Not to be kept" in path.read_bytes() for path in to.rglob("*.seg"))
+
+
+def check_beside_a_compaction(memory, folder, to, monkeypatch):
+    """A backup restores to what the memory was, whatever is replaced while it is written."""
+    for _ in range(5):
+        memory.recall("harbour", k=1)
+        memory.flush()
+    write, reports = backup._write_part, []
+
+    def beside(*arguments):
+        if not reports:
+            reports.append(memory.compact(RetentionPolicy(keep_accesses=timedelta(0))))
+        write(*arguments)
+
+    monkeypatch.setattr(backup, "_write_part", beside)
+    made = memory.backup(folder)
+    assert reports[0].replaced == 5
+    try:
+        restored = AgentMemory.restore(folder, to)
+    except DamagedLog as damage:
+        raise AssertionError from damage
+    assert (restored.position, restored.digest) == (made.position, made.digest) == (memory.position, memory.digest())
+
+
+def test_what_is_replaced_meanwhile_is_backed_up_with_what_was_said_of_it(memory, folder, tmp_path, monkeypatch):
+    check_beside_a_compaction(memory, folder, tmp_path / "again", monkeypatch)
+
+
+def test_without_a_look_for_compactions_a_backup_cannot_be_restored(memory, folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(backup, "compacted_after", lambda *_: False)
+    with pytest.raises(AssertionError):
+        check_beside_a_compaction(memory, folder, tmp_path / "again", monkeypatch)
+
+
+def test_a_transaction_is_not_backed_up(memory, folder, tmp_path):
+    with memory.transaction():
+        memory.remember("It may be undone")
+        with pytest.raises(InputError, match="transaction"):
+            memory.backup(folder)
+    assert not folder.exists()
+    memory.backup(folder)
+    assert AgentMemory.restore(folder, tmp_path / "again").digest == memory.digest()
+
+
+def test_who_waited_for_another_backup_backs_up_what_there_is_then(memory, folder, monkeypatch):
+    require, others = backup._require_ours, []
+
+    def meanwhile(path):
+        if not others:
+            others.append(None)
+            memory.remember("Meanwhile")
+            others[0] = memory.backup(folder)
+        require(path)
+
+    monkeypatch.setattr(backup, "_require_ours", meanwhile)
+    report = memory.backup(folder)
+    assert (report.position, report.records_added) == (others[0].position, 0)
 
 
 def test_another_history_is_refused_and_the_backup_stays(memory, store, folder, tmp_path):

@@ -1,14 +1,19 @@
 """Exports end with a mark, and excerpts prove what they show and show nothing else."""
 
+from datetime import timedelta
+
 import pytest
 
-from memorygraph import AgentMemory, exports
+from memorygraph import AgentMemory, RetentionPolicy, exports
 from memorygraph.audit import audit_of, wanted
 from memorygraph.core.types import DamagedLog, ImportFormatError, InputError
 from memorygraph.events import exports as format_
 from memorygraph.events.exports import END_MAGIC, read_export
 from memorygraph.events.frames import encode_frame, frame_header
+from memorygraph.events.stores import SegmentLog
 from memorygraph.proofs import report_on
+from tests.events.faulty_disk import NoSyncDisk
+from tests.memory.helpers import SteppedClock, clocked
 
 
 @pytest.fixture
@@ -92,6 +97,46 @@ def test_what_follows_the_end_mark_is_damage(used, tmp_path):
 def test_a_memory_without_records_has_an_end_mark_too():
     data = format_.heading(bytes(16)) + format_.end_mark(0, bytes(32))
     assert read_export(data, "file").head.position == 0
+
+
+# -- beside a compaction ---------------------------------------------------------------------------------------------
+
+
+def check_beside_a_compaction(path, monkeypatch):
+    """Records that are replaced while they are exported come with what was said of them before."""
+    memory = clocked(SteppedClock(), SegmentLog.open(path / "store", segment_bytes=4096, disk=NoSyncDisk()))
+    memory.remember("the canoe leaks " + "x" * 1500, node_id="canoe")
+    for _ in range(30):
+        memory.recall("canoe", reinforce=True)
+        memory.flush()
+    frames, reports = memory._engine.frames, []
+
+    def beside(first=1):
+        """Gives the first frame as it was, and the others as they are after a compaction."""
+        found = iter(frames(first))
+        yield next(found)
+        if not reports:
+            reports.append(memory.compact(RetentionPolicy(keep_accesses=timedelta(0))))
+        yield from found
+
+    monkeypatch.setattr(memory._engine, "frames", beside)
+    position = memory.export(path / "file")
+    assert reports[0].replaced
+    exports.import_log(path / "file", path / "copy")
+    with AgentMemory(path / "copy") as copy:
+        assert copy.position == position == memory.position
+        assert copy.digest() == memory.digest()
+        assert copy.get("canoe").access_count == 30
+
+
+def test_recalls_are_not_lost_in_an_export_beside_a_compaction(tmp_path, monkeypatch):
+    check_beside_a_compaction(tmp_path, monkeypatch)
+
+
+def test_without_a_look_for_compactions_recalls_are_lost(tmp_path, monkeypatch):
+    monkeypatch.setattr(exports, "compacted_after", lambda *_: False)
+    with pytest.raises(AssertionError):
+        check_beside_a_compaction(tmp_path, monkeypatch)
 
 
 # -- excerpts --------------------------------------------------------------------------------------------------------
