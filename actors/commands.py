@@ -100,11 +100,13 @@ class RecordAccesses(Operation, frozen=True, kw_only=True):
     """Record that nodes were recalled, each at its time; nodes that are gone meanwhile are passed over.
 
     ``shown`` are nodes that were given in answer without being reinforced; they are recorded also when they are gone.
+    So are all that were given in an audited recall: those that are gone are recorded as shown.
     """
 
     ids: list[str]
     times_us: list[int]
     shown: list[str] = []
+    is_audited: bool = False
 
 
 class FoldAccesses(Operation, frozen=True, kw_only=True):

@@ -245,11 +245,13 @@ class Proposer:
             for node_id, time_us in zip(operation.ids, operation.times_us, strict=True)
             if self._frame.row(node_id) is not None
         ]
-        if pairs or operation.shown:
-            ids = tuple([node_id for node_id, _ in pairs])
+        ids = tuple([node_id for node_id, _ in pairs])
+        gone = set(operation.ids).difference(ids) if operation.is_audited else ()
+        shown = (*filter(gone.__contains__, operation.ids), *operation.shown)
+        if ids or shown:
             times_us = tuple([time_us for _, time_us in pairs])
             self.reads += ids
-            self.events.append(ev.AccessesRecorded(ids=ids, times_us=times_us, shown=tuple(operation.shown)))
+            self.events.append(ev.AccessesRecorded(ids=ids, times_us=times_us, shown=shown))
 
     def fold_accesses(self, operation: cmd.FoldAccesses) -> None:
         """Say what accesses came to; it holds only as long as no other access is recorded."""

@@ -118,6 +118,7 @@ class Engine(ABC):
             command_id: identifies the whole; the commands in the block have no ids of their own.
 
         Raises:
+            InputError: on entering, the block around it is another principal's; or, in it, a command is.
             CommandIdReused: on entering, a transaction of that id was carried out.
             TransactionConflict: on leaving, others changed what it read or revised; nothing was written.
             BatchTooLarge: it is more than one record may hold; nothing was written.

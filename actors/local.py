@@ -171,9 +171,11 @@ class LocalEngine(Engine):
     ) -> Iterator[None]:
         """Let this thread's commands be one record, or nothing."""
         self._require_writable()
-        if command_id is not None and self._transactions.own() is not None:
-            raise InputError("a transaction in a transaction is part of it and has no command id of its own")
-        with self._transactions.block(lambda: self._begin(command_id)) as transaction:
+        if (outer := self._transactions.own()) is not None:
+            outer.require_of(principal)
+            if command_id is not None:
+                raise InputError("a transaction in a transaction is part of it and has no command id of its own")
+        with self._transactions.block(lambda: self._begin(command_id, principal)) as transaction:
             yield
             if transaction is not None:
                 self._end(transaction, transaction.command(command_id, self._ids, principal, provenance or {}))
@@ -340,13 +342,13 @@ class LocalEngine(Engine):
         command = Command(id=name, operations=(ForgetExpired(),), provenance=nobody, id_chosen=False)
         return bool(self._execute(command).events)
 
-    def _begin(self, command_id: str | None) -> Transaction:
+    def _begin(self, command_id: str | None, principal: str) -> Transaction:
         self._expiry.forget(self._current(), self._current, self._forget_expired)
         frame = self._current()
         if command_id is not None:
             self._ledger.require_new(command_id)
             self._ledger.require_young(command_id, self._clock.now_us())
-        return Transaction(self._shard, frame, self._ids)
+        return Transaction(self._shard, frame, self._ids, principal)
 
     def _end(self, transaction: Transaction, command: Command) -> None:
         """Write a transaction as one record, if it did anything or has an id to be known by."""

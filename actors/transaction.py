@@ -20,7 +20,7 @@ from memorygraph.actors.review_queries import GetReviews
 from memorygraph.actors.shard import Shard
 from memorygraph.actors.sight_queries import InSight
 from memorygraph.actors.touches import review_of, version_of
-from memorygraph.events.errors import BatchTooLarge, TransactionConflict
+from memorygraph.events.errors import BatchTooLarge, InputError, TransactionConflict
 from memorygraph.events.ports import IdSource
 from memorygraph.events.types import LIMITS
 from memorygraph.projections.contradictions import StatementIndex
@@ -37,8 +37,9 @@ class Transaction:
     What it reads by id and what it revises must not be changed by others meanwhile; what a search or a count gives may.
     """
 
-    def __init__(self, shard: Shard, frame: Frame, ids: IdSource) -> None:
+    def __init__(self, shard: Shard, frame: Frame, ids: IdSource, principal: str) -> None:
         self.thread = threading.get_ident()
+        self.principal = principal
         self.operations: list[cmd.Operation] = []
         self.accessed = Accesses()
         self._base = frame
@@ -52,8 +53,10 @@ class Transaction:
         """Decide a command, all of it or nothing.
 
         Raises:
+            InputError: it is another principal's, and a record has one.
             BatchTooLarge: all commands together are more than a record may hold.
         """
+        self.require_of(command.principal)
         mark = self.mark()
         proposer = self._proposer
         proposer.take(command.operations, now_us, command.viewer)
@@ -69,6 +72,15 @@ class Transaction:
         self.operations += command.operations
         self._reads += _revised_by(command.operations)
         return cmd.Receipt(self._base.position, now_us, events)
+
+    def require_of(self, principal: str) -> None:
+        """Refuse what another principal does: it would be recorded as done by who began the transaction."""
+        if principal != self.principal:
+            raise InputError(
+                f"{principal!r} cannot write in a transaction of {self.principal!r}: it is one record, of one "
+                "principal; begin a transaction of each, one after the other",
+                principal=principal,
+            )
 
     def ask(self, query: cmd.Query) -> cmd.Answer:
         """Answer a query; nodes and edges that it names become reads."""

@@ -142,8 +142,18 @@ class Evidence:
         return exports.export_log(self._engine, path, only=wanted)
 
     def _way(self, record: str | None) -> str:
-        """Return how a recall is to be recorded."""
-        return recording(self._record if record is None else record)
+        """Return how a recall is to be recorded.
+
+        Raises:
+            InputError: it is to be audited, and what a transaction says may be undone.
+        """
+        way = recording(self._record if record is None else record)
+        if way == AUDITED and self._live.engine.in_transaction:
+            raise InputError(
+                "an audited recall cannot be made in a transaction, because an answer that was given stays given when "
+                'the block is undone; recall before the block, or with record="best_effort"'
+            )
+        return way
 
     def _note(self, way: str, given: list[str], matched: list[str]) -> None:
         """Record what was given in answer, in one of the two ways; ``matched`` of it is reinforced."""
@@ -153,5 +163,5 @@ class Evidence:
             # What is seen of the past is recorded in the present, and reinforces nothing.
             reinforced = dict.fromkeys(matched, self._live.clock.now_us()) if self._live is self._home else {}
             shown = [node_id for node_id in given if node_id not in reinforced]
-            operation = RecordAccesses(ids=[*reinforced], times_us=[*reinforced.values()], shown=shown)
+            operation = RecordAccesses(ids=[*reinforced], times_us=[*reinforced.values()], shown=shown, is_audited=True)
             self._live.execute(operation)

@@ -287,6 +287,33 @@ def test_an_audited_recall_that_cannot_be_recorded_gives_nothing(store):
     assert memory.recall("oak")
 
 
+def test_an_audited_recall_in_a_transaction_gives_nothing():
+    """Its record would be undone with the block; the answer would not."""
+    memory = with_notes(record="audited")
+    for recall in (memory.recall, memory.reason, memory.context, memory.at(memory.position - 1).recall):
+        with memory.transaction(), pytest.raises(InputError, match="cannot be made in a transaction"):
+            recall("oak")
+    with memory.transaction():
+        assert memory.recall("oak", record="best_effort")
+    assert memory.recall("oak", k=1)
+    assert told(memory.audit(action="recalled"))[0] == ("", "recalled", {"oak"})
+
+
+def test_an_audited_recall_tells_what_was_forgotten_before_it_was_recorded(monkeypatch):
+    memory = with_notes(principal="ann")
+    note = MemoryReader._note
+
+    def forgotten_first(reader, way, given, matched):
+        memory.forget(ids=["oak", "elm"])
+        note(reader, way, given, matched)
+
+    monkeypatch.setattr(MemoryReader, "_note", forgotten_first)
+    given = {hit.node_id for hit in memory.recall("oak", record="audited")}
+    assert "oak" in given
+    assert told(memory.audit(action="recalled")) == [("ann", "recalled", given)]
+    assert memory.digest() == memory.replay()
+
+
 @pytest.mark.parametrize("record", ["", "yes", 5])
 def test_ways_to_record_that_are_none_are_refused(record):
     with pytest.raises(InputError, match="record must be"):

@@ -256,6 +256,30 @@ def test_a_block_is_one_record_of_its_writer():
     assert memory.path is None
 
 
+def test_a_block_takes_nothing_of_another_principal():
+    """It would be recorded as done by who began the block."""
+    ann = AgentMemory(principal="ann", auto_associate=False)
+    ben = ann.acting_as("ben")
+
+    def inside():
+        with ben.transaction():
+            pass
+
+    with ann.transaction():
+        ann.remember("a", node_id="a")
+        for work in (lambda: ben.remember("b", node_id="b"), lambda: ben.forget(ids=["a"]), inside):
+            with pytest.raises(InputError, match="'ben' cannot write in a transaction of 'ann'"):
+                work()
+        assert ben.get("a").content == "a"  # reading is nobody's
+        with ann.transaction():
+            ann.remember("c", node_id="c")
+    assert [(entry.principal, entry.action, entry.ids) for entry in ann.audit(action="wrote")] == [
+        ("ann", "wrote", ("a",)),
+        ("ann", "wrote", ("c",)),
+    ]
+    ben.remember("b")
+
+
 def test_what_was_handed_out_in_the_block_goes_on(memory):
     memory.remember("the first")
     with memory.transaction():
