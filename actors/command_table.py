@@ -1,8 +1,9 @@
 """The command table: which command ids were carried out lately, and at which position (decision 0005).
 
 A row per record, in order of position: the id's key, the time in a UUIDv7, the first bytes of the body hash, and the
-record's time. Rows leave at the front, when a later record is more than 24 hours newer or when there are a million. So
-the table is a function of the log alone: every process that read the same records holds the same rows.
+record's time. Rows leave at the front, when a later record is more than 24 hours newer or when there are a million; but
+the newest ten thousand stay, however old, since a clock that is set forward makes the records of a moment ago a day old.
+So the table is a function of the log alone: every process that read the same records holds the same rows.
 
 A row takes 32 bytes, and 12 in the index: the keys' hashes, sorted, and their places. The newest rows are found through
 a dictionary until there are enough to merge into the index.
@@ -22,6 +23,7 @@ import numpy as np
 from memorygraph.events.errors import DamagedLog
 
 KEPT_US: Final = 24 * 3_600_000_000
+ROWS_KEPT: Final = 10_000
 ROWS_MAX: Final = 1_000_000
 FRESH_US: Final = 10_000_000
 """An id this near to the clock cannot have been here and left: no log takes a million commands in so little time."""
@@ -90,7 +92,8 @@ class CommandTable:
             self._next = position + 1
             if command_id:
                 self._recent[key] = position
-            if self._oldest_us < time_us - KEPT_US or position - self._first >= ROWS_MAX:
+            rows = len(self)
+            if rows > ROWS_MAX or (rows > ROWS_KEPT and self._oldest_us < time_us - KEPT_US):
                 self._expire(time_us)
             if len(self._recent) >= RECENT_MAX:
                 self._merge()
@@ -174,7 +177,8 @@ class CommandTable:
         total = len(self)
         while leaving < total - 1:
             hash_, mark, _, row_us = _ROW.unpack_from(self._rows, leaving * _ROW.size)
-            if row_us >= time_us - KEPT_US and total - leaving <= ROWS_MAX:
+            rows = total - leaving
+            if rows <= ROWS_MAX and (rows <= ROWS_KEPT or row_us >= time_us - KEPT_US):
                 break
             date_ms = mark & _DATE_MASK
             if abs(1000 * date_ms - row_us) <= KEPT_US:  # else one of the two clocks was wrong

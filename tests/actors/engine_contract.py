@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from memorygraph.actors import command_table
 from memorygraph.actors import commands as cmd
 from memorygraph.actors.engine import Engine
 from memorygraph.actors.replay import rebuilt_digest
@@ -466,7 +467,8 @@ class EngineContract:
         with pytest.raises(CommandIdReused):
             do(engine, given, id="add")
 
-    def test_an_old_command_of_ours_is_never_run_again(self, small, clock) -> None:
+    def test_an_old_command_of_ours_is_never_run_again(self, small, clock, monkeypatch) -> None:
+        monkeypatch.setattr(command_table, "ROWS_KEPT", 0)
         clock.offset_us = 20 * DAY_US
         sent = {"id": dated(clock.offset_us), "id_chosen": False}
         assert not do(small, adding(""), **sent).replayed
@@ -482,7 +484,14 @@ class EngineContract:
         assert small.head().position == position
         assert not do(small, adding(""), id=dated(clock.offset_us), id_chosen=False).replayed
 
-    def test_a_chosen_id_is_unknown_after_a_day(self, small, clock) -> None:
+    def test_a_chosen_id_is_known_after_a_clock_was_set_forward(self, small, clock) -> None:
+        do(small, adding(""), id="mine")
+        clock.offset_us = 2 * DAY_US
+        do(small, adding(""))
+        assert do(small, adding(""), id="mine").replayed
+
+    def test_a_chosen_id_is_unknown_after_a_day_and_many_commands(self, small, clock, monkeypatch) -> None:
+        monkeypatch.setattr(command_table, "ROWS_KEPT", 0)
         do(small, adding(""), id="mine")
         clock.offset_us = 2 * DAY_US
         assert do(small, adding(""), id="mine").replayed

@@ -30,13 +30,15 @@ def filled(records: Iterable[Added]) -> CommandTable:
 class Model:
     """What the table promises, by brute force."""
 
-    def __init__(self, records: list[Added], rows_max: int) -> None:
+    def __init__(self, records: list[Added], rows_max: int, rows_kept: int) -> None:
         self.kept: list[tuple[int, Added]] = []
         times: list[int] = []
         for position, (command_id, body, given_us) in enumerate(records, 1):
             times.append(given_us if command_id else (times[-1] if times else 0))
             self.kept.append((position, (command_id, body, times[-1])))
-            while len(self.kept) > 1 and (self.kept[0][1][2] < times[-1] - KEPT_US or len(self.kept) > rows_max):
+            while len(self.kept) > 1 and (
+                (len(self.kept) > rows_kept and self.kept[0][1][2] < times[-1] - KEPT_US) or len(self.kept) > rows_max
+            ):
                 del self.kept[0]
 
     def position_of(self, command_id: str) -> int | None:
@@ -48,14 +50,15 @@ names = st.sampled_from(["", "a", "b", "c", "x/1", "x/2"]) | st.builds(uuid7, ti
 added = st.tuples(names, st.sampled_from([b"", b"1" * 16, b"2" * 16]), times_us)
 
 
-@given(st.lists(added, max_size=40), st.integers(1, 40), st.integers(1, 6), st.integers(0, 40))
+@given(st.lists(added, max_size=40), st.integers(1, 40), st.integers(0, 12), st.integers(1, 6), st.integers(0, 40))
 @settings(max_examples=200)
-def test_the_table_is_a_window_over_the_log(records, rows_max, recent_max, cut) -> None:
+def test_the_table_is_a_window_over_the_log(records, rows_max, rows_kept, recent_max, cut) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "ROWS_MAX", rows_max)
+        patch.setattr(module, "ROWS_KEPT", rows_kept)
         patch.setattr(module, "RECENT_MAX", recent_max)
         table = filled(records)
-        model = Model(records, rows_max)
+        model = Model(records, rows_max, rows_kept)
         assert len(table) == len(model.kept)
         for command_id, body, _ in records:
             found = table.find(command_id) if command_id else None
@@ -78,6 +81,7 @@ def test_a_dated_id_that_left_is_told_from_a_new_one(records, rows_max, now_us) 
     """Never run again: an id of our own that was here and is not any more is expired, unless it is of this moment."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "ROWS_MAX", rows_max)
+        patch.setattr(module, "ROWS_KEPT", 0)
         table = filled(records)
     for command_id, _, time_us in records:
         if command_id and "-" in command_id and table.find(command_id) is None:
@@ -86,7 +90,20 @@ def test_a_dated_id_that_left_is_told_from_a_new_one(records, rows_max, now_us) 
                 assert table.is_expired(command_id, now_us) == (abs(now_us - date_us) > FRESH_US)
 
 
-def test_ids_by_date() -> None:
+def test_a_clock_that_is_set_forward_lets_go_of_nothing_recent() -> None:
+    """The records of a moment ago are a day old then; a chosen id that is sent again must be known all the same."""
+    table = filled([("chosen", b"", 0), ("other", b"", 25 * HOUR_US)])
+    assert table.find("chosen") is not None
+    for position in range(3, module.ROWS_KEPT + 1):
+        table.add(position, str(position), b"", 25 * HOUR_US)
+    assert table.find("chosen") is not None
+    table.add(module.ROWS_KEPT + 1, "last", b"", 25 * HOUR_US)
+    assert table.find("chosen") is None
+    assert table.find("other") is not None
+
+
+def test_ids_by_date(monkeypatch) -> None:
+    monkeypatch.setattr(module, "ROWS_KEPT", 0)
     table = filled([(uuid7(HOUR_US), b"", HOUR_US), ("last", b"", 30 * HOUR_US)])
     now_us = 30 * HOUR_US
     assert table.find(uuid7(HOUR_US)) is None
@@ -98,7 +115,8 @@ def test_ids_by_date() -> None:
     assert not table.is_expired(uuid7(HOUR_US).upper(), now_us)  # not as ours are written
 
 
-def test_a_clock_that_ran_ahead_does_not_lock_the_memory() -> None:
+def test_a_clock_that_ran_ahead_does_not_lock_the_memory(monkeypatch) -> None:
+    monkeypatch.setattr(module, "ROWS_KEPT", 0)
     years_us = 10 * 365 * 24 * HOUR_US
     wrong = [(uuid7(years_us + hour * HOUR_US), b"", years_us + hour * HOUR_US) for hour in (0, 30, 60)]
     table = filled(wrong)
@@ -107,13 +125,15 @@ def test_a_clock_that_ran_ahead_does_not_lock_the_memory() -> None:
     assert table.is_expired(wrong[0][0], now_us)
 
 
-def test_ids_of_a_clock_that_is_far_off_say_nothing_of_others() -> None:
+def test_ids_of_a_clock_that_is_far_off_say_nothing_of_others(monkeypatch) -> None:
+    monkeypatch.setattr(module, "ROWS_KEPT", 0)
     far_us = 10 * 365 * 24 * HOUR_US
     table = filled([(uuid7(far_us + hour), b"", hour * HOUR_US) for hour in range(0, 90, 30)])
     assert not table.is_expired(uuid7(far_us), 90 * HOUR_US)
 
 
-def test_ids_of_the_library_are_dated() -> None:
+def test_ids_of_the_library_are_dated(monkeypatch) -> None:
+    monkeypatch.setattr(module, "ROWS_KEPT", 0)
     name = RandomIds().command_id()
     now_us = SystemClock().now_us()
     table = filled([(name, b"", now_us)])

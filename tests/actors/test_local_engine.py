@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from memorygraph.actors import commands as cmd
-from memorygraph.actors import decide, local
+from memorygraph.actors import command_table, decide, local
 from memorygraph.actors.engine import Engine
 from memorygraph.actors.ledger import Ledger
 from memorygraph.actors.local import LocalEngine
@@ -217,6 +217,7 @@ def test_a_command_table_that_nobody_asks_is_caught(monkeypatch, engine) -> None
 
 
 def test_a_command_table_without_expiry_is_caught(monkeypatch, engine) -> None:
+    monkeypatch.setattr(command_table, "ROWS_KEPT", 0)
     clock = engine._clock
     clock.offset_us = 20 * DAY_US
     old = command(adding(""), id=dated(clock.offset_us), id_chosen=False)
