@@ -8,6 +8,7 @@ import os
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Final
 
 LINGER_S: Final = 1.0  # the thread stays this long after its last task, so that busy memories do not start it anew
@@ -27,13 +28,26 @@ class Background:
         self._running = False
 
     def after(self, delay_s: float, task: Callable[[], None]) -> None:
-        """Run ``task`` in ``delay_s`` seconds; it must handle its own errors."""
+        """Run ``task`` in ``delay_s`` seconds; it must handle its own errors.
+
+        Where no thread can be started (a limit of the system, an interpreter that ends), it waits for ``go_on``.
+        """
         with self._changed:
             heapq.heappush(self._tasks, (time.monotonic() + delay_s, next(self._numbers), task))
-            if not self._running:
-                self._running = True
-                threading.Thread(target=self._run, name="memorygraph", daemon=True).start()
+            self._start()
             self._changed.notify()
+
+    def go_on(self) -> None:
+        """Start the thread if there is work and it could not be started; called often."""
+        if self._tasks and not self._running:
+            with self._changed:
+                self._start()
+
+    def _start(self) -> None:
+        if not self._running:
+            with suppress(RuntimeError):
+                threading.Thread(target=self._run, name="memorygraph", daemon=True).start()
+                self._running = True
 
     def _run(self) -> None:
         while (task := self._next()) is not None:

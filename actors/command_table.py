@@ -2,7 +2,7 @@
 
 A row per record, in order of position: the id's key, the time in a UUIDv7, the first bytes of the body hash, and the
 record's time. Rows leave at the front, when a later record is more than 24 hours newer or when there are a million; but
-the newest ten thousand stay, however old, since a clock that is set forward makes the records of a moment ago a day old.
+the newest ten thousand stay however old: a clock that is set forward makes the records of a moment ago a day old.
 So the table is a function of the log alone: every process that read the same records holds the same rows.
 
 A row takes 32 bytes, and 12 in the index: the keys' hashes, sorted, and their places. The newest rows are found through

@@ -45,6 +45,7 @@ from memorygraph.events.errors import (
     DamagedLog,
     InputError,
     MemoryGraphError,
+    NewerSchema,
     StoreReadOnly,
     TransactionConflict,
 )
@@ -433,7 +434,7 @@ class LocalEngine(Engine):
             raise type(self._failure)(self._failure.message, **self._failure.about) from self._failure
         try:
             self._apply_new()
-        except MemoryGraphError as error:
+        except (DamagedLog, NewerSchema) as error:  # anything else, such as too many open files, may pass
             self._failure = error
             raise
 

@@ -33,6 +33,7 @@ class Upkeep:
     def used(self) -> None:
         """Note that the log is used; called often."""
         self._was_used = True
+        BACKGROUND.go_on()
         if not self._is_open:
             self._is_open = True
             _OPEN.add(self)

@@ -41,7 +41,6 @@ VERSION: Final = 1
 
 _MEMORY: Final = "MEMORY"
 _LOCK: Final = "lock"
-COPYING: Final = "COPYING"  # a copy is being made here; as long as it is there, the directory is no memory yet
 _LOG: Final = "log"
 _REWRITE_LOCK: Final = "rewrite.lock"
 _SNAPSHOTS: Final = "snapshots"

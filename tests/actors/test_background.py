@@ -7,6 +7,8 @@ import threading
 
 from memorygraph.actors import background
 from memorygraph.actors.background import Background
+from memorygraph.actors.upkeep import Upkeep
+from memorygraph.events.stores import MemoryLog
 
 
 def test_tasks_run_in_the_order_of_their_times() -> None:
@@ -29,6 +31,29 @@ def test_the_thread_ends_when_there_is_nothing_to_do_and_comes_back(monkeypatch)
         thread.join(30)
         assert not thread.is_alive(), times
         assert not work._running
+
+
+def test_a_thread_that_could_not_be_started_is_started_later(monkeypatch) -> None:
+    work, done = Background(), threading.Event()
+
+    def refused(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refused)
+        work.after(0.0, done.set)
+        work.go_on()
+    work.go_on()
+    assert done.wait(30)
+
+
+def test_using_a_memory_starts_the_thread_that_could_not_be_started(monkeypatch) -> None:
+    calls = []
+    log = MemoryLog()
+    watch = Upkeep(log)
+    monkeypatch.setattr(background.BACKGROUND, "go_on", lambda: calls.append(1))
+    watch.used()
+    assert calls
 
 
 def test_one_thread_does_all() -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 import threading
@@ -9,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from memorygraph.actors import commands as cmd
 from memorygraph.actors import command_table, decide, local
+from memorygraph.actors import commands as cmd
 from memorygraph.actors.engine import Engine
 from memorygraph.actors.ledger import Ledger
 from memorygraph.actors.local import LocalEngine
@@ -25,6 +26,7 @@ from memorygraph.events.errors import (
     EmbeddingDimensionError,
     ExpectationFailed,
     NodeNotFoundError,
+    StoreError,
     TransactionConflict,
 )
 from memorygraph.events.records import Record, encode_record, pack_event
@@ -305,6 +307,29 @@ def test_a_record_that_cannot_be_applied_is_told_once_and_for_all() -> None:
     for _ in range(2):
         with pytest.raises(DamagedLog, match="position 2"):
             names(engine)
+
+
+@pytest.mark.parametrize("read", [0, 1])
+def test_a_read_that_fails_while_catching_up_is_tried_again(monkeypatch, tmp_path, read) -> None:
+    """As with too many open files: the engine goes on as soon as there is one, also in the middle of the records."""
+    home = SegmentHome(tmp_path / "store")
+    one, other = home.open(ids=Counted("one")), home.open(ids=Counted("other"))
+    do(one, adding("a"))
+    do(one, adding("b"))
+    whole = type(other._log).read
+
+    def failing(log: Any, *positions: int) -> Any:
+        yield from itertools.islice(whole(log, *positions), read)
+        raise StoreError("too many open files")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(type(other._log), "read", failing)
+        for _ in range(2):
+            with pytest.raises(StoreError, match="too many"):
+                names(other)
+    assert names(other) == ["a", "b"]
+    do(other, adding("c"))
+    check_whole(other)
 
 
 class Publishing(local.LocalEngine):
