@@ -1,6 +1,6 @@
 """What compaction lets go is in no snapshot either: whoever had read it, and whoever writes at the same time."""
 
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from datetime import timedelta
 from types import SimpleNamespace
 
@@ -148,7 +148,7 @@ def test_a_revision_that_leaves_alone_counts_as_content(opened, tmp_path):
     assert holders(tmp_path) == []
 
 
-def test_a_snapshot_that_is_being_written_is_done_before_and_dropped(opened, tmp_path):
+def check_a_snapshot_under_way(opened, path):
     memory = opened()
     noted(memory)
     memory.forget(ids=["n3"])
@@ -156,10 +156,20 @@ def test_a_snapshot_that_is_being_written_is_done_before_and_dropped(opened, tmp
     saver._snapshots.begin(memory._engine._state)
     assert saver._snapshots.step()  # it holds the right to write
     memory.compact(FORGET)
-    assert holders(tmp_path) == []
-    assert not saver._snapshots.is_writing
+    saver._snapshots.finish()
+    assert holders(path) == []
     memory.snapshot()
-    assert holders(tmp_path) == []
+    assert holders(path) == []
+
+
+def test_a_snapshot_that_is_being_written_is_done_before_and_dropped(opened, tmp_path):
+    check_a_snapshot_under_way(opened, tmp_path)
+
+
+def test_a_compaction_that_does_not_wait_is_noticed(opened, tmp_path, monkeypatch):
+    monkeypatch.setattr(snapshots.Snapshots, "held", lambda _: nullcontext())
+    with pytest.raises(AssertionError):
+        check_a_snapshot_under_way(opened, tmp_path)
 
 
 def test_a_snapshot_that_was_begun_before_and_not_gone_on_with_is_of_what_is_there(opened, tmp_path):
