@@ -11,7 +11,7 @@ from typing import TypeVar
 from memorygraph.events.disk import OsDisk
 from memorygraph.events.errors import ForeignStore
 from memorygraph.events.stores import SegmentLog
-from memorygraph.events.stores.directory import named_errors
+from memorygraph.events.stores.directory import StoreDirectory, named_errors
 from memorygraph.portable import folder_named
 
 T = TypeVar("T")
@@ -33,6 +33,8 @@ def make_store(to: Path, memory_id: bytes, frames: Iterable[bytes | memoryview],
     for taken in (to, store):
         if taken.exists():
             raise ForeignStore(f"{taken}: there is something already; choose another path", path=str(taken))
+    with named_errors(str(store), "make the store"):
+        StoreDirectory(OsDisk(), store.absolute().parent).make_directories()
     with (
         named_errors(str(store), "make the store"),
         tempfile.TemporaryDirectory(prefix=f"{store.name}.", dir=store.absolute().parent) as made,

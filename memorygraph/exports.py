@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
 from memorygraph import checks
 from memorygraph.actors.engine import Engine
+from memorygraph.copies import make_store
 from memorygraph.events.errors import DamagedLog, ForeignStore, ImportFormatError
 from memorygraph.events.exports import Export, end_mark, heading, read_export
 from memorygraph.events.frames import NO_CHAIN, chain_after, require_frame, with_hashes
@@ -98,8 +101,9 @@ def read_file(path: str | Path) -> Export:
 def import_log(path: str | Path, to: str | Path) -> None:
     """Make a store out of an exported file: every frame as it was, checked and chained.
 
-    The file is checked from end to end before a store is made or touched. A store that already holds the beginning of
-    the same log is completed. ``to`` is what ``AgentMemory`` is opened with: a folder, or a path that ends in .json.
+    The file is checked from end to end before a store is made or touched. A new store gets its name when it is
+    complete; one that already holds the beginning of the same log is completed in its place. ``to`` is what
+    ``AgentMemory`` is opened with: a folder, or a path that ends in .json.
 
     Raises:
         ImportFormatError: the file is not an export, or only an excerpt.
@@ -119,6 +123,9 @@ def import_log(path: str | Path, to: str | Path) -> None:
     folder = folder_named(target)
     if folder != target and Path(target).exists() and not Path(folder).exists():
         raise ForeignStore(f"{target}: holds a memory already; import to another path", path=target)
+    if not _holds_something(Path(folder)):
+        make_store(Path(target), exported.memory_id, (frame for frame, _ in exported.frames), lambda _: None)
+        return
     log = SegmentLog.open(folder, memory_id=exported.memory_id)
     try:
         with log.lock() as head:
@@ -129,6 +136,15 @@ def import_log(path: str | Path, to: str | Path) -> None:
                     log.adopt(bytes(frame))
     finally:
         log.close()
+
+
+def _holds_something(folder: Path) -> bool:
+    """Whether there is more than an empty folder, which is taken away for the store to take its place."""
+    if not folder.is_dir():
+        return os.path.lexists(folder)
+    with suppress(OSError):
+        folder.rmdir()
+    return folder.exists()
 
 
 def _require_records(exported: Export, where: str) -> None:

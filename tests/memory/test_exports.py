@@ -8,6 +8,7 @@ from memorygraph import AgentMemory, RetentionPolicy, exports
 from memorygraph.audit import audit_of, wanted
 from memorygraph.core.types import DamagedLog, ImportFormatError, InputError
 from memorygraph.events import exports as format_
+from memorygraph.events.errors import StoreNotFound
 from memorygraph.events.exports import END_MAGIC, read_export
 from memorygraph.events.frames import encode_frame, frame_header
 from memorygraph.events.stores import SegmentLog
@@ -227,6 +228,31 @@ def test_no_memory_is_made_of_an_excerpt(used, tmp_path):
     with pytest.raises(ImportFormatError, match=r"is an excerpt: .* so no memory can be made of it"):
         AgentMemory.import_(tmp_path / "file", tmp_path / "copy")
     assert not (tmp_path / "copy").exists()
+
+
+@pytest.mark.parametrize("to", ["copy", "copy.json", "new/folder/copy"])
+@pytest.mark.parametrize("is_there", [False, True])
+def test_an_import_that_is_broken_off_leaves_no_memory(used, tmp_path, monkeypatch, to, is_there):
+    file, target = tmp_path / "file", tmp_path / to
+    used.export(file)
+    if is_there and to == "copy":
+        target.mkdir()
+    adopt = SegmentLog.adopt
+
+    def killed(log, frame):
+        if log.head.position >= 3:
+            raise KeyboardInterrupt
+        return adopt(log, frame)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(SegmentLog, "adopt", killed)
+        with pytest.raises(KeyboardInterrupt):
+            exports.import_log(file, target)
+    with pytest.raises(StoreNotFound):
+        AgentMemory(target, read_only=True)
+    exports.import_log(file, target)
+    with AgentMemory(target) as memory:
+        assert memory.digest() == used.digest()
 
 
 def test_an_excerpt_that_pretends_to_be_an_export_is_known(used, tmp_path):
