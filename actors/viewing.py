@@ -16,6 +16,7 @@ import msgspec
 from memorygraph.actors.commands import Answer, Command, Everything, Query, Receipt, Summary
 from memorygraph.actors.compaction import CompactionReport, RetentionPolicy
 from memorygraph.actors.engine import Committed, Engine, Saved
+from memorygraph.actors.index_queries import CatchUp
 from memorygraph.actors.sight_queries import InSight, MovedAway, Whereabouts
 from memorygraph.events.errors import NotOwnerError
 from memorygraph.events.heads import SignedHead
@@ -69,8 +70,14 @@ class ViewEngine(Engine):
         return self._engine.execute(msgspec.structs.replace(command, viewer=self.viewer))
 
     def ask(self, query: Query) -> Answer:
-        """Answer a query from what the agent sees."""
+        """Answer a query from what the agent sees.
+
+        Raises:
+            NotOwnerError: it is about everybody's memories.
+        """
         sight = self._sight
+        if isinstance(query, CatchUp):
+            raise self._refusal("the index is not its own to build")
         if isinstance(query, InSight):
             sight, query = msgspec.structs.replace(sight, archive=query.sight.archive), query.asked
         elif isinstance(query, Everything):

@@ -174,7 +174,8 @@ def test_another_life_of_an_id_opens_nothing_of_the_first(pool: SharedMemoryPool
 def test_a_view_does_nothing_to_the_memory_as_a_whole(pool: SharedMemoryPool, tmp_path: Path) -> None:
     ann = pool.agent("ann")
     ann.remember("one")
-    for act in (ann.compact, ann.snapshot, ann.replay, ann.sign_head, lambda: ann.reembed(ann.embedder)):
+    whole = (ann.compact, ann.snapshot, ann.build_index, ann.replay, ann.sign_head)
+    for act in (*whole, lambda: ann.reembed(ann.embedder)):
         with pytest.raises(NotOwnerError, match="pool"):
             act()
     with pytest.raises(Exception, match="pool"):
