@@ -150,6 +150,9 @@ def _are_right(nodes: Sequence[NodeAdded], space: SpaceDeclared | None) -> bool:
         return False
     numbers = np.frombuffer(b"".join(vectors), "<f4")
     try:
+        for tags in {node.tags for node in nodes if node.tags}:  # many have the same
+            if checks.tags(tags, _PLAIN) != tags:
+                return False
         for node in nodes:
             _require_plain_texts(node)
         times_us = [
@@ -189,12 +192,10 @@ def _require_plain_texts(node: NodeAdded) -> None:
     Raises:
         InputError, TypeError: it may be that something is wrong.
     """
-    content, metadata, tags = node.content, node.metadata, node.tags
+    content, metadata = node.content, node.metadata
     checks.identifier("id", node.id)
     if checks.content(content, _PLAIN, empty=True) is not content or (metadata and len(content) > _PLAIN_CHARS):
         raise InputError("it may take too much room")
-    if tags and checks.tags(tags, _PLAIN) != tags:
-        raise InputError("tags come twice")
     if metadata:
         checks.metadata(metadata, _PLAIN)
     for text in (node.speaker, node.source, node.owner):

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from memorygraph.home import Home
 
 _MOMENT_US: Final = 60_000_000  # what expires while a file is read in is left out, too
+_NODE_BYTES: Final = 1 << 10  # what a node takes beside its texts and vector, names of fields included
 _EDGES_AT_ONCE: Final = 1024  # three ids of 512 characters of 4 bytes, so many times, fit a command
 
 
@@ -67,7 +68,7 @@ def restore(contents: Contents, home: Home) -> None:
     now_us = home.clock.now_us() + _MOMENT_US
     gone = {node.id for node in contents.nodes if node.expires_us is not None and node.expires_us <= now_us}
     nodes = [node for node in contents.nodes if node.id not in gone] if gone else contents.nodes
-    for part in _slices([size_bytes(node) for node in nodes], CHUNK_ITEMS):
+    for part in _slices([_size_bytes(node) for node in nodes], CHUNK_ITEMS):
         some = [replace(node, archived=False) if node.archived else node for node in nodes[part]]
         home.execute(AddNodes(nodes=some, space=contents.space))
     edges = _without(contents.edges, gone) if gone else contents.edges
@@ -106,6 +107,14 @@ def columns_of(states: Sequence[EdgeState]) -> EdgesAdded:
         metadata=[state.metadata for state in states],
         ids=[state.id for state in states],
     )
+
+
+def _size_bytes(node: NodeAdded) -> int:
+    """Return the bytes of a node in the log, or a little more."""
+    rare = node.metadata or node.access_times_us or node.speaker or node.source or node.session is not None
+    if rare or node.partition.name or not node.content.isascii():
+        return size_bytes(node)
+    return _NODE_BYTES + len(node.content) + len(node.vector) + 4 * (len(node.id) + sum(map(len, node.tags)))
 
 
 def _slices(sizes: Sequence[int], items_max: int) -> Iterator[slice]:

@@ -45,7 +45,12 @@ class SQLiteBackend(FileBackend):
 
         try:
             with closing(sqlite3.connect(path, isolation_level=None)) as database:
-                for pragma in ("journal_mode = OFF", "synchronous = OFF", "locking_mode = EXCLUSIVE"):
+                for pragma in (
+                    "page_size = 16384",
+                    "journal_mode = OFF",
+                    "synchronous = OFF",
+                    "locking_mode = EXCLUSIVE",
+                ):
                     database.execute(f"PRAGMA {pragma}")
                 database.execute(f"PRAGMA application_id = {APPLICATION_ID}")
                 database.execute(f"PRAGMA user_version = {SQLITE_VERSION}")

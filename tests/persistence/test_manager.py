@@ -246,6 +246,15 @@ def test_recalls_until_now_are_saved(tmp_path):
     assert GraphStorageManager().load(tmp_path / "a.json").get_node("moon").access_count == 2
 
 
+@pytest.mark.parametrize("fields", [{}, {"tags": ["🙂" * 400]}, {"speaker": "🙂" * 512, "source": "🙂" * 512}])
+def test_nodes_of_long_names_come_back_in_commands_that_fit(tmp_path, fields):
+    graph = MemoryGraph(3)
+    for first in range(0, 1500, 500):
+        graph.add_nodes([MemoryNode(node_id=f"{number}{'🙂' * 500}", **fields) for number in range(first, first + 500)])
+    GraphStorageManager("sqlite").save(graph, tmp_path / "a.db")
+    assert len(GraphStorageManager("sqlite").load(tmp_path / "a.db")) == 1500
+
+
 def test_a_store_that_is_read_only_can_be_saved(tmp_path):
     with AgentMemory(tmp_path / "store") as memory:
         memory.remember("kept", node_id="kept")
