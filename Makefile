@@ -28,7 +28,7 @@ SEEDS ?= 1000
 FIRST ?= 0
 SEED  ?=
 
-.PHONY: help setup demo test lint types pytest format test-faults simulate bench bench-recall bench-recall-speed bench-peer bench-embedder clean
+.PHONY: help setup demo test lint types pytest format test-faults simulate bench bench-graph bench-recall bench-recall-speed bench-peer bench-embedder clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(firstword $(MAKEFILE_LIST)) | \
@@ -69,6 +69,9 @@ simulate: $(STAMP) ## Simulate disks, processes and power cuts: make simulate SE
 
 bench: $(STAMP) ## Measure the memory and the log
 	@$(PY) -m bench.memory; memory=$$?; $(PY) -m bench.log && exit $$memory
+
+bench-graph: $(STAMP) ## Measure walks, searches by vector and files of the graph
+	@$(PY) -m bench.graph
 
 bench-peer: $(PEER)/.made ## Make .venv-peer with the older package, to measure against
 	@echo "The older package is ready: $(PEER)/bin/python"

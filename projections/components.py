@@ -12,7 +12,7 @@ from importlib.util import find_spec
 import numpy as np
 from numpy.typing import NDArray
 
-from memorygraph.projections.arcs import OUT, Rows, all_arcs
+from memorygraph.projections.arcs import OUT, Rows, all_arcs, distinct
 from memorygraph.projections.frame import Frame
 
 Labels = NDArray[np.int32]
@@ -50,9 +50,8 @@ def strong_labels(frame: Frame, *, compiled: bool = True) -> Labels:
         matrix = sparse.coo_matrix((np.ones(len(source), np.bool_), (source, target)), shape=(total, total))
         labels: Labels = graphs.connected_components(matrix, directed=True, connection="strong")[1]
         return labels
-    starts = np.zeros(total + 1, dtype=np.int64)
-    np.cumsum(np.bincount(source, minlength=total), out=starts[1:])
-    return _tarjan(starts.tolist(), target[np.argsort(source, kind="stable")])
+    out = _Ways(source, target, total)
+    return _tarjan(out, _around_the_busiest(out, _Ways(target, source, total)))
 
 
 def grouped(frame: Frame, labels: Labels) -> list[list[int]]:
@@ -68,13 +67,47 @@ def grouped(frame: Frame, labels: Labels) -> list[list[int]]:
     return sorted(groups.values(), key=len, reverse=True)
 
 
-def _tarjan(starts: list[int], targets: Rows) -> Labels:
-    """Label the nodes of a graph given as a CSR; a node's way down is an iterator on a stack, not a call."""
-    total = len(starts) - 1
-    number = [0] * total  # the order of visits, from 1
+class _Ways:
+    """Arcs as a CSR: the ends of node r are ``ends[starts[r]:starts[r + 1]]``."""
+
+    def __init__(self, origins: Rows, ends: Rows, total: int) -> None:
+        self.starts = np.zeros(total + 1, dtype=np.int64)
+        np.cumsum(np.bincount(origins, minlength=total), out=self.starts[1:])
+        self.ends: Rows = ends[np.argsort(origins, kind="stable")]
+
+    def reached(self, start: int) -> NDArray[np.bool_]:
+        """Return which nodes can be reached from one, itself too, shape (nodes,)."""
+        seen = np.zeros(len(self.starts) - 1, dtype=np.bool_)
+        frontier = np.array([start], dtype=np.int64)
+        while len(frontier):
+            seen[frontier] = True
+            lengths = self.starts[frontier + 1] - self.starts[frontier]
+            before = np.cumsum(lengths) - lengths
+            places = np.arange(int(lengths.sum())) + np.repeat(self.starts[frontier] - before, lengths)
+            ends = self.ends[places]
+            frontier = distinct(ends[~seen[ends]], len(seen)).astype(np.int64)
+        return seen
+
+
+def _around_the_busiest(out: _Ways, back: _Ways) -> Labels:
+    """Label with 0 the component of the node with the most arcs in and out, the others with -1.
+
+    Of most graphs that is nearly all, and it takes two searches of whole levels at a time (Fleischer et al., 2000).
+    """
+    labels = np.full(len(out.starts) - 1, -1, dtype=np.int32)
+    if len(out.ends):
+        busiest = int(np.argmax(np.diff(out.starts) * np.diff(back.starts)))
+        labels[out.reached(busiest) & back.reached(busiest)] = 0
+    return labels
+
+
+def _tarjan(out: _Ways, known: Labels) -> Labels:
+    """Label the nodes whose label is -1; a node's way down is an iterator on a stack, not a call."""
+    total, starts, targets = len(known), out.starts.tolist(), out.ends
+    number = (known >= 0).astype(np.int64).tolist()  # the order of visits, from 1
     low = [0] * total  # the least number that is reached from below
-    labels = [-1] * total
-    visits = found = 0
+    labels = known.tolist()
+    visits = found = 1
     unlabelled: list[int] = []
     for root in range(total):
         if number[root]:
