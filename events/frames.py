@@ -86,10 +86,23 @@ def encode_frame(
         InputError: there is no record.
         BatchTooLarge: the frame would pass 16 MiB.
     """
+    frame = pack_frame(records, memory_id=memory_id, first=first, time_us=time_us, epoch=epoch, chain=chain)
+    return frame, chain_behind(frame, records)
+
+
+def pack_frame(
+    records: Sequence[bytes], *, memory_id: bytes, first: int, time_us: int, epoch: int, chain: bytes
+) -> bytes:
+    """Encode records as one frame; see ``encode_frame``."""
     if not records:
         raise InputError("a commit frame needs at least one record")
-    frame = _pack(records, epoch=epoch, memory_id=memory_id, first=first, time_us=time_us, chain=chain)
-    return frame, _chain(chain, frame, [sha256(record).digest() for record in records])
+    return _pack(records, epoch=epoch, memory_id=memory_id, first=first, time_us=time_us, chain=chain)
+
+
+def chain_behind(frame: bytes, records: Sequence[bytes]) -> bytes:
+    """Compute the chain after a frame that ``pack_frame`` made of these records (32 bytes)."""
+    digests = [hashed.digest() for hashed in map(sha256, records)]
+    return _chain(frame_header(frame).chain_before, frame, digests)
 
 
 def with_hashes(frame: bytes | memoryview, header: FrameHeader, positions: Collection[int]) -> bytes:

@@ -39,17 +39,12 @@ from memorygraph.events.errors import (
     StoreError,
     StoreReadOnly,
 )
-from memorygraph.events.frames import (
-    NO_CHAIN,
-    chain_after,
-    encode_frame,
-    require_frame,
-    require_next,
-)
+from memorygraph.events.frames import NO_CHAIN, chain_after, chain_behind, pack_frame, require_frame, require_next
 from memorygraph.events.log import Head, LogEntry, VerifyReport, no_rest
 from memorygraph.events.ports import Clock, SystemClock
 from memorygraph.events.stores.appending import next_segment, put_frame, settle, take_back
 from memorygraph.events.stores.base import BaseLog
+from memorygraph.events.stores.beside import BESIDE
 from memorygraph.events.stores.directory import StoreDirectory, named, named_errors
 from memorygraph.events.stores.epoch_lock import EpochLock, fenced
 from memorygraph.events.stores.lock_file import LOCK_TIMEOUT_S, LockFile, Look, encoded_point
@@ -71,6 +66,7 @@ from memorygraph.events.stores.takeover import (
 from memorygraph.events.stores.verifying import verify_segments, walk
 
 SEGMENT_BYTES: Final = 64 << 20
+_LARGE_BYTES: Final = 16 << 10  # of a frame whose head is computed beside its sync: longer than waking a thread
 
 
 class SegmentLog(BaseLog):
@@ -184,7 +180,7 @@ class SegmentLog(BaseLog):
     def append(self, records: Sequence[bytes], time_us: int) -> Head:
         """Append records as one commit frame and return the new head once it is durable."""
         head = self._locked_tail().head
-        frame, chain = encode_frame(
+        frame = pack_frame(
             records,
             memory_id=self.memory_id,
             first=head.position + 1,
@@ -192,14 +188,15 @@ class SegmentLog(BaseLog):
             epoch=head.epoch,
             chain=head.chain,
         )
-        return self._commit(frame, Head(head.position + len(records), chain, head.epoch))
+        return self._commit(frame, lambda: Head(head.position + len(records), chain_behind(frame, records), head.epoch))
 
     def adopt(self, frame: bytes) -> Head:
         """Append one frame of another copy of this log as it is."""
         head = self._locked_tail().head
         header = require_frame(frame, self.memory_id)
         require_next(header, head.position, head.chain)
-        return self._commit(frame, Head(header.last, chain_after(frame, header), max(header.epoch, head.epoch)))
+        head = Head(header.last, chain_after(frame, header), max(header.epoch, head.epoch))
+        return self._commit(frame, lambda: head)
 
     def read(self, first: int = 1, last: int | None = None) -> Iterator[LogEntry]:
         """Give the records at positions first..last (None: the head as last seen), in order."""
@@ -373,9 +370,11 @@ class SegmentLog(BaseLog):
 
     # -- writing -------------------------------------------------------------------------------------------------
 
-    def _commit(self, frame: bytes, head: Head) -> Head:
+    def _commit(self, frame: bytes, head_after: Callable[[], Head]) -> Head:
         """Write a frame behind the tail, sync it, see that nobody took the log over, and publish the new head."""
         tail = self._locked_tail()
+        if len(frame) >= _LARGE_BYTES:
+            head_after = BESIDE.start(head_after)
         self._appends += 1
         try:
             try:
@@ -388,6 +387,7 @@ class SegmentLog(BaseLog):
                 take_back(tail, len(frame))
                 raise self._failed(error, "sync") from error
             tail.file.passed(tail.head.position + 1, tail.offset)
+            head = head_after()
             self._acknowledge(tail.after(head, tail.offset, len(frame)))
         finally:
             self._appends += 1
