@@ -31,7 +31,8 @@ class AgentView(AgentMemory):
 
     It has all that ``AgentMemory`` has. What the agent may not see is not there: it is in no result, count, statistic,
     walk or score, and not in the log, the history or the past as it reads them. Memories of others that it sees may be
-    recalled and linked; only their owner changes, shares or forgets them (else ``NotOwnerError``).
+    recalled and linked; only their owner changes, shares or forgets them, and a link is changed or removed by who owns
+    an end of it (else ``NotOwnerError``).
     """
 
     def __init__(self, memory: AgentMemory, name: str, room: str) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from memorygraph import AgentMemory, HashingEmbedder, MemoryNode, Scope, SharedMemoryPool
+from memorygraph.decay.forgetting import SpacedRepetitionScheduler
 from memorygraph.events.errors import DuplicateIdError, InputError, NodeNotFoundError, NotOwnerError, StoreReadOnly
 from memorygraph.events.records import EVENT_TYPES, MemoryCreated
 from memorygraph.projections import told
@@ -235,3 +236,36 @@ def test_where_unknown_nodes_are_is_not_known(pool: SharedMemoryPool) -> None:
     pool.memory.remember("one", node_id="a")
     frame = pool.memory._engine._shard.frame  # type: ignore[attr-defined] # the local engine's
     assert whereabouts(frame, ["a", "b"]) == [(frame.partitions[0], 0), None]
+
+
+def test_only_the_owner_ends_a_schedule_of_reviews(pool: SharedMemoryPool) -> None:
+    ann, bob = pool.agent("ann"), pool.agent("bob")
+    node = ann.remember("the capital of France is Paris", scope="public")
+    schedule = SpacedRepetitionScheduler("fsrs", memory=ann)
+    schedule.register_node(node.id)
+    with pytest.raises(NotOwnerError, match="'ann'"):
+        SpacedRepetitionScheduler("fsrs", memory=bob).unregister_node(node.id)
+    assert schedule.entry(node.id).node_id == node.id
+    schedule.unregister_node(node.id)
+    with pytest.raises(NodeNotFoundError):
+        schedule.entry(node.id)
+
+
+def test_a_link_is_changed_by_who_owns_an_end(pool: SharedMemoryPool) -> None:
+    ann, bob = pool.agent("ann"), pool.agent("bob")
+    one, two = ann.remember("one", scope="public"), ann.remember("two", scope="public")
+    theirs = ann.link(one, two, "causal", 0.9)
+    for change in (
+        lambda: bob.unlink(theirs.id),
+        lambda: bob.revise_edge(theirs.id, weight=0.1),
+        lambda: bob.graph.get_edge(theirs.id).hebbian_update(),
+        lambda: bob.unlink(bob.link(one, two).id),
+    ):
+        with pytest.raises(NotOwnerError, match="memories of others"):
+            change()
+    assert [edge.weight for edge in ann.edges(one) if edge.id == theirs.id] == [0.9]
+    mine = bob.link(bob.remember("three", scope="public"), one, weight=0.5)
+    assert bob.revise_edge(mine.id, weight=0.4).weight == 0.4
+    ann.unlink(mine.id)
+    ann.unlink(theirs.id)
+    assert pool.memory.edges(two)  # what is between others stays theirs, whoever made the link
