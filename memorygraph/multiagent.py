@@ -107,6 +107,20 @@ class AgentView(AgentMemory):
         """Give who did what to the memories that the agent sees, as ``AgentMemory.audit``."""
         return (entry for entry in super().audit(**asked) if entry.action != NOTHING)
 
+    @classmethod
+    def load(cls, *args: Any, **options: Any) -> NoReturn:
+        """Refuse: files hold everybody's memories; ``SharedMemoryPool.load`` reads one."""
+        del args, options
+        raise NotOwnerError(
+            "a view is not made of a file; load it with SharedMemoryPool.load(path) and ask for .agent(name)"
+        )
+
+    @classmethod
+    def import_(cls, *args: Any, **options: Any) -> NoReturn:
+        """Refuse: an exported log holds everybody's memories; import it as an ``AgentMemory`` and make a pool of it."""
+        del args, options
+        raise NotOwnerError("a view is not made of a log; use SharedMemoryPool(AgentMemory.import_(path, to))")
+
     def replay(self) -> NoReturn:
         """Refuse: the state is rebuilt from everybody's records."""
         raise NotOwnerError("a view is not rebuilt from the log; ask the pool's memory", agent=self.agent)

@@ -10,6 +10,7 @@ from memorygraph import AgentMemory, HashingEmbedder, MemoryNode, Scope, SharedM
 from memorygraph.decay.forgetting import SpacedRepetitionScheduler
 from memorygraph.events.errors import DuplicateIdError, InputError, NodeNotFoundError, NotOwnerError, StoreReadOnly
 from memorygraph.events.records import EVENT_TYPES, MemoryCreated
+from memorygraph.multiagent import AgentView
 from memorygraph.projections import told
 from memorygraph.projections.places import whereabouts
 
@@ -175,7 +176,7 @@ def test_another_life_of_an_id_opens_nothing_of_the_first(pool: SharedMemoryPool
 def test_a_view_does_nothing_to_the_memory_as_a_whole(pool: SharedMemoryPool, tmp_path: Path) -> None:
     ann = pool.agent("ann")
     ann.remember("one")
-    whole = (ann.compact, ann.snapshot, ann.build_index, ann.replay, ann.sign_head)
+    whole = (ann.compact, ann.snapshot, ann.build_index, ann.replay, ann.sign_head, ann.consolidate)
     for act in (*whole, lambda: ann.reembed(ann.embedder)):
         with pytest.raises(NotOwnerError, match="pool"):
             act()
@@ -183,6 +184,9 @@ def test_a_view_does_nothing_to_the_memory_as_a_whole(pool: SharedMemoryPool, tm
         ann.export(tmp_path / "log")
     with pytest.raises(Exception, match="pool"):
         ann.backup(tmp_path / "backup")
+    for make in (lambda: AgentView.load(tmp_path / "file"), lambda: ann.import_(tmp_path / "log", tmp_path / "store")):
+        with pytest.raises(NotOwnerError, match="SharedMemoryPool"):
+            make()
     with pytest.raises(StoreReadOnly):
         ann.at(1).remember("two")
     ann.close()
