@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from memorygraph import AgentMemory, HashingEmbedder, MemoryNode, Scope, SharedMemoryPool
+from memorygraph.actors.engine import Committed
 from memorygraph.decay.forgetting import SpacedRepetitionScheduler
 from memorygraph.events.errors import DuplicateIdError, InputError, NodeNotFoundError, NotOwnerError, StoreReadOnly
 from memorygraph.events.records import EVENT_TYPES, MemoryCreated
@@ -273,3 +276,28 @@ def test_a_link_is_changed_by_who_owns_an_end(pool: SharedMemoryPool) -> None:
     ann.unlink(mine.id)
     ann.unlink(theirs.id)
     assert pool.memory.edges(two)  # what is between others stays theirs, whoever made the link
+
+
+def test_the_log_is_read_once_to_know_where_moved_memories_were(
+    pool: SharedMemoryPool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ann, bob, cid = pool.agent("ann"), pool.agent("bob"), pool.agent("cid")
+    nodes = ann.remember_many([f"note {number}" for number in range(20)], associate=False)
+    for node in nodes:
+        ann.share(node, Scope.PUBLIC)
+    engine, records = pool.memory._engine, []
+    read = engine.read
+
+    def counted(*asked: Any, **options: Any) -> Iterator[Committed]:
+        for committed in read(*asked, **options):
+            records.append(committed.position)
+            yield committed
+
+    monkeypatch.setattr(engine, "read", counted)
+    assert len(list(bob.log())) == len(list(cid.log()))
+    assert len(records) == 3 * pool.memory.position  # each log, and once where memories were
+    records.clear()
+    ann.share(nodes[0], Scope.PRIVATE)
+    ann.share(nodes[0], Scope.PUBLIC)
+    assert [change.kind for change in bob.history(nodes[0])] == ["moved", "moved"]
+    assert len(records) == 2 + 4  # what is new, and what is about it
