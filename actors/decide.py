@@ -28,6 +28,7 @@ from memorygraph.actors.placing import (
     owns,
     placed,
     require_allowed,
+    require_an_end,
     require_owner,
     restore_nodes,
 )
@@ -305,8 +306,7 @@ class Proposer:
     def strengthen_edges(self, operation: cmd.StrengthenEdges) -> None:
         """Update weights by Hebb's rule."""
         ids, ends = tuple(operation.ids), self._ends_of(operation.ids)
-        event = ev.EdgesStrengthened(ids=ids, delta=operation.delta, decay=operation.decay, nodes=ends)
-        self.events.append(event)
+        self.events.append(ev.EdgesStrengthened(ids=ids, delta=operation.delta, decay=operation.decay, nodes=ends))
 
     def remove_edges(self, operation: cmd.RemoveEdges) -> None:
         """Remove edges."""
@@ -392,14 +392,13 @@ class Proposer:
             self.reads += node_ids
 
     def _ends_of(self, names: Sequence[str]) -> tuple[str, ...]:
-        """Return the nodes that existing edges link, each once, and note that we rely on both."""
+        """Return the nodes that edges which the viewer may change link, each once; note that we rely on both."""
         ends: dict[str, None] = {}
         for name in names:
             row = self._edge_row(name)
             if row is None:
                 raise EdgeNotFoundError(f"there is no edge {name!r} in this memory", id=name)
-            edge = self._frame.edge(row)
-            ends |= {edge.source_id: None, edge.target_id: None}
+            ends |= dict.fromkeys(require_an_end(self.viewer, self._frame, row))
             self.reads.append(name)
         self.reads += ends
         return tuple(ends)

@@ -74,6 +74,22 @@ def require_owner(viewer: Viewer | None, frame: Frame, row: int) -> None:
         )
 
 
+def require_an_end(viewer: Viewer | None, frame: Frame, edge_row: int) -> tuple[str, str]:
+    """Return the ends of an edge; refuse a change of it to a viewer who owns neither.
+
+    Raises:
+        NotOwnerError: both ends are somebody else's.
+    """
+    edge = frame.edge(edge_row)
+    ends = edge.source_id, edge.target_id
+    if not any(owns(viewer, frame, row) for row in frame.rows(ends) if row is not None):
+        raise NotOwnerError(
+            f"the link {edge.id!r} is between two memories of others; only the owner of one of them may change it",
+            id=edge.id,
+        )
+    return ends
+
+
 def move_nodes(proposer: Proposer, operation: cmd.MoveNodes) -> None:
     """Put nodes into another partition.
 

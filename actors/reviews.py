@@ -51,10 +51,10 @@ def record_reviews(proposer: Proposer, operation: cmd.RecordReviews) -> None:
 
 
 def end_reviews(proposer: Proposer, operation: cmd.EndReviews) -> None:
-    """Let go of the cards of nodes that have one."""
+    """Let go of the cards of nodes that have one; only their owner may, as it alone makes them."""
     frame = proposer.frame()
     ids = tuple(dict.fromkeys(operation.ids))
-    rows = [proposer._existing(node_id) for node_id in ids]
+    rows = [proposer._own(node_id) for node_id in ids]
     proposer.reads += map(review_of, ids)
     ended = tuple(
         node_id for node_id, row in zip(ids, rows, strict=True) if frame.nodes.value("review", row) is not None

@@ -7,9 +7,11 @@ past, too.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
-from typing import Any
+from typing import Any, Final
+from weakref import WeakKeyDictionary
 
 import msgspec
 
@@ -171,7 +173,7 @@ class _Places:
     def __init__(self, live: Engine, partitions: frozenset[Partition]) -> None:
         self._live = live
         self._partitions = partitions
-        self._stays: dict[str, list[_Stay]] = {}  # of nodes that were ever moved
+        self._stays = _STAYS.setdefault(live, _Stays())
 
     def visible(self, ids: Iterable[str], position: int, index: int) -> set[str]:
         """Return which of some nodes might be seen at an event and may be seen now."""
@@ -186,20 +188,38 @@ class _Places:
         }
 
     def _was_visible(self, node_id: str, position: int, index: int, moved: int) -> bool:
-        stays = self._stays.get(node_id)
-        if stays is None or stays[-1][0] < moved:
-            stays = self._stays[node_id] = list(self._read_stays(node_id))
+        stays = self._stays.of(self._live, node_id, moved)
         before = [partition for since, at, partition in stays if (since, at) <= (position, index)]
         return bool(before) and before[-1] in self._partitions  # what its records do not tell any more is not seen
 
-    def _read_stays(self, node_id: str) -> Iterator[_Stay]:
-        for committed in self._live.read(1, about=node_id):
-            for index, event in enumerate(committed.events or ()):
-                is_here = (isinstance(event, NodeAdded) and event.id == node_id) or (
-                    isinstance(event, NodesMoved) and node_id in event.ids
-                )
-                if is_here and isinstance(event, NodeAdded | NodesMoved):
-                    yield committed.position, index, event.partition
+
+class _Stays:
+    """Where nodes have been, for all views of an engine: one pass through the log, which goes on where it ended."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._position = 0
+        self._of: dict[str, tuple[_Stay, ...]] = {}
+        self._partitions: dict[Partition, Partition] = {}  # one object for equal ones
+
+    def of(self, live: Engine, node_id: str, moved: int) -> tuple[_Stay, ...]:
+        """Return where a node has been, at least up to a position that it was moved at."""
+        with self._lock:
+            if self._position < moved:
+                for committed in live.read(self._position + 1):
+                    self._take(committed)
+            return self._of.get(node_id, ())
+
+    def _take(self, committed: Committed) -> None:
+        for index, event in enumerate(committed.events or ()):
+            if isinstance(event, NodeAdded | NodesMoved):
+                partition = self._partitions.setdefault(event.partition, event.partition)
+                for node_id in (event.id,) if isinstance(event, NodeAdded) else event.ids:
+                    self._of[node_id] = (*self._of.get(node_id, ()), (committed.position, index, partition))
+        self._position = committed.position
+
+
+_STAYS: Final[WeakKeyDictionary[Engine, _Stays]] = WeakKeyDictionary()  # they are read when a view asks
 
 
 def _cut(committed: Committed, places: _Places) -> Committed:

@@ -325,6 +325,24 @@ class AgentMemory(Linking, Upkeep, Reembedding, MemoryReader):
         wanted = [checks.identifier("id", id_of(node)) for node in checks.several("ids", ids)]
         return _forgotten(self._home.execute(ForgetNodes(ids=wanted, reason=reason), command_id=command_id))
 
+    def consolidate(
+        self,
+        similarity_threshold: float = 0.95,
+        max_candidates: int | None = 1000,
+        *,
+        command_id: str | None = None,
+    ) -> int:
+        """Merge memories that say nearly the same, and return how many went; see ``MemoryGraph.merge_similar_nodes``.
+
+        Args:
+            similarity_threshold: the least cosine of their vectors, -1..1.
+            max_candidates: so many of the newest memories are compared with all others; None: every one.
+
+        Raises:
+            NotOwnerError: this is an agent's view of a pool; the pool's memory merges.
+        """
+        return self.graph.merge_similar_nodes(similarity_threshold, max_candidates, command_id=command_id)
+
     @contextmanager
     def transaction(self, *, command_id: str | None = None) -> Iterator[Self]:
         """Do all that this thread does in the block, or nothing of it; see ``MemoryGraph.transaction``."""

@@ -66,6 +66,7 @@ class AsyncAgentMemory:
     unlink = _awaited(AgentMemory.unlink)
     revise_many = _awaited(AgentMemory.revise_many)
     forget = _awaited(AgentMemory.forget)
+    consolidate = _awaited(AgentMemory.consolidate)
     get = _awaited(AgentMemory.get)
     find = _awaited(AgentMemory.find)
     edges = _awaited(AgentMemory.edges)

@@ -89,16 +89,18 @@ class Hooks:
     """The hooks of one memory; safe to use from several threads.
 
     A handler is called in the thread that wrote or recalled, after that was done; an ``async`` one in the event loop
-    that it was added in, if that runs, else to its end. What a handler raises is kept in ``errors`` (the last 100) and
-    disturbs nobody, unless ``raise_errors`` is set.
+    that it was added in, if that runs, else to its end. One thread at a time tells what was written: what others write
+    meanwhile it tells, too, and they do not wait for it. What a handler raises is kept in ``errors`` (the last 100) and
+    disturbs nobody, unless ``raise_errors`` is set: then the thread that tells raises the first of them in the end.
     """
 
     def __init__(self, home: Home) -> None:
         self._home = home
         self._handlers: dict[str, list[tuple[Handler, asyncio.AbstractEventLoop | None]]] = {}
-        self._telling = threading.RLock()
+        self._lock = threading.Lock()  # of what follows; never held while a handler is called
         self._is_telling = False
-        self._position: int | None = None  # told up to here; None: nobody listens to the log yet
+        self._is_more = False  # something was written since the thread that tells last looked
+        self._position: int | None = None  # told up to here; None: nobody has listened to the log yet
         self._follower: threading.Thread | None = None
         self._stopped = threading.Event()
         self.errors: deque[HookError] = deque(maxlen=ERRORS_MAX)
@@ -128,14 +130,15 @@ class Hooks:
                 loop = asyncio.get_running_loop()
             except RuntimeError:
                 loop = None
-        if name in _NAMES.values():
-            self._listen()
-        self._handlers.setdefault(name, []).append((handler, loop))
+        with self._lock:
+            if name in _NAMES.values():
+                self._listen()
+            self._handlers.setdefault(name, []).append((handler, loop))
         return handler
 
     def off(self, name: str, handler: Handler) -> bool:
         """Call a handler no more; False if it was not called before."""
-        kept = [pair for pair in self._handlers.get(name, []) if pair[0] is not handler]
+        kept = [pair for pair in self._handlers.get(name, []) if pair[0] != handler]  # methods are equal, not the same
         found = len(kept) < len(self._handlers.get(name, []))
         self._handlers[name] = kept
         return found
@@ -151,7 +154,8 @@ class Hooks:
 
     def follow(self) -> None:
         """From now on tell also what other processes write, in a thread that waits for it."""
-        self._listen()
+        with self._lock:
+            self._listen()
         if self._follower is None:
             self._stopped.clear()
             self._follower = threading.Thread(target=self._watch, name="memorygraph-hooks", daemon=True)
@@ -166,33 +170,57 @@ class Hooks:
 
     def told(self) -> None:
         """Look what is new in the log and tell it; called when something was written."""
-        if self._position is None or not any(map(self._handlers.get, _NAMES.values())):
+        if self._position is None or not self._has_listeners():
             return
-        with self._telling:
-            if self._is_telling:  # a handler wrote something: that is told when what it was told of is
+        with self._lock:
+            self._is_more = True
+            if self._is_telling:  # a handler, or another thread: this is told when what they tell is
                 return
             self._is_telling = True
-            try:
-                while self._tell_new():
-                    pass
-            finally:
-                self._is_telling = False
+        raised: list[Exception] = []
+        try:
+            while self._goes_on():
+                self._tell_new(raised)
+        except BaseException:
+            self._is_telling = False
+            raise
+        if raised:
+            raise raised[0]
+
+    def _has_listeners(self) -> bool:
+        return any(map(self._handlers.get, _NAMES.values()))
 
     def _listen(self) -> None:
-        with self._telling:
-            if self._position is None:
-                self._position = self._home.engine.ask(Describe()).position
-                self._home.listeners.append(self.told)
+        """Begin to listen to the log, from here on if nobody does yet."""
+        if self._has_listeners():
+            return
+        position = self._home.engine.ask(Describe()).position
+        if self._position is None:
+            self._home.listeners.append(self.told)
+        self._position = position
 
-    def _tell_new(self) -> bool:
-        """Tell the next records; return whether there were any."""
-        is_any = False
+    def _goes_on(self) -> bool:
+        """Whether there may be more to tell; who is told that there is not tells no more."""
+        with self._lock:
+            self._is_telling, self._is_more = self._is_more, False
+            return self._is_telling
+
+    def _tell_new(self, raised: list[Exception]) -> None:
+        """Tell what is new, and note what its handlers raise, if they may."""
         for committed in self._home.engine.read((self._position or 0) + 1):
-            is_any, self._position = True, committed.position
-            if self._follower is not None or self._is_own(committed):
+            if self._is_new(committed.position) and (self._follower is not None or self._is_own(committed)):
                 for event in self._events(committed):
-                    self._tell(event)
-        return is_any
+                    try:
+                        self._tell(event)
+                    except Exception as error:  # noqa: BLE001 # a handler's; raised when all is told
+                        raised.append(error)
+
+    def _is_new(self, position: int) -> bool:
+        """Go on to a position; False if who listens now began to after it."""
+        with self._lock:
+            is_new = position > (self._position or 0)
+            self._position = max(position, self._position or 0)
+            return is_new
 
     def _is_own(self, committed: Committed) -> bool:
         """Whether this process wrote a record, as far as it says."""
@@ -304,9 +332,10 @@ class Hooks:
         self.errors.append(HookError(event, handler, error))
 
     def _watch(self) -> None:
+        position = self._position or 0
         while not self._stopped.is_set():
             try:
-                self._home.engine.wait(self._position or 0, _WAIT_S)
+                position = self._home.engine.wait(position, _WAIT_S)
                 self.told()
             except MemoryGraphError:  # it was closed, or cannot be read: who uses it will hear
                 return

@@ -31,7 +31,8 @@ class AgentView(AgentMemory):
 
     It has all that ``AgentMemory`` has. What the agent may not see is not there: it is in no result, count, statistic,
     walk or score, and not in the log, the history or the past as it reads them. Memories of others that it sees may be
-    recalled and linked; only their owner changes, shares or forgets them (else ``NotOwnerError``).
+    recalled and linked; only their owner changes, shares or forgets them, and a link is changed or removed by who owns
+    an end of it (else ``NotOwnerError``).
     """
 
     def __init__(self, memory: AgentMemory, name: str, room: str) -> None:
@@ -105,6 +106,20 @@ class AgentView(AgentMemory):
     def audit(self, **asked: Any) -> Iterator[AuditEntry]:
         """Give who did what to the memories that the agent sees, as ``AgentMemory.audit``."""
         return (entry for entry in super().audit(**asked) if entry.action != NOTHING)
+
+    @classmethod
+    def load(cls, *args: Any, **options: Any) -> NoReturn:
+        """Refuse: files hold everybody's memories; ``SharedMemoryPool.load`` reads one."""
+        del args, options
+        raise NotOwnerError(
+            "a view is not made of a file; load it with SharedMemoryPool.load(path) and ask for .agent(name)"
+        )
+
+    @classmethod
+    def import_(cls, *args: Any, **options: Any) -> NoReturn:
+        """Refuse: an exported log holds everybody's memories; import it as an ``AgentMemory`` and make a pool of it."""
+        del args, options
+        raise NotOwnerError("a view is not made of a log; use SharedMemoryPool(AgentMemory.import_(path, to))")
 
     def replay(self) -> NoReturn:
         """Refuse: the state is rebuilt from everybody's records."""

@@ -233,6 +233,7 @@ class SpacedRepetitionScheduler:
 
         Raises:
             NodeNotFoundError: it is not in the memory.
+            NotOwnerError: it is another agent's.
         """
         self._cards.end([self._id(node_id)], command_id)
 

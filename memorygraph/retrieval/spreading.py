@@ -151,13 +151,14 @@ class SpreadingActivation:
         """
         primes = list(checks.several("prime_ids", prime_ids))
         limit = checks.count("top_k", top_k, 0, COUNT_MAX)
+        seen = set(primes)
         primed = {result.node_id: result for result in self._spread(primes, None, None)}
         found = [
             result._replace(activation=result.activation * (1.0 + primed[result.node_id].activation))
             if result.node_id in primed
             else result
             for result in self._spread([query_id], None, None)
-            if result.node_id not in primes
+            if result.node_id not in seen
         ]
         if query_id in primed:
             found.append(primed[query_id])

@@ -26,6 +26,8 @@ async def test_methods_give_what_those_of_the_memory_give(tmp_path: Path) -> Non
         assert (await memory.get(leyla.id)) == plain.get(leyla.id)
         assert await memory.query(lambda query: query.importance(gt=0.8).ids()) == [leyla.id]
         await memory.save(tmp_path / "memory.json")
+        await memory.remember("It rained")
+        assert await memory.consolidate(similarity_threshold=0.95) == 1
         assert len(await memory.forget(ids=[leyla.id])) == 1
         with pytest.raises(NodeNotFoundError):
             await memory.get(leyla.id)

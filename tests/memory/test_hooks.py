@@ -7,6 +7,7 @@ import logging
 import subprocess
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -116,6 +117,69 @@ def test_a_handler_may_write_and_is_told_of_it_afterwards() -> None:
 
     memory.remember("a")
     assert [event["node"].content for event in heard] == ["a", "echo of a"]
+
+
+def test_who_listens_hears_from_then_on() -> None:
+    memory, heard = AgentMemory(), Heard()
+    memory.hooks.on("remember", heard.append)
+    assert memory.hooks.off("remember", heard.append)
+    memory.remember("while nobody listened")
+    heard.to(memory.hooks, "remember")
+    memory.remember("after")
+    assert [event["node"].content for event in heard] == ["after"]
+
+
+def test_what_is_written_while_a_handler_runs_is_told_after_and_does_not_wait() -> None:
+    memory = AgentMemory()
+    heard = Heard().to(memory.hooks, "remember")
+    with ThreadPoolExecutor(1) as other:
+
+        @memory.hooks.on("remember")
+        def wait_for_another_thread(event: HookEvent) -> None:
+            if event["node"].content == "first":
+                other.submit(memory.remember, "by another thread").result(timeout=20)
+
+        memory.remember("first")
+    assert not memory.hooks.errors
+    assert [event["node"].content for event in heard] == ["first", "by another thread"]
+
+
+def test_an_error_that_is_raised_leaves_nothing_untold() -> None:
+    memory = AgentMemory()
+    heard = Heard()
+    memory.hooks.raise_errors = True
+    with ThreadPoolExecutor(1) as other:
+
+        @memory.hooks.on("remember")
+        def fail(event: HookEvent) -> None:
+            heard.append(event)
+            if event["node"].content == "first":
+                other.submit(memory.remember, "second").result(timeout=20)
+                raise ValueError("first")
+
+        with pytest.raises(ValueError, match="first"):
+            memory.remember("first")
+    assert [event["node"].content for event in heard] == ["first", "second"]
+    memory.remember("third")
+    assert len(heard) == 3
+
+
+def test_a_follower_sleeps_while_there_is_nothing_new(monkeypatch: pytest.MonkeyPatch) -> None:
+    memory, slept = AgentMemory(), threading.Event()
+    engine, newest = memory._engine, memory.position + 1
+    wait = engine.wait
+
+    def noted(position: int, timeout_s: float) -> int:
+        if position >= newest:
+            slept.set()
+        return wait(position, min(timeout_s, 0.01))
+
+    monkeypatch.setattr(engine, "wait", noted)
+    memory.hooks.follow()
+    memory.remember("nobody listens")
+    assert memory.position == newest
+    assert slept.wait(10)
+    memory.hooks.unfollow()
 
 
 def test_an_asynchronous_handler_runs_to_its_end_or_in_its_loop() -> None:

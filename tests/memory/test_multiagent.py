@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from memorygraph import AgentMemory, HashingEmbedder, MemoryNode, Scope, SharedMemoryPool
+from memorygraph.actors.engine import Committed
+from memorygraph.decay.forgetting import SpacedRepetitionScheduler
 from memorygraph.events.errors import DuplicateIdError, InputError, NodeNotFoundError, NotOwnerError, StoreReadOnly
 from memorygraph.events.records import EVENT_TYPES, MemoryCreated
+from memorygraph.multiagent import AgentView
 from memorygraph.projections import told
 from memorygraph.projections.places import whereabouts
 
@@ -174,7 +179,7 @@ def test_another_life_of_an_id_opens_nothing_of_the_first(pool: SharedMemoryPool
 def test_a_view_does_nothing_to_the_memory_as_a_whole(pool: SharedMemoryPool, tmp_path: Path) -> None:
     ann = pool.agent("ann")
     ann.remember("one")
-    whole = (ann.compact, ann.snapshot, ann.build_index, ann.replay, ann.sign_head)
+    whole = (ann.compact, ann.snapshot, ann.build_index, ann.replay, ann.sign_head, ann.consolidate)
     for act in (*whole, lambda: ann.reembed(ann.embedder)):
         with pytest.raises(NotOwnerError, match="pool"):
             act()
@@ -182,6 +187,9 @@ def test_a_view_does_nothing_to_the_memory_as_a_whole(pool: SharedMemoryPool, tm
         ann.export(tmp_path / "log")
     with pytest.raises(Exception, match="pool"):
         ann.backup(tmp_path / "backup")
+    for make in (lambda: AgentView.load(tmp_path / "file"), lambda: ann.import_(tmp_path / "log", tmp_path / "store")):
+        with pytest.raises(NotOwnerError, match="SharedMemoryPool"):
+            make()
     with pytest.raises(StoreReadOnly):
         ann.at(1).remember("two")
     ann.close()
@@ -235,3 +243,61 @@ def test_where_unknown_nodes_are_is_not_known(pool: SharedMemoryPool) -> None:
     pool.memory.remember("one", node_id="a")
     frame = pool.memory._engine._shard.frame  # type: ignore[attr-defined] # the local engine's
     assert whereabouts(frame, ["a", "b"]) == [(frame.partitions[0], 0), None]
+
+
+def test_only_the_owner_ends_a_schedule_of_reviews(pool: SharedMemoryPool) -> None:
+    ann, bob = pool.agent("ann"), pool.agent("bob")
+    node = ann.remember("the capital of France is Paris", scope="public")
+    schedule = SpacedRepetitionScheduler("fsrs", memory=ann)
+    schedule.register_node(node.id)
+    with pytest.raises(NotOwnerError, match="'ann'"):
+        SpacedRepetitionScheduler("fsrs", memory=bob).unregister_node(node.id)
+    assert schedule.entry(node.id).node_id == node.id
+    schedule.unregister_node(node.id)
+    with pytest.raises(NodeNotFoundError):
+        schedule.entry(node.id)
+
+
+def test_a_link_is_changed_by_who_owns_an_end(pool: SharedMemoryPool) -> None:
+    ann, bob = pool.agent("ann"), pool.agent("bob")
+    one, two = ann.remember("one", scope="public"), ann.remember("two", scope="public")
+    theirs = ann.link(one, two, "causal", 0.9)
+    for change in (
+        lambda: bob.unlink(theirs.id),
+        lambda: bob.revise_edge(theirs.id, weight=0.1),
+        lambda: bob.graph.get_edge(theirs.id).hebbian_update(),
+        lambda: bob.unlink(bob.link(one, two).id),
+    ):
+        with pytest.raises(NotOwnerError, match="memories of others"):
+            change()
+    assert [edge.weight for edge in ann.edges(one) if edge.id == theirs.id] == [0.9]
+    mine = bob.link(bob.remember("three", scope="public"), one, weight=0.5)
+    assert bob.revise_edge(mine.id, weight=0.4).weight == 0.4
+    ann.unlink(mine.id)
+    ann.unlink(theirs.id)
+    assert pool.memory.edges(two)  # what is between others stays theirs, whoever made the link
+
+
+def test_the_log_is_read_once_to_know_where_moved_memories_were(
+    pool: SharedMemoryPool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ann, bob, cid = pool.agent("ann"), pool.agent("bob"), pool.agent("cid")
+    nodes = ann.remember_many([f"note {number}" for number in range(20)], associate=False)
+    for node in nodes:
+        ann.share(node, Scope.PUBLIC)
+    engine, records = pool.memory._engine, []
+    read = engine.read
+
+    def counted(*asked: Any, **options: Any) -> Iterator[Committed]:
+        for committed in read(*asked, **options):
+            records.append(committed.position)
+            yield committed
+
+    monkeypatch.setattr(engine, "read", counted)
+    assert len(list(bob.log())) == len(list(cid.log()))
+    assert len(records) == 3 * pool.memory.position  # each log, and once where memories were
+    records.clear()
+    ann.share(nodes[0], Scope.PRIVATE)
+    ann.share(nodes[0], Scope.PUBLIC)
+    assert [change.kind for change in bob.history(nodes[0])] == ["moved", "moved"]
+    assert len(records) == 2 + 4  # what is new, and what is about it

@@ -156,6 +156,11 @@ def test_a_memory_says_what_was_merged():
     again = memory.remember("Leyla lives in Istanbul")
     assert memory.graph.merge_similar_nodes() == 1
     assert memory.history(again.id)[-1].event.reason == f"merged into {first.id}"
+    for content in ("Leyla likes tea", "Leyla lives in Istanbul"):
+        memory.remember(content)
+    assert memory.consolidate(similarity_threshold=0.95, max_candidates=0) == 0
+    assert memory.consolidate(command_id="again") == memory.consolidate(command_id="again") == 1
+    assert [node.content for node in memory] == ["Leyla lives in Istanbul", "Leyla likes tea"]
     assert MemoryGraph().merge_similar_nodes() == 0
 
 
