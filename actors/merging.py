@@ -11,9 +11,9 @@ import numpy as np
 from memorygraph.actors import commands as cmd
 from memorygraph.actors.touches import SPACE, version_of
 from memorygraph.events import records as ev
-from memorygraph.events.types import LIMITS
+from memorygraph.events.types import LIMITS, EdgeType
 from memorygraph.projections.duplicates import near_duplicates
-from memorygraph.projections.frame import EdgeState, Frame, parse_edge_id
+from memorygraph.projections.frame import ALIVE, EdgeState, Frame, parse_edge_id
 from memorygraph.projections.sight import only
 
 if TYPE_CHECKING:
@@ -34,8 +34,9 @@ def merge_similar(proposer: Proposer, operation: cmd.MergeSimilar) -> None:
     into: dict[str, str] = {}  # the id that goes -> the id that stays
     labels: list[ev.NodeRevised] = []
     moves = 0
+    opposed = _contradicting(frame)
     for keeper, others in found.items():
-        going, change = _labels_of_all(frame, keeper, others)
+        going, change = _labels_of_all(frame, keeper, _free_to_go(frame, keeper, others, opposed))
         moves += len(_incident(frame, going)) + 2
         if moves > _MOVES_MAX and into:
             break
@@ -74,6 +75,23 @@ def _places(frame: Frame) -> Iterator[Frame]:
         visible = np.zeros(frame.nodes.count, dtype=np.bool_)
         visible[some] = True
         yield only(frame, visible)
+
+
+def _free_to_go(frame: Frame, keeper: int, others: list[int], opposed: set[tuple[int, int]]) -> list[int]:
+    """Return which of the others say the same: none of them contradicts another one, or the one that stays."""
+    going: list[int] = []
+    for row in others:
+        if not any((row, other) in opposed for other in (keeper, *going)):
+            going.append(row)
+    return going
+
+
+def _contradicting(frame: Frame) -> set[tuple[int, int]]:
+    """Return the node rows that an edge CONTRADICTS joins, each pair both ways round."""
+    edges = frame.edges
+    is_one = (edges.column("flags") & ALIVE).astype(np.bool_) & (edges.column("edge_type") == EdgeType.CONTRADICTS.code)
+    pairs = list(zip(edges.column("source")[is_one].tolist(), edges.column("target")[is_one].tolist(), strict=True))
+    return {*pairs, *((two, one) for one, two in pairs)}
 
 
 def _labels_of_all(frame: Frame, keeper: int, others: list[int]) -> tuple[list[int], ev.NodeRevised | None]:

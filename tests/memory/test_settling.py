@@ -159,6 +159,17 @@ def test_a_memory_says_what_was_merged():
     assert MemoryGraph().merge_similar_nodes() == 0
 
 
+def test_a_statement_is_not_merged_with_one_that_it_supersedes():
+    memory = AgentMemory(embedding_dim=2)
+    old = memory.remember("Leyla's number is 555-1234", importance=0.8, embedding=[1, 0])
+    new = memory.remember("Leyla's number is 555-9876", importance=0.5, embedding=[1, 0.01], supersedes=old)
+    same = memory.remember("Leyla has the number 555-1234", importance=0.9, embedding=[1, 0])
+    assert memory.graph.merge_similar_nodes() == 1
+    assert [node.id for node in memory.find()] == [new.id, same.id]
+    assert [hit.node_id for hit in memory.recall("Leyla number", k=2)] == [new.id, same.id]
+    assert memory.graph.merge_similar_nodes() == 0
+
+
 @given(
     st.lists(st.tuples(st.integers(0, 3), st.sampled_from([0.2, 0.5, 0.9])), min_size=1, max_size=10),
     st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9), st.booleans()), max_size=20),
