@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 
 from memorygraph.actors import commands as cmd
-from memorygraph.actors.touches import SPACE, version_of
+from memorygraph.actors.touches import SPACE, review_of, version_of
 from memorygraph.events import records as ev
 from memorygraph.events.types import LIMITS, EdgeType
 from memorygraph.projections.duplicates import near_duplicates
@@ -49,6 +49,7 @@ def merge_similar(proposer: Proposer, operation: cmd.MergeSimilar) -> None:
     proposer.reads.append(SPACE)
     for node_id in {*into, *into.values()}:
         proposer.reads += [node_id, version_of(node_id)]
+    proposer.reads += map(review_of, into)
     for edge in revised:
         proposer.reads += [edge.id, version_of(edge.id)]
     proposer.events += labels
@@ -62,26 +63,33 @@ def merge_similar(proposer: Proposer, operation: cmd.MergeSimilar) -> None:
 
 
 def _places(frame: Frame) -> Iterator[Frame]:
-    """Give what is in one partition and of one owner: nobody gets to see, or loses, anything by a merge."""
+    """Give what is in one partition, of one owner and expires together: nobody gets to see, or loses, by a merge."""
     rows = np.flatnonzero(frame.live_rows())
     partitions = frame.nodes.column("partition")
-    members: dict[tuple[int, str | None], list[int]] = {}
+    members: dict[tuple[int, str | None, int | None], list[int]] = {}
     for row in rows.tolist():
-        members.setdefault((int(partitions[row]), frame.extras(row).owner), []).append(row)
+        extras = frame.extras(row)
+        members.setdefault((int(partitions[row]), extras.owner, extras.expires_us), []).append(row)
     if len(members) == 1:
         yield frame
         return
     for some in members.values():
+        if len(some) == 1:
+            continue
         visible = np.zeros(frame.nodes.count, dtype=np.bool_)
         visible[some] = True
         yield only(frame, visible)
 
 
 def _free_to_go(frame: Frame, keeper: int, others: list[int], opposed: set[tuple[int, int]]) -> list[int]:
-    """Return which of the others say the same: none of them contradicts another one, or the one that stays."""
+    """Return which of the others may go: none of them contradicts another one, or the one that stays.
+
+    A node that is reviewed stays: its schedule is its own.
+    """
     going: list[int] = []
     for row in others:
-        if not any((row, other) in opposed for other in (keeper, *going)):
+        is_reviewed = frame.nodes.value("review", row) is not None
+        if not is_reviewed and not any((row, other) in opposed for other in (keeper, *going)):
             going.append(row)
     return going
 

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from memorygraph import AgentMemory, ConsolidationState, MemoryEdge, MemoryGraph, MemoryNode
 from memorygraph.core.types import ConsolidationError, NodeNotFoundError
+from memorygraph.decay.forgetting import SpacedRepetitionScheduler
 from memorygraph.projections import duplicates
 
 DAY_S = 86_400
@@ -168,6 +169,30 @@ def test_a_statement_is_not_merged_with_one_that_it_supersedes():
     assert [node.id for node in memory.find()] == [new.id, same.id]
     assert [hit.node_id for hit in memory.recall("Leyla number", k=2)] == [new.id, same.id]
     assert memory.graph.merge_similar_nodes() == 0
+
+
+def test_what_is_kept_for_good_is_not_merged_into_what_expires():
+    memory = AgentMemory(embedding_dim=2)
+    passing, lasting = [
+        [
+            memory.remember("the password is swordfish", importance=value, embedding=[1, 0], expires_at=expires_at).id
+            for value in (0.8, 0.6)
+        ]
+        for expires_at in ("2999-01-01", None)
+    ]
+    assert memory.graph.merge_similar_nodes() == 2
+    assert [node.id for node in memory.find()] == [passing[0], lasting[0]]
+
+
+def test_a_review_schedule_is_not_lost_by_a_merge():
+    memory = AgentMemory(embedding_dim=2)
+    most, reviewed, least = [memory.remember("x", importance=at / 10, embedding=[1, 0]).id for at in (9, 5, 1)]
+    scheduler = SpacedRepetitionScheduler("fsrs", memory=memory)
+    scheduler.register_node(reviewed)
+    assert memory.graph.merge_similar_nodes() == 1
+    assert [node.id for node in memory.find()] == [most, reviewed]
+    assert least not in memory
+    assert len(scheduler) == 1
 
 
 @given(
