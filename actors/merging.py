@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 
 from memorygraph.actors import commands as cmd
-from memorygraph.actors.touches import SPACE, review_of, version_of
+from memorygraph.actors.touches import SPACE, edges_of, review_of, version_of
 from memorygraph.events import records as ev
 from memorygraph.events.types import LIMITS, EdgeType
 from memorygraph.projections.duplicates import near_duplicates
@@ -46,12 +46,7 @@ def merge_similar(proposer: Proposer, operation: cmd.MergeSimilar) -> None:
     if not into:
         return
     edges, revised = _moved_edges(frame, into)
-    proposer.reads.append(SPACE)
-    for node_id in {*into, *into.values()}:
-        proposer.reads += [node_id, version_of(node_id)]
-    proposer.reads += map(review_of, into)
-    for edge in revised:
-        proposer.reads += [edge.id, version_of(edge.id)]
+    _rest_on(proposer, into, revised)
     proposer.events += labels
     proposer.events.append(ev.NodesReinforced(ids=tuple(into.values()), deltas=(REINFORCED,) * len(into)))
     for keeper_id in dict.fromkeys(into.values()):
@@ -60,6 +55,21 @@ def merge_similar(proposer: Proposer, operation: cmd.MergeSimilar) -> None:
     if edges:
         proposer.events.append(proposer.named(_columns(edges)))
     proposer.events += revised
+
+
+def _rest_on(proposer: Proposer, into: Mapping[str, str], revised: list[ev.EdgeRevised]) -> None:
+    """Note that we rely on the nodes as they are, on the edges of those that go, and on what these lead to."""
+    frame = proposer._frame
+    proposer.reads.append(SPACE)
+    for node_id in {*into, *into.values()}:
+        proposer.reads += [node_id, version_of(node_id)]
+    for node_id in into:
+        proposer.reads += [review_of(node_id), edges_of(node_id)]
+    for row in _incident(frame, [row for row in frame.rows(into) if row is not None]):
+        edge = frame.edge(row)
+        proposer.reads += [edge.id, version_of(edge.id), edge.source_id, edge.target_id]
+    for change in revised:
+        proposer.reads += [change.id, version_of(change.id)]
 
 
 def _places(frame: Frame) -> Iterator[Frame]:
