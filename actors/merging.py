@@ -28,6 +28,7 @@ _Key = tuple[int, bool, str, str]
 def merge_similar(proposer: Proposer, operation: cmd.MergeSimilar) -> None:
     """Merge as many near-duplicates as one command can hold, the most important first."""
     frame = proposer._frame
+    whole = proposer.frame()  # edges to what is in the archive are moved, too
     found: dict[int, list[int]] = {}
     for place in _places(frame):
         found |= near_duplicates(place, proposer.norms(), operation.threshold, operation.candidates)
@@ -37,7 +38,7 @@ def merge_similar(proposer: Proposer, operation: cmd.MergeSimilar) -> None:
     opposed = _contradicting(frame)
     for keeper, others in found.items():
         going, change = _labels_of_all(frame, keeper, _free_to_go(frame, keeper, others, opposed))
-        moves += len(_incident(frame, going)) + 2
+        moves += len(_incident(whole, going)) + 2
         if moves > _MOVES_MAX and into:
             break
         name = frame.interner.ids
@@ -45,7 +46,7 @@ def merge_similar(proposer: Proposer, operation: cmd.MergeSimilar) -> None:
         labels += [change] if change is not None else []
     if not into:
         return
-    edges, revised = _moved_edges(frame, into)
+    edges, revised = _moved_edges(whole, into)
     _rest_on(proposer, into, revised)
     proposer.events += labels
     proposer.events.append(ev.NodesReinforced(ids=tuple(into.values()), deltas=(REINFORCED,) * len(into)))
@@ -59,7 +60,7 @@ def merge_similar(proposer: Proposer, operation: cmd.MergeSimilar) -> None:
 
 def _rest_on(proposer: Proposer, into: Mapping[str, str], revised: list[ev.EdgeRevised]) -> None:
     """Note that we rely on the nodes as they are, on the edges of those that go, and on what these lead to."""
-    frame = proposer._frame
+    frame = proposer.frame()
     proposer.reads.append(SPACE)
     for node_id in {*into, *into.values()}:
         proposer.reads += [node_id, version_of(node_id)]
