@@ -9,11 +9,11 @@ import msgspec
 import numpy as np
 
 from memorygraph.actors import commands as cmd
-from memorygraph.actors.touches import SPACE, version_of
+from memorygraph.actors.touches import SPACE, edges_of, review_of, version_of
 from memorygraph.events import records as ev
-from memorygraph.events.types import LIMITS
+from memorygraph.events.types import LIMITS, EdgeType
 from memorygraph.projections.duplicates import near_duplicates
-from memorygraph.projections.frame import EdgeState, Frame, parse_edge_id
+from memorygraph.projections.frame import ALIVE, EdgeState, Frame, parse_edge_id
 from memorygraph.projections.sight import only
 
 if TYPE_CHECKING:
@@ -28,15 +28,17 @@ _Key = tuple[int, bool, str, str]
 def merge_similar(proposer: Proposer, operation: cmd.MergeSimilar) -> None:
     """Merge as many near-duplicates as one command can hold, the most important first."""
     frame = proposer._frame
+    whole = proposer.frame()  # edges to what is in the archive are moved, too
     found: dict[int, list[int]] = {}
     for place in _places(frame):
         found |= near_duplicates(place, proposer.norms(), operation.threshold, operation.candidates)
     into: dict[str, str] = {}  # the id that goes -> the id that stays
     labels: list[ev.NodeRevised] = []
     moves = 0
+    opposed = _contradicting(frame)
     for keeper, others in found.items():
-        going, change = _labels_of_all(frame, keeper, others)
-        moves += len(_incident(frame, going)) + 2
+        going, change = _labels_of_all(frame, keeper, _free_to_go(frame, keeper, others, opposed))
+        moves += len(_incident(whole, going)) + 2
         if moves > _MOVES_MAX and into:
             break
         name = frame.interner.ids
@@ -44,12 +46,8 @@ def merge_similar(proposer: Proposer, operation: cmd.MergeSimilar) -> None:
         labels += [change] if change is not None else []
     if not into:
         return
-    edges, revised = _moved_edges(frame, into)
-    proposer.reads.append(SPACE)
-    for node_id in {*into, *into.values()}:
-        proposer.reads += [node_id, version_of(node_id)]
-    for edge in revised:
-        proposer.reads += [edge.id, version_of(edge.id)]
+    edges, revised = _moved_edges(whole, into)
+    _rest_on(proposer, into, revised)
     proposer.events += labels
     proposer.events.append(ev.NodesReinforced(ids=tuple(into.values()), deltas=(REINFORCED,) * len(into)))
     for keeper_id in dict.fromkeys(into.values()):
@@ -60,20 +58,59 @@ def merge_similar(proposer: Proposer, operation: cmd.MergeSimilar) -> None:
     proposer.events += revised
 
 
+def _rest_on(proposer: Proposer, into: Mapping[str, str], revised: list[ev.EdgeRevised]) -> None:
+    """Note that we rely on the nodes as they are, on the edges of those that go, and on what these lead to."""
+    frame = proposer.frame()
+    proposer.reads.append(SPACE)
+    for node_id in {*into, *into.values()}:
+        proposer.reads += [node_id, version_of(node_id)]
+    for node_id in into:
+        proposer.reads += [review_of(node_id), edges_of(node_id)]
+    for row in _incident(frame, [row for row in frame.rows(into) if row is not None]):
+        edge = frame.edge(row)
+        proposer.reads += [edge.id, version_of(edge.id), edge.source_id, edge.target_id]
+    for change in revised:
+        proposer.reads += [change.id, version_of(change.id)]
+
+
 def _places(frame: Frame) -> Iterator[Frame]:
-    """Give what is in one partition and of one owner: nobody gets to see, or loses, anything by a merge."""
+    """Give what is in one partition, of one owner and expires together: nobody gets to see, or loses, by a merge."""
     rows = np.flatnonzero(frame.live_rows())
     partitions = frame.nodes.column("partition")
-    members: dict[tuple[int, str | None], list[int]] = {}
+    members: dict[tuple[int, str | None, int | None], list[int]] = {}
     for row in rows.tolist():
-        members.setdefault((int(partitions[row]), frame.extras(row).owner), []).append(row)
+        extras = frame.extras(row)
+        members.setdefault((int(partitions[row]), extras.owner, extras.expires_us), []).append(row)
     if len(members) == 1:
         yield frame
         return
     for some in members.values():
+        if len(some) == 1:
+            continue
         visible = np.zeros(frame.nodes.count, dtype=np.bool_)
         visible[some] = True
         yield only(frame, visible)
+
+
+def _free_to_go(frame: Frame, keeper: int, others: list[int], opposed: set[tuple[int, int]]) -> list[int]:
+    """Return which of the others may go: none of them contradicts another one, or the one that stays.
+
+    A node that is reviewed stays: its schedule is its own.
+    """
+    going: list[int] = []
+    for row in others:
+        is_reviewed = frame.nodes.value("review", row) is not None
+        if not is_reviewed and not any((row, other) in opposed for other in (keeper, *going)):
+            going.append(row)
+    return going
+
+
+def _contradicting(frame: Frame) -> set[tuple[int, int]]:
+    """Return the node rows that an edge CONTRADICTS joins, each pair both ways round."""
+    edges = frame.edges
+    is_one = (edges.column("flags") & ALIVE).astype(np.bool_) & (edges.column("edge_type") == EdgeType.CONTRADICTS.code)
+    pairs = list(zip(edges.column("source")[is_one].tolist(), edges.column("target")[is_one].tolist(), strict=True))
+    return {*pairs, *((two, one) for one, two in pairs)}
 
 
 def _labels_of_all(frame: Frame, keeper: int, others: list[int]) -> tuple[list[int], ev.NodeRevised | None]:

@@ -18,7 +18,7 @@ from memorygraph.actors.touches import SPACE, VECTORS, version_of
 from memorygraph.events import records as ev
 from memorygraph.events.errors import EmbedderMismatch, EmbeddingDimensionError, ExpectationFailed, InputError
 from memorygraph.events.types import DIM_MAX, EdgeType
-from memorygraph.projections.frame import ALIVE, NO_ROW, UNDIRECTED, Frame
+from memorygraph.projections.frame import ALIVE, NO_ROW, UNDIRECTED, EdgeState, Frame
 from memorygraph.projections.sight import Sight, audience, seen
 
 if TYPE_CHECKING:
@@ -124,7 +124,8 @@ def activate_space(proposer: Proposer, operation: cmd.ActivateSpace) -> None:
 def renew_links(proposer: Proposer, operation: cmd.RenewLinks) -> None:
     """Bring the links that memories got by similarity in line with the vectors they have now.
 
-    These are the undirected edges SIMILARITY that go out from them, to older ones. What is right stays.
+    These are the undirected edges SIMILARITY that go out from them, to older ones. What is right stays, and so do links
+    of what is in the archive: nothing new is linked to it, and it comes back as it went.
     """
     frame = proposer.frame()
     found = [(node_id, row) for node_id, row in zip(operation.ids, frame.rows(operation.ids), strict=True)]
@@ -148,7 +149,7 @@ def renew_links(proposer: Proposer, operation: cmd.RenewLinks) -> None:
         weight = due.get((edge.source_id, edge.target_id))
         if weight is not None and abs(weight - edge.weight) < _SAME_WEIGHT:
             del due[edge.source_id, edge.target_id]
-        else:
+        elif weight is not None or not _in_archive(frame, edge):
             over.append(edge.id)
             ends |= {edge.source_id: None, edge.target_id: None}
     if over:
@@ -220,6 +221,11 @@ def _similarity_edges(frame: Frame, rows: list[int]) -> list[int]:
     counts &= np.isin(edges.take("source", found), rows)
     going_out: list[int] = found[counts].tolist()
     return going_out
+
+
+def _in_archive(frame: Frame, edge: EdgeState) -> bool:
+    rows = frame.rows((edge.source_id, edge.target_id))
+    return any(row is not None and frame.nodes.value("archived", row) for row in rows)
 
 
 def _external(dim: int) -> ev.SpaceDeclared:

@@ -138,8 +138,7 @@ def sync_into(
 ) -> GraphDiff:
     """Bring a graph in line with another in place, and return what changed in it; the other is not changed.
 
-    Up to about 1,000 changes are one transaction; more are made in several, which are each all or nothing. Edges of
-    memories that are in the archive stay as they are.
+    Up to about 1,000 changes are one transaction; more are made in several, which are each all or nothing.
 
     Raises:
         EmbedderMismatch: their vectors come from two embedders.

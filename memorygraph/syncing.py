@@ -39,11 +39,16 @@ def bring_in_line(
     diff: GraphDiff,
     key_of: Callable[[EdgeState], EdgeKey],
 ) -> None:
-    """Make the changes of a diff: what goes first, then what comes, what is changed last."""
+    """Make the changes of a diff: what goes first, then what comes, what is changed last.
+
+    What they concern is taken out of the archive for them, and put away at the end where it is to be there.
+    """
     home = graph._home
     is_small = sum(diff.summary().values()) <= TOGETHER_MAX and not home.engine.in_transaction
-    present = {node_id for node_id, node in after.items() if not node.archived and not _archived(before, node_id)}
+    woken = [node_id for node_id in _concerned(diff) if node_id in before and before[node_id].archived]
     with graph.transaction() if is_small else nullcontext():
+        for ids in chunks_of(woken, len):
+            home.execute(RestoreNodes(ids=ids))
         rows = dict(_edge_ids(graph, key_of))
         gone = [rows[key] for key in diff.removed_edges if key in rows]
         for ids in chunks_of(gone, len):
@@ -53,20 +58,24 @@ def bring_in_line(
         added = [after[node_id] for node_id in diff.added_nodes]
         for nodes in chunks_of([replace(node, archived=False) for node in added], size_bytes):
             home.execute(AddNodes(nodes=nodes, space=home.space))
-        present |= {node.id for node in added}
-        for changes in chunks_of(list(_revisions(diff, present)), size_bytes):
+        for changes in chunks_of(list(_revisions(diff)), size_bytes):
             home.execute(ReviseNodes(changes=changes, space=home.space))
-        new = [edges[key] for key in diff.added_edges if {key.source_id, key.target_id} <= present]
-        for states in chunks_of(new, size_bytes):
+        for states in chunks_of([edges[key] for key in diff.added_edges], size_bytes):
             home.execute(AddEdges(edges=columns_of(states)))
         for key in diff.changed_edges:
             if key in rows:
                 home.execute(ReviseEdge(change=_edge_revision(rows[key], edges[key])))
-        _archive(graph, before, after, diff, [node.id for node in added if node.archived])
+        turned = [*woken, *diff.added_nodes, *diff.changed_nodes]
+        away = [node_id for node_id in dict.fromkeys(turned) if node_id in after and after[node_id].archived]
+        for ids in chunks_of(away, len):
+            home.execute(ArchiveNodes(ids=ids, reason="synced"))
 
 
-def _archived(before: Mapping[str, NodeAdded], node_id: str) -> bool:
-    return node_id in before and before[node_id].archived
+def _concerned(diff: GraphDiff) -> dict[str, None]:
+    """Return the nodes of which a diff says something, and the ends of such edges."""
+    edges = (*diff.added_edges, *diff.removed_edges, *diff.changed_edges)
+    ends = [end for key in edges for end in (key.source_id, key.target_id)]
+    return dict.fromkeys([*diff.removed_nodes, *diff.changed_nodes, *ends])
 
 
 def _edge_ids(graph: MemoryGraph, key_of: Callable[[EdgeState], EdgeKey]) -> Iterator[tuple[EdgeKey, str]]:
@@ -80,28 +89,12 @@ def _edge_ids(graph: MemoryGraph, key_of: Callable[[EdgeState], EdgeKey]) -> Ite
         yield key, edge.id
 
 
-def _revisions(diff: GraphDiff, present: set[str]) -> Iterator[NodeRevised]:
+def _revisions(diff: GraphDiff) -> Iterator[NodeRevised]:
     for node_id, fields in diff.changed_nodes.items():
         values: dict[str, Any] = {name: new for name, (_, new) in fields.items() if name in _REVISABLE}
-        if values and node_id in present:
+        if values:
             yield NodeRevised(id=node_id, **values)
 
 
 def _edge_revision(edge_id: str, edge: EdgeState) -> EdgeRevised:
     return EdgeRevised(id=edge_id, weight=edge.weight, confidence=edge.confidence, metadata=edge.metadata)
-
-
-def _archive(
-    graph: MemoryGraph,
-    before: Mapping[str, NodeAdded],
-    after: Mapping[str, NodeAdded],
-    diff: GraphDiff,
-    added: list[str],
-) -> None:
-    turned = [node_id for node_id, fields in diff.changed_nodes.items() if "archived" in fields]
-    away = [node_id for node_id in turned if after[node_id].archived] + added
-    back = [node_id for node_id in turned if before[node_id].archived]
-    for ids in chunks_of(away, len):
-        graph._home.execute(ArchiveNodes(ids=ids, reason="synced"))
-    for ids in chunks_of(back, len):
-        graph._home.execute(RestoreNodes(ids=ids))

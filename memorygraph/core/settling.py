@@ -45,7 +45,8 @@ class GraphSettling:
         text, the labels and metadata of all (its own where they differ), and their edges, of which those of one kind
         between the same ends become one. Its importance rises by 0.1 (1 - I) for each that goes. What goes is
         forgotten, with the reason "merged into" and the id of what stays; edges between the two go. Nodes of different
-        scopes are never merged, nor those whose labels together would be above the limits of a node.
+        scopes, or that expire at different times, are never merged, nor what an edge CONTRADICTS joins, nor those whose
+        labels together would be above the limits of a node; and none goes that has a review schedule.
 
         Args:
             similarity_threshold: the least cosine, -1..1.

@@ -172,6 +172,33 @@ def test_another_embedder_serves_the_archive_too() -> None:
     assert vector.shape == (8,)
 
 
+@pytest.mark.parametrize("away", ["a", "b"])
+def test_another_embedder_leaves_the_links_of_what_is_in_the_archive(away: str) -> None:
+    from memorygraph import CallableEmbedder
+
+    memory = AgentMemory()
+    memory.remember("Alice saw rain in the harbour", node_id="a")
+    memory.remember("Alice saw rain in the harbour again", node_id="b")
+    [link] = memory.edges("b")
+    MemoryArchiver(memory).archive_node(away)
+    memory.reembed(CallableEmbedder(lambda text: [1.0, 0.0] if "again" in text else [0.0, 1.0], 2, name="another"))
+    MemoryArchiver(memory).restore(away)
+    [found] = memory.edges("b")
+    assert (found.source_id, found.target_id) == (link.source_id, link.target_id)
+
+
+def test_a_merge_moves_the_edges_to_what_is_in_the_archive() -> None:
+    memory = AgentMemory(auto_associate=False, embedding_dim=2)
+    keeper, twin = [memory.remember("here", importance=value, embedding=[1, 0]).id for value in (0.9, 0.5)]
+    cold = memory.remember("cold", embedding=[0, 1])
+    memory.link(twin, cold, "causal", 0.7)
+    MemoryArchiver(memory).archive_node(cold.id)
+    assert memory.graph.merge_similar_nodes() == 1
+    MemoryArchiver(memory).restore(cold.id)
+    [edge] = memory.edges(cold.id)
+    assert (edge.source_id, edge.target_id, edge.weight) == (keeper, cold.id, 0.7)
+
+
 def test_agents_put_away_what_is_their_own() -> None:
     pool = SharedMemoryPool()
     ann, bob = pool.agent("ann"), pool.agent("bob")

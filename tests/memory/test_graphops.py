@@ -153,6 +153,39 @@ def test_the_archive_is_merged_too(tmp_path: Path) -> None:
     assert "a" in left
 
 
+@pytest.mark.parametrize("away", [("left",), ("right",), ("left", "right")])
+@pytest.mark.parametrize("deed", ["revise", "link", "unlink", "weigh", "forget"])
+def test_a_sync_makes_every_change_that_it_tells_of_in_the_archive_too(
+    away: tuple[str, ...], deed: str, tmp_path: Path
+) -> None:
+    memory = memory_with("a", "b")
+    edge_id = memory.link("a", "b", "causal", 0.5).id
+    left, right = forked(memory, tmp_path)
+    {
+        "revise": lambda: right.revise("a", content="new"),
+        "link": lambda: right.link("a", "b", "temporal", 0.5),
+        "unlink": lambda: right.graph.remove_edge(edge_id),
+        "weigh": lambda: right.graph.revise_edge(right.graph.get_edge(edge_id), weight=0.9),
+        "forget": lambda: right.forget(ids=["a"]),
+    }[deed]()
+    for name, side in (("left", left), ("right", right)):
+        if name in away and "a" in side:
+            MemoryArchiver(side).archive_node("a")
+    sync_into(left.graph, right.graph)
+    sync_into(right.graph, left.graph)
+    assert diff_graphs(left.graph, right.graph).is_empty
+    for side in (left, right):
+        assert ("a" in MemoryArchiver(side)) == (deed != "forget" or "left" in away)
+        if "a" in MemoryArchiver(side):
+            MemoryArchiver(side).restore("a")
+        if "a" in side:
+            assert side.get("a").content == ("new" if deed == "revise" else "note a")
+        edges = sorted((edge.edge_type.value, edge.weight) for edge in side.graph.edges())
+        was = ("causal", 0.5)
+        expected = {"link": [was, ("temporal", 0.5)], "weigh": [("causal", 0.9)], "unlink": [], "forget": []}
+        assert edges == expected.get(deed, [was])
+
+
 def test_a_second_sync_starts_from_the_first() -> None:
     left, right = memory_with("l"), memory_with("r")
     right.remember("soon gone", node_id="gone")

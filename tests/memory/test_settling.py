@@ -9,7 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from memorygraph import AgentMemory, ConsolidationState, MemoryEdge, MemoryGraph, MemoryNode
+from memorygraph.actors import merging
 from memorygraph.core.types import ConsolidationError, NodeNotFoundError
+from memorygraph.decay.forgetting import SpacedRepetitionScheduler
 from memorygraph.projections import duplicates
 
 DAY_S = 86_400
@@ -162,6 +164,68 @@ def test_a_memory_says_what_was_merged():
     assert memory.consolidate(command_id="again") == memory.consolidate(command_id="again") == 1
     assert [node.content for node in memory] == ["Leyla lives in Istanbul", "Leyla likes tea"]
     assert MemoryGraph().merge_similar_nodes() == 0
+
+
+@pytest.mark.parametrize(
+    ("deed", "left"),
+    [
+        (lambda graph: graph.add_edge(MemoryEdge("b", "d", "causal", 0.5)), {("a", "c"): 0.2, ("a", "d"): 0.5}),
+        (lambda graph: graph.revise_edge(graph.get_edge("e"), weight=0.9), {("a", "c"): 0.9}),
+        (lambda graph: graph.remove_edge("e"), {}),
+        (lambda graph: graph.remove_node("c"), {}),
+    ],
+)
+def test_what_happens_to_edges_while_nodes_merge_is_not_lost(monkeypatch, deed, left):
+    graph = MemoryGraph()
+    graph.add_nodes([MemoryNode("", embedding=vector(*at), node_id=name)
+                     for name, at in (("a", (1, 0)), ("b", (1, 0)), ("c", (0, 1)), ("d", (0, -1)))])  # fmt: skip
+    graph.add_edge(MemoryEdge("b", "c", "causal", 0.2, edge_id="e"))
+    deeds = [deed]
+    find = merging.near_duplicates
+
+    def meddled(*asked):
+        if deeds:
+            deeds.pop()(graph)
+        return find(*asked)
+
+    monkeypatch.setattr(merging, "near_duplicates", meddled)
+    assert graph.merge_similar_nodes() == 1
+    assert {(edge.source_id, edge.target_id): edge.weight for edge in graph.edges()} == pytest.approx(left)
+
+
+def test_a_statement_is_not_merged_with_one_that_it_supersedes():
+    memory = AgentMemory(embedding_dim=2)
+    old = memory.remember("Leyla's number is 555-1234", importance=0.8, embedding=[1, 0])
+    new = memory.remember("Leyla's number is 555-9876", importance=0.5, embedding=[1, 0.01], supersedes=old)
+    same = memory.remember("Leyla has the number 555-1234", importance=0.9, embedding=[1, 0])
+    assert memory.graph.merge_similar_nodes() == 1
+    assert [node.id for node in memory.find()] == [new.id, same.id]
+    assert [hit.node_id for hit in memory.recall("Leyla number", k=2)] == [new.id, same.id]
+    assert memory.graph.merge_similar_nodes() == 0
+
+
+def test_what_is_kept_for_good_is_not_merged_into_what_expires():
+    memory = AgentMemory(embedding_dim=2)
+    passing, lasting = [
+        [
+            memory.remember("the password is swordfish", importance=value, embedding=[1, 0], expires_at=expires_at).id
+            for value in (0.8, 0.6)
+        ]
+        for expires_at in ("2999-01-01", None)
+    ]
+    assert memory.graph.merge_similar_nodes() == 2
+    assert [node.id for node in memory.find()] == [passing[0], lasting[0]]
+
+
+def test_a_review_schedule_is_not_lost_by_a_merge():
+    memory = AgentMemory(embedding_dim=2)
+    most, reviewed, least = [memory.remember("x", importance=at / 10, embedding=[1, 0]).id for at in (9, 5, 1)]
+    scheduler = SpacedRepetitionScheduler("fsrs", memory=memory)
+    scheduler.register_node(reviewed)
+    assert memory.graph.merge_similar_nodes() == 1
+    assert [node.id for node in memory.find()] == [most, reviewed]
+    assert least not in memory
+    assert len(scheduler) == 1
 
 
 @given(
