@@ -235,3 +235,9 @@ def test_where_unknown_nodes_are_is_not_known(pool: SharedMemoryPool) -> None:
     pool.memory.remember("one", node_id="a")
     frame = pool.memory._engine._shard.frame  # type: ignore[attr-defined] # the local engine's
     assert whereabouts(frame, ["a", "b"]) == [(frame.partitions[0], 0), None]
+
+
+@pytest.mark.parametrize("given", ["fleet", 7, SharedMemoryPool()])
+def test_a_pool_is_made_of_a_memory_only(given):
+    with pytest.raises(InputError, match=r"must be an AgentMemory, .* SharedMemoryPool\(AgentMemory\(path=...\)\)"):
+        SharedMemoryPool(given)
