@@ -10,7 +10,7 @@ from memorygraph.actors.touches import review_of
 from memorygraph.events import records as ev
 from memorygraph.events.errors import InputError
 from memorygraph.events.types import ReviewModel
-from memorygraph.projections.review import reviewed
+from memorygraph.projections.review import require_later, reviewed
 
 if TYPE_CHECKING:
     from memorygraph.actors.decide import Proposer
@@ -28,6 +28,7 @@ def record_reviews(proposer: Proposer, operation: cmd.RecordReviews) -> None:
         proposer.reads.append(review_of(node_id))
         if before is not None and not operation.begin:
             _require_same_model(node_id, before.model, rules.model)
+            require_later(node_id, before, operation.time_us)
         cards.append(reviewed(rules, before, grade, now_us, begins=operation.begin))
     if not cards:
         return

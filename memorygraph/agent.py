@@ -104,7 +104,7 @@ class AgentMemory(Linking, Upkeep, Reembedding, MemoryReader):
             raise InputError(f"limits must be Limits(...), not {checks.shown(limits)}")
         self._policy = Associate(
             checks.count("associate_k", associate_k, 0, limits.k_max),
-            checks.number("associate_threshold", associate_threshold, -1.0, 1.0),
+            checks.within("associate_threshold", associate_threshold, -1.0, 1.0),
         )
         self._auto_associate = bool(auto_associate)
         self._use_faiss = bool(use_faiss)
@@ -313,15 +313,18 @@ class AgentMemory(Linking, Upkeep, Reembedding, MemoryReader):
         Important (from 0.9), long-term and undecaying memories do not fade. Forgotten is not erased: the log still
         tells.
 
+        Args:
+            retention_threshold: how much must be left of a memory that stays, 0..1.
+
         Raises:
+            InputError: the threshold is not in 0..1; nothing was forgotten.
             NodeNotFoundError: one of ``ids`` is not there; nothing was forgotten.
         """
         checks.note("reason", reason)
         if ids is None:
             if isinstance(retention_threshold, str | MemoryNode):
                 raise InputError("retention_threshold must be a number; to forget certain memories, write ids=[...]")
-            threshold = checks.number("retention_threshold", retention_threshold, 0.0, 1.0)
-            return self.graph.prune_forgotten(threshold, reason=reason or "faded", command_id=command_id)
+            return self.graph.prune_forgotten(retention_threshold, reason=reason or "faded", command_id=command_id)
         wanted = [checks.identifier("id", id_of(node)) for node in checks.several("ids", ids)]
         return _forgotten(self._home.execute(ForgetNodes(ids=wanted, reason=reason), command_id=command_id))
 

@@ -105,9 +105,9 @@ class AsyncAgentMemory:
         """
         return await asyncio.get_running_loop().run_in_executor(self._threads, work, self.memory)
 
-    async def query(self, ask: Callable[[MemoryQuery], T]) -> T:
-        """Return what a query gives: ``await memory.query(lambda q: q.tag("user").all())``."""
-        return await self.run(lambda memory: ask(memory.query()))
+    def query(self) -> AsyncMemoryQuery:
+        """Return a query for all memories, to be narrowed: ``await memory.query().tag("user").all()``."""
+        return AsyncMemoryQuery(self, self.memory.query())
 
     async def recall_stream(self, query: Any, k: int = 5, **options: Any) -> AsyncIterator[MemoryHit]:
         """Give the hits of ``recall``, best first."""
@@ -149,6 +149,87 @@ class AsyncAgentMemory:
 
     def __repr__(self) -> str:
         return f"AsyncAgentMemory({self.memory!r})"
+
+
+def _narrowed(
+    method: Callable[Concatenate[MemoryQuery, P], MemoryQuery],
+) -> Callable[Concatenate[AsyncMemoryQuery, P], AsyncMemoryQuery]:
+    """Return a condition of ``MemoryQuery`` as one of ``AsyncMemoryQuery``; it asks nothing, so it is not awaited."""
+
+    def narrow(self: AsyncMemoryQuery, /, *args: P.args, **kwargs: P.kwargs) -> AsyncMemoryQuery:
+        return AsyncMemoryQuery(self._memory, method(self._query, *args, **kwargs))
+
+    update_wrapper(narrow, method)
+    return narrow
+
+
+class AsyncMemoryQuery:
+    """The conditions of a ``MemoryQuery``; what gives an answer is awaited. ``AsyncAgentMemory.query()`` makes one.
+
+    Each condition returns a new query. Nothing is asked until ``all``, ``first``, ``ids``, ``count``, ``exists`` or
+    ``similar_to`` is awaited, or an ``async for`` begins.
+    """
+
+    def __init__(self, memory: AsyncAgentMemory, query: MemoryQuery) -> None:
+        self._memory = memory
+        self._query = query
+
+    consolidation = _narrowed(MemoryQuery.consolidation)
+    importance = _narrowed(MemoryQuery.importance)
+    effective_importance = _narrowed(MemoryQuery.effective_importance)
+    retention = _narrowed(MemoryQuery.retention)
+    valence = _narrowed(MemoryQuery.valence)
+    confidence = _narrowed(MemoryQuery.confidence)
+    access_count = _narrowed(MemoryQuery.access_count)
+    tag = _narrowed(MemoryQuery.tag)
+    tags = _narrowed(MemoryQuery.tags)
+    metadata = _narrowed(MemoryQuery.metadata)
+    content_contains = _narrowed(MemoryQuery.content_contains)
+    created_after = _narrowed(MemoryQuery.created_after)
+    created_before = _narrowed(MemoryQuery.created_before)
+    accessed_after = _narrowed(MemoryQuery.accessed_after)
+    accessed_before = _narrowed(MemoryQuery.accessed_before)
+    occurred_after = _narrowed(MemoryQuery.occurred_after)
+    occurred_before = _narrowed(MemoryQuery.occurred_before)
+    older_than = _narrowed(MemoryQuery.older_than)
+    speaker = _narrowed(MemoryQuery.speaker)
+    session = _narrowed(MemoryQuery.session)
+    source = _narrowed(MemoryQuery.source)
+    scope = _narrowed(MemoryQuery.scope)
+    owner = _narrowed(MemoryQuery.owner)
+    where = _narrowed(MemoryQuery.where)
+    order_by = _narrowed(MemoryQuery.order_by)
+    limit = _narrowed(MemoryQuery.limit)
+    offset = _narrowed(MemoryQuery.offset)
+    type = _narrowed(MemoryQuery.type)
+
+    async def all(self) -> list[MemoryNode]:
+        """Return the memories."""
+        return await self._memory.run(lambda _: self._query.all())
+
+    async def first(self) -> MemoryNode | None:
+        """Return the first memory; None if there is none."""
+        return await self._memory.run(lambda _: self._query.first())
+
+    async def ids(self) -> list[str]:
+        """Return the ids of the memories."""
+        return await self._memory.run(lambda _: self._query.ids())
+
+    async def count(self) -> int:
+        """Return how many ``all`` gives."""
+        return await self._memory.run(lambda _: self._query.count())
+
+    async def exists(self) -> bool:
+        """Whether there is any."""
+        return await self._memory.run(lambda _: self._query.exists())
+
+    async def similar_to(self, query: Any, k: int = 5, *, threshold: float = -1.0) -> list[MemoryNode]:
+        """Return the k memories that are most similar to a vector, or to a text, best first."""
+        return await self._memory.run(lambda _: self._query.similar_to(query, k, threshold=threshold))
+
+    async def __aiter__(self) -> AsyncIterator[MemoryNode]:
+        for node in await self.all():
+            yield node
 
 
 async def gather_recall(memory: AsyncAgentMemory, queries: Iterable[Any], k: int = 5, **options: Any) -> list[Hits]:

@@ -212,9 +212,9 @@ class MemoryArchiver:
         )
         query = (
             self._graph.query()
-            .importance(lte=policy.max_importance)
+            .importance(lte=checks.within("max_importance", policy.max_importance, 0.0, 1.0))
             .importance(lt=policy.protect_importance)
-            .retention(lte=policy.max_retention)
+            .retention(lte=checks.within("max_retention", policy.max_retention, 0.0, 1.0))
             ._selecting(codes=(permanent, settled))
         )
         if policy.min_age_seconds:

@@ -90,6 +90,14 @@ def number(name: str, given: Any, low: float, high: float) -> float:
     return COMMON.get(clipped, clipped)  # also makes -0.0 plain
 
 
+def within(name: str, given: Any, low: float, high: float) -> float:
+    """Return a number in low..high; for what must not be clipped, such as a threshold below which memories go."""
+    value = number(name, given, -math.inf, math.inf)
+    if not low <= value <= high:
+        raise InputError(f"{name} must be from {low:g} to {high:g}, not {shown(given)}")
+    return value
+
+
 def decay_rate(given: Any) -> float:
     """Return a base stability in hours: positive, at most ten thousand years."""
     value = number("decay_rate", given, -math.inf, math.inf)

@@ -20,7 +20,7 @@ TITLE: Final = "Memories (dates are UTC)"
 PINNED_TITLE: Final = "Pinned"
 NO_SESSION: Final = "Other memories"
 SHARE_MAX: Final = 4
-"""One memory takes at most this part (1 / SHARE_MAX) of the budget; the rest of its text is cut off."""
+"""A memory too long for the whole budget takes this part (1 / SHARE_MAX) of it, and what the others leave."""
 _CUT: Final = " …"
 _WORD_MAX: Final = 30
 
@@ -29,6 +29,7 @@ class Context(Struct, frozen=True):
     """A block of text for a prompt; ``str(context)`` is the text.
 
     ``tokens`` is what the counter says of it, at most the budget. ``ids`` are the memories in it, in order;
+    ``shortened`` those of them whose text is cut (it ends in an ellipsis), as it is longer than the whole budget;
     ``left_out`` those that matched or were pinned, and did not fit.
     """
 
@@ -37,6 +38,7 @@ class Context(Struct, frozen=True):
     ids: tuple[str, ...]
     left_out: tuple[str, ...]
     position: int
+    shortened: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         return self.text
@@ -47,6 +49,7 @@ class Context(Struct, frozen=True):
             "text": self.text,
             "tokens": self.tokens,
             "ids": list(self.ids),
+            "shortened": list(self.shortened),
             "left_out": list(self.left_out),
             "position": self.position,
         }
@@ -87,34 +90,52 @@ def hit_entry(hit: MemoryHit) -> _Entry:
 def assemble(entries: Iterable[_Entry], position: int, max_tokens: int, counter: TokenCounter) -> Context:
     """Put entries, the most wanted first, into a block of at most ``max_tokens``.
 
-    A text that was taken already is left out, and so is a superseded memory if the current one is shown.
+    A text that was taken already is left out, and so is a superseded memory if the current one is shown. Texts are
+    given whole; only one that is longer than the whole budget is cut.
 
     Raises:
         InputError: the counter does not give a whole number.
     """
     taken: dict[str, _Entry] = {}
+    too_long: dict[str, _Entry] = {}
     left_out: list[str] = []
     headings: set[str] = set()
-    spent = _counted(counter, TITLE)
+    spent = title = _counted(counter, TITLE)
     for whole in _without_doubles(entries):
         if whole.superseded_by in taken and not whole.is_pinned:
             continue
-        entry = _cut_to(whole, max_tokens // SHARE_MAX, counter)
-        heading = _heading(entry)
+        entry, heading = whole, _heading(whole)
+        heading_cost = _counted(counter, f"\n{heading}\n")
         cost = _counted(counter, f"{_line(entry)}\n")
-        cost += 0 if heading in headings else _counted(counter, f"\n{heading}\n")
+        if title + heading_cost + cost > max_tokens:
+            too_long[whole.id] = whole
+            entry = _cut_to(whole, max_tokens // SHARE_MAX, counter)
+            cost = _counted(counter, f"{_line(entry)}\n")
+        cost += 0 if heading in headings else heading_cost
         if spent + cost <= max_tokens:
             taken[entry.id] = entry
             headings.add(heading)
             spent += cost
         else:
             left_out.append(entry.id)
-    text = _rendered(taken.values())
-    while taken and _counted(counter, text) > max_tokens:  # a counter need not add up
+    while taken and _counted(counter, _rendered(taken.values())) > max_tokens:  # a counter need not add up
         left_out.append(taken.popitem()[0])
-        text = _rendered(taken.values())
+    for whole in too_long.values():
+        if whole.id in taken:
+            _lengthen(taken, whole, max_tokens, counter)
+    text = _rendered(taken.values())
     ids = tuple(entry.id for group in _groups(taken.values()) for entry in group)
-    return Context(text, _counted(counter, text), ids, tuple(left_out), position)
+    shortened = tuple(name for name in ids if name in too_long and taken[name] is not too_long[name])
+    return Context(text, _counted(counter, text), ids, tuple(left_out), position, shortened)
+
+
+def _lengthen(taken: dict[str, _Entry], whole: _Entry, max_tokens: int, counter: TokenCounter) -> None:
+    """Give a shortened entry what is left of the budget."""
+    cut = taken[whole.id]
+    spare = max_tokens - _counted(counter, _rendered(taken.values()))
+    taken[whole.id] = _cut_to(whole, _counted(counter, _line(cut)) + spare, counter)
+    if _counted(counter, _rendered(taken.values())) > max_tokens:  # a counter need not add up
+        taken[whole.id] = cut
 
 
 def _without_doubles(entries: Iterable[_Entry]) -> list[_Entry]:

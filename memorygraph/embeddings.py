@@ -230,7 +230,8 @@ class SentenceTransformerEmbedder:
     def __init__(self, model: str = "all-MiniLM-L6-v2", *, device: str | None = None, batch_size: int = 64) -> None:
         self.model = checks.identifier("model", str(model))
         self._batch_size = checks.count("batch_size", batch_size, 1, 65_536)
-        library = _optional("sentence_transformers", "sentence-transformers")
+        extra = "minilm" if self.model in _MINILM else "sentence-transformers"
+        library = _optional("sentence_transformers", extra)
         place = _local_model(self.model)
         try:
             self._model = library.SentenceTransformer(

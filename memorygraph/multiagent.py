@@ -15,7 +15,7 @@ from memorygraph.audit import NOTHING, AuditEntry
 from memorygraph.core.node import MemoryNode
 from memorygraph.drafts import id_of
 from memorygraph.embeddings import Embedder
-from memorygraph.events.errors import NodeNotFoundError, NotOwnerError
+from memorygraph.events.errors import InputError, NodeNotFoundError, NotOwnerError
 from memorygraph.events.types import Partition, Scope
 from memorygraph.hits import Hits
 from memorygraph.hooks import Hooks
@@ -158,9 +158,17 @@ class SharedMemoryPool:
         memory: to be shared; default: a new ``AgentMemory``.
         default_room: the room of agents that name none.
         options: of the new ``AgentMemory``, such as ``path``.
+
+    Raises:
+        InputError: ``memory`` is no ``AgentMemory``.
     """
 
     def __init__(self, memory: AgentMemory | None = None, *, default_room: str = DEFAULT_ROOM, **options: Any) -> None:
+        if memory is not None and not isinstance(memory, AgentMemory):
+            raise InputError(
+                f"memory must be an AgentMemory, not {checks.shown(memory)}; for one in a folder write "
+                "SharedMemoryPool(AgentMemory(path=...))"
+            )
         self.memory = AgentMemory(**options) if memory is None else memory
         self.default_room = checks.identifier("default_room", default_room)
 

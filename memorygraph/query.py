@@ -231,7 +231,7 @@ class MemoryQuery:
         asked = replace(
             self._select,
             vector=self._vector_of(query),
-            threshold=checks.number("threshold", threshold, -1.0, 1.0),
+            threshold=checks.within("threshold", threshold, -1.0, 1.0),
             order=None,
             offset=0,
             limit=None if self._tests else count,

@@ -201,7 +201,7 @@ class MemoryReader(Querying, Hooking, Evidence):
         query: str,
         max_tokens: int = 1000,
         *,
-        pinned: str | Iterable[str | MemoryNode] = (),
+        pinned: str | MemoryNode | Iterable[str | MemoryNode] = (),
         counter: TokenCounter = estimate_tokens,
         reinforce: bool = True,
         as_of: int | datetime | None = None,
@@ -213,18 +213,20 @@ class MemoryReader(Querying, Hooking, Evidence):
 
         Pinned memories come first, then what ``recall`` finds, by session and time; each on a line with its id and
         date. No text comes twice, a superseded memory gives way to the current one (or is marked), and the block is
-        never over the budget: what ranks lower is left out. The same memory and question give the same block.
+        never over the budget: what ranks lower is left out (``left_out``). A text is given whole, unless it is longer
+        than the whole budget: then it is cut (``shortened``). The same memory and question give the same block.
 
         Args:
             query: the question, or what is talked about.
             max_tokens: the budget.
-            pinned: memories that always come: their ids, or, as one text, the tag that they have.
+            pinned: memories that come before all others: a list of them or of their ids; or one text, the tag that
+                they have (or, if none has it, an id); or one memory.
             counter: gives the tokens of a text as the model counts them; default: an estimate.
             reinforce: note that the memories in the block were recalled.
             as_of, asked_at, record, filters: as in ``recall``; filters do not hide what is pinned.
 
         Raises:
-            InputError: a value that cannot be used.
+            InputError: a value that cannot be used; the text ``pinned`` is neither a tag nor an id.
             NodeNotFoundError: a pinned id is not there.
         """
         if as_of is not None:
@@ -236,10 +238,7 @@ class MemoryReader(Querying, Hooking, Evidence):
         budget = checks.count("max_tokens", max_tokens, 1, 2**31)
         if not callable(counter):
             raise InputError(f"counter must be a function from text to a number of tokens, not {checks.shown(counter)}")
-        if isinstance(pinned, str):
-            nodes = self.find(tags=[pinned])
-        else:
-            nodes = [self.get(node) for node in checks.several("pinned", pinned)]
+        nodes = self._pinned(pinned)
         k = min(self._limits.k_max, max(_CONTEXT_K_MIN, budget // _CONTEXT_TOKENS_EACH))
         way = self._way(record)
         found = self.recall(query, k, reinforce=False, asked_at=asked_at, record=BEST_EFFORT, **filters)
@@ -249,6 +248,19 @@ class MemoryReader(Querying, Hooking, Evidence):
         block = assemble(entries, found.position, budget, counter)
         self._note(way, list(block.ids), list(block.ids) if reinforce else [])
         return block
+
+    def _pinned(self, given: str | MemoryNode | Iterable[str | MemoryNode]) -> list[MemoryNode]:
+        if isinstance(given, MemoryNode):
+            return [self.get(given)]
+        if not isinstance(given, str):
+            return [self.get(node) for node in checks.several("pinned", given)]
+        tagged = self.find(tags=[given])
+        if not tagged and given not in self:
+            raise InputError(
+                f"pinned is {checks.shown(given)}, which is neither the tag of a memory nor an id; give a tag, or a "
+                "list of memories or ids"
+            )
+        return tagged or [self.get(given)]
 
     def get(self, id: str | MemoryNode) -> MemoryNode:
         """Return a memory as a view at the newest position.
@@ -285,12 +297,17 @@ class MemoryReader(Querying, Hooking, Evidence):
         """Return a read-only memory as it was at a position, or at an aware datetime (by recording time).
 
         Raises:
-            InputError: the position is not in the log, or the datetime is naive.
+            InputError: it is neither, the position is not in the log, or the datetime is naive.
         """
         if isinstance(when, datetime):
             if when.tzinfo is None:
                 raise InputError(f"{when} has no time zone; give an aware datetime, such as {when}+00:00")
             position: int = self._engine.ask(PositionAt(time_us=to_us(when))).value
+        elif isinstance(when, bool) or not hasattr(when, "__index__"):
+            raise InputError(
+                f"{checks.shown(when)} is neither a position (a whole number) nor a datetime with a time zone, such as "
+                "datetime(2020, 1, 31, tzinfo=UTC)"
+            )
         else:
             position = checks.count("position", when, 0, 2**62)
         return self._seen_through(self._engine.at(position), self._home.author)

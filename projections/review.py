@@ -13,7 +13,7 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
-from memorygraph.events.errors import DamagedLog
+from memorygraph.events.errors import DamagedLog, InputError
 from memorygraph.events.records import ReviewCard, ReviewsRecorded
 from memorygraph.events.types import ReviewModel
 from memorygraph.projections.review_curves import Ebbinghaus, PowerLaw
@@ -73,6 +73,20 @@ def reviewed(rules: Rules, before: ReviewCard | None, grade: float, now_us: int,
         card = first_card(rules, grade, now_us)
         return card if begins else msgspec.structs.replace(card, grades=(grade,))
     return next_card(rules, before, grade, now_us)
+
+
+def require_later(node_id: str, before: ReviewCard | None, time_us: int | None) -> None:
+    """Refuse a review that names a time before the last one; a clock that was set back is no such time (None).
+
+    Raises:
+        InputError: it is before the last review.
+    """
+    if before is not None and time_us is not None and time_us < before.reviewed_us:
+        raise InputError(
+            f"{node_id!r} was reviewed after that already, {(before.reviewed_us - time_us) / 1e6:g} s later; record "
+            "reviews in their order, or register it anew at that time",
+            id=node_id,
+        )
 
 
 def retention_at(rules: Rules, card: ReviewCard, now_us: int) -> float:

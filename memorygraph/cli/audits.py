@@ -13,7 +13,7 @@ import typer
 
 from memorygraph.audit import AuditEntry, audit_of, wanted
 from memorygraph.cli import views
-from memorygraph.cli.options import JsonOption, StoreOption, name_and_value, open_to_read
+from memorygraph.cli.options import JsonOption, StoreOption, bound, name_and_value, open_to_read
 from memorygraph.cli.output import print_json, say, terminal_width
 from memorygraph.exports import read_file
 from memorygraph.history import REPLACED
@@ -38,7 +38,9 @@ ActionOption = Annotated[
 WhereOption = Annotated[
     list[str] | None, typer.Option("--where", help="Only from there, such as host=web-1.", metavar="NAME=VALUE")
 ]
-SinceOption = Annotated[str | None, typer.Option(help="Only recorded then or later.", metavar="TIME")]
+SinceOption = Annotated[
+    str | None, typer.Option(help="Only recorded then or later, or since yesterday.", metavar="TIME")
+]
 UntilOption = Annotated[str | None, typer.Option(help="Only recorded until then.", metavar="TIME")]
 SessionOption = Annotated[str | None, typer.Option(help="Only about memories of this session.", metavar="NAME")]
 FromOption = Annotated[int, typer.Option("--from", help="First position.", min=1)]
@@ -75,8 +77,8 @@ def audit(
         "who": who or None,
         "id": about or None,
         "action": action or None,
-        "since": since,
-        "until": until,
+        "since": bound(since),
+        "until": bound(until, is_end=True),
         "session": session,
         "where": dict(map(name_and_value, where or [])),
         "first": first,

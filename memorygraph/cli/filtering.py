@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from memorygraph.cli.options import TagsOption, TypeOption
+from memorygraph.cli.options import TagsOption, TypeOption, bound
 from memorygraph.events.errors import InputError
 
 
@@ -26,7 +26,10 @@ _OPTIONS: Final[dict[str, tuple[Any, Any]]] = {
     "metadata": (Annotated[list[str] | None, _option("Only with this metadata; again for more.", "KEY=VALUE")], None),
     "scope": (Annotated[str | None, _option("Only private, shared or public ones.", "SCOPE")], None),
     "owner": (Annotated[str | None, _option("Only those of this agent.", "AGENT")], None),
-    "since": (Annotated[str | None, _option("Only what happened then or later.", "TIME")], None),
+    "since": (
+        Annotated[str | None, _option("Only what happened then or later, or since yesterday.", "TIME")],
+        None,
+    ),
     "until": (Annotated[str | None, _option("Only what happened until then.", "TIME")], None),
     "asked_at": (Annotated[str | None, _option('What "last week" counts from (default: now).', "TIME")], None),
 }
@@ -44,6 +47,9 @@ def filtered(command: Callable[..., None]) -> Callable[..., None]:
     def run(**options: Any) -> None:
         given = {name: options.pop(name) for name in _OPTIONS}
         given["metadata"] = _pairs(given["metadata"]) if given["metadata"] else None
+        asked_at = given["asked_at"]
+        given["since"] = bound(given["since"], asked_at=asked_at)
+        given["until"] = bound(given["until"], is_end=True, asked_at=asked_at)
         command(**options, filters={name: value for name, value in given.items() if value is not None})
 
     kept = [parameter for name, parameter in own.parameters.items() if name != "filters"]

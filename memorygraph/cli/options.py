@@ -12,9 +12,10 @@ import typer
 
 from memorygraph import AgentMemory
 from memorygraph.cli.output import complain
-from memorygraph.events.errors import InputError, StoreNotFound
+from memorygraph.date_words import date_window
+from memorygraph.events.errors import InputError, StoreNotFound, TimeFormatError
 from memorygraph.events.types import LIMITS
-from memorygraph.times import Expiry, to_us
+from memorygraph.times import Expiry, TimeLike, to_us
 
 DEFAULT_STORE: Final = Path("agent.memory")
 FROM_HERE: Final = {"via": "cli"}
@@ -178,7 +179,11 @@ def moment(text: str) -> int | datetime:
     """
     if text.isascii() and text.isdigit():
         return int(text)
-    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=to_us(text))
+    return _moment_of(to_us(text))
+
+
+def _moment_of(time_us: int) -> datetime:
+    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=time_us)
 
 
 def duration(text: str) -> timedelta:
@@ -200,7 +205,45 @@ def expiry(text: str) -> Expiry:
     Raises:
         TimeFormatError: it is neither.
     """
-    return duration(text) if _DURATION.fullmatch(text.strip()) else text
+    if _DURATION.fullmatch(text.strip()):
+        return duration(text)
+    try:
+        to_us(text)
+    except TimeFormatError as error:
+        raise TimeFormatError(
+            f"{text!r} is neither a length of time (a number and s, m, h, d or w, such as 30d) nor a time, such as "
+            "2030-05-08T13:56Z",
+            given=text,
+        ) from error
+    return text
+
+
+def bound(text: str | None, *, is_end: bool = False, asked_at: TimeLike | None = None) -> datetime | None:
+    """Read the time that --since or --until names: a time, or the words of a question, such as "last week" (UTC).
+
+    Args:
+        text: what was given, if anything.
+        is_end: of words the end is meant, and not the beginning.
+        asked_at: what words count from (default: now).
+
+    Raises:
+        TimeFormatError: it is neither.
+    """
+    if text is None:
+        return None
+    try:
+        return _moment_of(to_us(text))
+    except TimeFormatError as error:
+        window = date_window(text, datetime.now(UTC) if asked_at is None else asked_at)
+        if window is None or window.text.casefold() != text.strip().casefold():
+            raise TimeFormatError(
+                f"{text!r} is neither a time, such as 2023-05-08 or 2023-05-08T13:56Z, nor words for one, such as "
+                "yesterday, 'last week' or 'two months ago'",
+                given=text,
+            ) from error
+    if is_end:
+        return _moment_of(max(end_us for _, end_us in window.spans) - 1)
+    return _moment_of(min(start_us for start_us, _ in window.spans))
 
 
 def _no_duration(text: str) -> NoReturn:

@@ -1,6 +1,7 @@
 """The typer application: every command by name, and one place where errors become a line and an exit code.
 
-Exit codes: 0 done; 1 an error, or damage found; 2 wrong usage; 130 interrupted; 141 the reader of the output went away.
+Exit codes: 0 done; 1 an error, or damage found; 2 wrong usage, or a value that cannot be used; 130 interrupted; 141 the
+reader of the output went away.
 """
 
 import io
@@ -15,10 +16,12 @@ import typer
 from memorygraph.cli import audits, embedding, reads, records, repairs, signing, writes
 from memorygraph.cli.options import ProgramStoreOption
 from memorygraph.cli.output import abandon_output, complain, say
-from memorygraph.events.errors import MemoryGraphError
+from memorygraph.events.errors import InputError, MemoryGraphError, TimeFormatError
 
 P = ParamSpec("P")
 
+WRONG_USAGE: Final = 2
+_OF_VALUES: Final = {InputError, TimeFormatError}  # not their kinds, such as a memory that is not there
 INTERRUPTED: Final = 130  # what shells give for a command that Ctrl-C ended
 PIPE_CLOSED: Final = 141  # and for one that wrote to a pipe whose reader was gone
 
@@ -48,7 +51,7 @@ def _quiet(command: Callable[P, None]) -> Callable[P, None]:
             raise typer.Exit(PIPE_CLOSED) from None
         except (MemoryGraphError, OSError, ImportError) as error:  # ImportError: names the extra to install
             complain(str(error))
-            raise typer.Exit(1) from None
+            raise typer.Exit(WRONG_USAGE if type(error) in _OF_VALUES else 1) from None
         except KeyboardInterrupt:
             raise typer.Exit(INTERRUPTED) from None
 

@@ -4,6 +4,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -15,6 +16,7 @@ from memorygraph.cli import views
 from memorygraph.cli.options import (
     JsonOption,
     StoreOption,
+    bound,
     name_and_value,
     number_of,
     open_to_check,
@@ -27,7 +29,6 @@ from memorygraph.events.heads import HeadFault
 from memorygraph.exports import read_file
 from memorygraph.history import KINDS, Change
 from memorygraph.proofs import heads_against_engine, heads_against_file, report_on
-from memorygraph.times import to_seconds, to_us
 
 _HEAD_CODES: Final = {
     HeadFault.ROLLED_BACK: 3,
@@ -52,16 +53,16 @@ class _Wanted:
     kinds: tuple[str, ...]
     node_id: str | None
     agent: str | None
-    since_s: float | None
-    until_s: float | None
+    since: datetime | None
+    until: datetime | None
 
     def __call__(self, change: Change) -> bool:
         return (
             (not self.kinds or change.kind in self.kinds)
             and (self.node_id is None or self.node_id in change.ids)
             and (self.agent is None or self.agent == change.principal)
-            and (self.since_s is None or self.since_s <= change.time)
-            and (self.until_s is None or change.time <= self.until_s)
+            and (self.since is None or self.since.timestamp() <= change.time)
+            and (self.until is None or change.time <= self.until.timestamp())
         )
 
 
@@ -70,7 +71,10 @@ def log(
     kinds: KindOption = None,
     node_id: Annotated[str | None, typer.Option("--id", help="Only about this memory.", metavar="ID")] = None,
     agent: Annotated[str | None, typer.Option(help="Only what this agent did.", metavar="NAME")] = None,
-    since: Annotated[str | None, typer.Option(help="Only recorded then or later.", metavar="TIME")] = None,
+    since: Annotated[
+        str | None,
+        typer.Option(help="Only recorded then or later, or since yesterday.", metavar="TIME"),
+    ] = None,
     until: Annotated[str | None, typer.Option(help="Only recorded until then.", metavar="TIME")] = None,
     first: Annotated[int, typer.Option("--from", help="First position.", min=1)] = 1,
     last: Annotated[int | None, typer.Option("--to", help="Last position.", min=1, show_default=False)] = None,
@@ -88,8 +92,8 @@ def log(
         kinds=tuple(kinds or ()),
         node_id=node_id,
         agent=agent,
-        since_s=to_seconds(to_us(since)) if since else None,
-        until_s=to_seconds(to_us(until)) if until else None,
+        since=bound(since),
+        until=bound(until, is_end=True),
     )
     width = terminal_width()
     with open_to_read(context, store) as memory:

@@ -53,7 +53,7 @@ class GraphSettling:
             max_candidates: so many of the newest nodes are compared with all others; None: every one. One call moves
                 about 2,000 edges at most; what is left then is merged by the next.
         """
-        threshold = checks.number("similarity_threshold", similarity_threshold, -1.0, 1.0)
+        threshold = checks.within("similarity_threshold", similarity_threshold, -1.0, 1.0)
         some = None if max_candidates is None else checks.count("max_candidates", max_candidates, 0, _CANDIDATES_MAX)
         operation = MergeSimilar(threshold=threshold, candidates=some)
         return len(_forgotten(self._home.execute(operation, command_id=command_id)))
@@ -64,8 +64,11 @@ class GraphSettling:
         """Forget the nodes whose retention is below a threshold, in commands of bounded size, and return their ids.
 
         Long-term, undecaying and important nodes (from 0.9) stay. Forgotten is not erased: the log still tells.
+
+        Raises:
+            InputError: the threshold is not in 0..1.
         """
-        threshold = checks.number("retention_threshold", retention_threshold, 0.0, 1.0)
+        threshold = checks.within("retention_threshold", retention_threshold, 0.0, 1.0)
         operation = ForgetFaded(retention_threshold=threshold, reason=checks.note("reason", reason))
         forgotten = gone = _forgotten(self._home.execute(operation, command_id=command_id))
         for number in count(1):

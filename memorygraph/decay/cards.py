@@ -13,7 +13,7 @@ from memorygraph.events.errors import InputError
 from memorygraph.events.ports import Clock
 from memorygraph.events.records import ReviewCard, ReviewsRecorded
 from memorygraph.home import Home
-from memorygraph.projections.review import Rules, reviewed
+from memorygraph.projections.review import Rules, require_later, reviewed
 
 
 class Rated(NamedTuple):
@@ -86,13 +86,15 @@ class OwnCards(Cards):
         """Record a review.
 
         Raises:
-            InputError: it has a command id, which nobody would remember.
+            InputError: it has a command id, which nobody would remember, or is before the last review.
         """
         _require_none(review.command_id)
         now_us = self.clock.now_us() if review.time_us is None else review.time_us
         with self._lock:
             for node_id, grade in review.grades.items():
                 before = self._cards.get(node_id)
+                if not review.begins:
+                    require_later(node_id, before, review.time_us)
                 card = self._cards[node_id] = reviewed(rules, before, grade, now_us, begins=review.begins)
                 self._log.append(Rated(node_id, grade, card.reviewed_us, review.begins))
 
@@ -132,7 +134,7 @@ class MemoryCards(Cards):
 
         Raises:
             NodeNotFoundError: a node is not in the memory.
-            InputError: a node is scheduled by another model.
+            InputError: a node is scheduled by another model, or was reviewed later already.
         """
         operation = RecordReviews(
             ids=list(review.grades),

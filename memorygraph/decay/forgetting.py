@@ -220,7 +220,7 @@ class SpacedRepetitionScheduler:
 
         Raises:
             NodeNotFoundError: it is not in the memory.
-            InputError: it is scheduled by another model.
+            InputError: it is scheduled by another model, or ``at`` is before its last review.
         """
         name = self._id(node_id)
         time_us = None if at is None else to_us(at)

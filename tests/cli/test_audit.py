@@ -104,8 +104,8 @@ def test_replaced_records_are_told_in_one_line_each_run(used: Shell) -> None:
 
 
 def test_what_cannot_be_asked_is_said(used: Shell) -> None:
-    assert "is not an action; use one of: created" in used.run("audit", "--action", "stole", code=1)
-    assert "'host' must be NAME=VALUE" in used.run("audit", "--where", "host", code=1)
+    assert "is not an action; use one of: created" in used.run("audit", "--action", "stole", code=2)
+    assert "'host' must be NAME=VALUE" in used.run("audit", "--where", "host", code=2)
     assert "not both" in used.run("audit", "--json", "--csv", code=2)
 
 

@@ -1,6 +1,7 @@
 """Every command end to end, for people and with --json."""
 
 import json
+from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
 from pathlib import Path
 
@@ -290,7 +291,7 @@ def test_log_filters(shell: Shell, boats: dict[str, str]) -> None:
 
 @pytest.mark.usefixtures("boats")
 def test_log_of_an_unknown_kind_says_which_there_are(shell: Shell) -> None:
-    said = shell.run("log", "--type", "addedd", code=1)
+    said = shell.run("log", "--type", "addedd", code=2)
     assert "added" in said
     assert "forgotten" in said
 
@@ -367,8 +368,27 @@ def test_a_memory_expires_when_it_is_told_to(shell: Shell) -> None:
     assert "2100-01-01" in shell.run("show", dated)
     shell.run("revise", kept, "--expires", "never")
     assert shell.json("show", kept)["expires_at"] is None
-    assert "expired" in shell.run("remember", "too late", "--expires", "2020-01-01", code=1)
-    assert "cannot be read as a time" in shell.run("remember", "when?", "--expires", "sometime", code=1)
+    assert "expired" in shell.run("remember", "too late", "--expires", "2020-01-01", code=2)
+    assert "neither a length of time" in shell.run("remember", "when?", "--expires", "sometime", code=2)
+
+
+def test_since_and_until_take_the_words_of_questions(shell: Shell) -> None:
+    today = datetime.now(UTC)
+    ids = {}
+    for days in (0, 1, 3):
+        when = (today - timedelta(days=days)).isoformat()
+        ids[days] = shell.json("remember", f"A canoe, {days} days ago", "--when", when)["id"]
+
+    def found(*words: str) -> set[str]:
+        return {hit["node_id"] for hit in shell.json("recall", "canoe", *words)["hits"]}
+
+    now = ("--asked-at", today.isoformat())
+    assert found("--since", "yesterday", *now) == {ids[0], ids[1]}
+    assert found("--until", "Yesterday", *now) == {ids[1], ids[3]}
+    assert found("--since", "2 days ago", "--until", "yesterday", *now) == {ids[1]}
+    assert len(shell.run("log", "--type", "added", "--since", "yesterday").splitlines()) == 3
+    assert shell.run("log", "--until", "two weeks ago") == ""
+    assert shell.run("audit", "--since", "tomorrow", "--json") == ""
 
 
 def test_compact_lets_go_of_what_was_forgotten(shell: Shell) -> None:
@@ -384,7 +404,7 @@ def test_compact_lets_go_of_what_was_forgotten(shell: Shell) -> None:
     assert shell.json("replay")["same"]
     assert "was forgotten at position 4" in shell.run("show", gone)
     assert shell.json("show", kept)["content"] == "Known for good"
-    assert "not a length of time" in shell.run("compact", "--keep-forgotten", "soon", code=1)
+    assert "not a length of time" in shell.run("compact", "--keep-forgotten", "soon", code=2)
     shell.run("compact", "--keep-accesses", "ever", "--keep-access-positions", "10")
 
 

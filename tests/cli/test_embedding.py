@@ -27,7 +27,8 @@ def test_reembed_changes_the_embedder(shell: Shell) -> None:
 def test_reembed_says_what_is_missing(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
     shell.run("remember", "A canoe costs nine crowns per hour")
     monkeypatch.setitem(sys.modules, "sentence_transformers", None)
-    assert "pip install 'memorygraph[sentence-transformers]'" in shell.run("reembed", "minilm", code=1)
+    assert "pip install 'memorygraph[minilm]'" in shell.run("reembed", "minilm", code=1)
+    assert "pip install 'memorygraph[sentence-transformers]'" in shell.run("reembed", "another/model", code=1)
     monkeypatch.setitem(sys.modules, "openai", None)
     assert "pip install 'memorygraph[openai]'" in shell.run("reembed", "openai:text-embedding-3-large", code=1)
     assert shell.json("stats")["embedder"] == "hashing"
@@ -38,4 +39,4 @@ def test_recall_by_a_profile(shell: Shell) -> None:
     plain, lately = (shell.json("recall", "canoe", "--profile", name)["hits"] for name in ("relevance", "recency"))
     assert lately[0]["node_id"] == plain[0]["node_id"]
     assert lately[0]["score"] < plain[0]["score"]
-    assert "activation" in shell.run("recall", "canoe", "--profile", "fame", code=1)
+    assert "activation" in shell.run("recall", "canoe", "--profile", "fame", code=2)

@@ -43,10 +43,10 @@ WRONG_USAGE = [
 ]
 
 
-def complaint(shell: Shell, *words: str, stdin: str | bytes | None = None) -> str:
+def complaint(shell: Shell, *words: str, code: int = 1, stdin: str | bytes | None = None) -> str:
     """The one line that a failing command says on standard error; standard output stays empty."""
     result = CliRunner().invoke(app, ["--store", str(shell.store), *words], input=stdin)
-    assert (result.exit_code, result.stdout) == (1, ""), (words, result.output, result.exception)
+    assert (result.exit_code, result.stdout) == (code, ""), (words, result.output, result.exception)
     assert result.stderr.startswith("memorygraph: ")
     assert result.stderr.count("\n") == 1
     return result.stderr
@@ -78,21 +78,8 @@ def test_a_read_that_could_write_is_seen(shell: Shell, monkeypatch: pytest.Monke
         (("link", "unknown", "other"), "unknown"),
         (("revise", "unknown", "text"), "unknown"),
         (("forget", "unknown"), "unknown"),
-        (("remember", "  "), "no text"),
-        (("remember", "x", "--when", "some day"), "some day"),
-        (("remember", "x", "--type", "vague"), "episodic"),
-        (("link", "a", "b", "--type", "vague"), "causal"),
-        (("recall", "x", "--since", "some day"), "some day"),
-        (("recall", "x", "--at", "some day"), "some day"),
-        (("recall", "x", "--tag-mode", "some"), "'all' or 'any'"),
         (("context", "x", "--pin", "nobody"), "nobody"),
         (("remember", "x", "--supersedes", "nobody"), "nobody"),
-        (("recall", "x", "--metadata", "floor"), "KEY=VALUE"),
-        (("recall", "x", "--scope", "secret"), "private, shared, public"),
-        (("recall", "x", "--asked-at", "some day"), "some day"),
-        (("recall", "x", "--at", "999"), "999"),
-        (("log", "--since", "some day"), "some day"),
-        (("ingest", "/nowhere/at/all"), "/nowhere/at/all"),
         (("export", "/dev/null/file"), "/dev/null"),
         (("import", "/nowhere/at/all"), "/nowhere/at/all"),
     ],
@@ -105,18 +92,47 @@ def test_an_error_is_one_line_and_writes_nothing(shell: Shell, words: tuple[str,
     assert shell.json("verify") == before
 
 
+@pytest.mark.parametrize(
+    ("words", "part"),
+    [
+        (("remember", "  "), "no text"),
+        (("remember", "x", "--when", "some day"), "some day"),
+        (("remember", "x", "--type", "vague"), "episodic"),
+        (("link", "a", "b", "--type", "vague"), "causal"),
+        (("recall", "x", "--since", "some day"), "some day"),
+        (("recall", "x", "--at", "some day"), "some day"),
+        (("recall", "x", "--tag-mode", "some"), "'all' or 'any'"),
+        (("recall", "x", "--metadata", "floor"), "KEY=VALUE"),
+        (("recall", "x", "--scope", "secret"), "private, shared, public"),
+        (("recall", "x", "--asked-at", "some day"), "some day"),
+        (("recall", "x", "--at", "999"), "999"),
+        (("log", "--since", "some day"), "some day"),
+        (("ingest", "/nowhere/at/all"), "/nowhere/at/all"),
+        (("recall", "x", "--since", "soon"), "nor words for one, such as yesterday"),
+        (("remember", "x", "--expires", "30days"), "such as 30d"),
+        (("recall", "x", "--scope", "team"), "private, shared, public"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
+)
+def test_a_value_that_cannot_be_used_is_wrong_usage(shell: Shell, words: tuple[str, ...], part: str) -> None:
+    shell.run("remember", "something")
+    before = shell.json("verify")
+    assert part in complaint(shell, *words, code=2)
+    assert shell.json("verify") == before
+
+
 def test_an_ingest_that_fails_makes_no_store(shell: Shell, tmp_path: Path) -> None:
     (tmp_path / "broken.jsonl").write_text('{"role": "user", "content": "Hi"}\n{"role": \n')
     (tmp_path / "picture.png").write_bytes(b"PNG")
-    for path in ("/nowhere/at/all", str(tmp_path / "broken.jsonl"), str(tmp_path / "picture.png")):
-        complaint(shell, "ingest", path)
+    for path, code in (("/nowhere/at/all", 2), (str(tmp_path / "broken.jsonl"), 1), (str(tmp_path / "picture.png"), 1)):
+        complaint(shell, "ingest", path, code=code)
         assert not shell.store.exists()
 
 
 def test_an_empty_standard_input_is_no_text(shell: Shell) -> None:
-    assert "no text" in complaint(shell, "remember", "-", stdin=" \n")
-    assert "no ids" in complaint(shell, "forget", "-", stdin="")
-    assert "not UTF-8" in complaint(shell, "remember", "-", stdin=b"\xff\xfe")
+    assert "no text" in complaint(shell, "remember", "-", code=2, stdin=" \n")
+    assert "no ids" in complaint(shell, "forget", "-", code=2, stdin="")
+    assert "not UTF-8" in complaint(shell, "remember", "-", code=2, stdin=b"\xff\xfe")
 
 
 @pytest.mark.parametrize("words", WRONG_USAGE, ids=" ".join)
@@ -247,4 +263,4 @@ def test_repair_says_what_it_copied_and_what_is_lost(shell: Shell, tmp_path: Pat
     assert (report["position"], report["lost"], report["behind"], report["written"]) == (8, [[9, 9]], [[10, 21]], 12)
     assert "memory number 8" in rest.read_text()
     assert "something already" in complaint(shell, "repair", "--to", str(new))
-    assert "nothing to repair" in complaint(Shell(new), "repair", "--to", str(tmp_path / "third"))
+    assert "nothing to repair" in complaint(Shell(new), "repair", "--to", str(tmp_path / "third"), code=2)

@@ -32,7 +32,7 @@ def signed(shell: Shell, key: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_keys_are_never_overwritten(shell: Shell, key: Path) -> None:
-    assert "never overwritten" in shell.run("keygen", str(key), code=1)
+    assert "never overwritten" in shell.run("keygen", str(key), code=2)
     made = shell.json("keygen", str(key.with_name("second")))
     assert Path(made["private"]).stat().st_mode & 0o777 == 0o600
     assert len(made["public_key"]) == 64
@@ -185,8 +185,8 @@ def test_an_excerpt_is_audited_without_a_store(shell: Shell, tmp_path: Path) -> 
 )
 def test_a_choice_that_cannot_be_made_is_said(shell: Shell, tmp_path: Path, only: str, words: str) -> None:
     shell.run("remember", "x")
-    assert words in shell.run("export", str(tmp_path / "file"), "--only", only, code=1)
-    assert "is there twice" in shell.run("export", str(tmp_path / "file"), "--only", "to=1", "--only", "to=2", code=1)
+    assert words in shell.run("export", str(tmp_path / "file"), "--only", only, code=2)
+    assert "is there twice" in shell.run("export", str(tmp_path / "file"), "--only", "to=1", "--only", "to=2", code=2)
     assert not (tmp_path / "file").exists()
 
 

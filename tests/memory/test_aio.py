@@ -11,7 +11,9 @@ from typing import Any
 import pytest
 
 from memorygraph import AgentMemory, AsyncAgentMemory, Scope, SharedMemoryPool, gather_recall
+from memorygraph.aio import AsyncMemoryQuery
 from memorygraph.events.errors import NodeNotFoundError
+from memorygraph.query import MemoryQuery
 
 
 async def test_methods_give_what_those_of_the_memory_give(tmp_path: Path) -> None:
@@ -24,7 +26,7 @@ async def test_methods_give_what_those_of_the_memory_give(tmp_path: Path) -> Non
         edge = await memory.link(leyla, (await memory.find())[2])
         assert edge in await memory.edges(leyla.id)
         assert (await memory.get(leyla.id)) == plain.get(leyla.id)
-        assert await memory.query(lambda query: query.importance(gt=0.8).ids()) == [leyla.id]
+        assert await memory.query().importance(gt=0.8).ids() == [leyla.id]
         await memory.save(tmp_path / "memory.json")
         await memory.remember("It rained")
         assert await memory.consolidate(similarity_threshold=0.95) == 1
@@ -49,6 +51,21 @@ async def test_hits_are_streamed_and_questions_asked_together() -> None:
         [hit.node_id for hit in await memory.recall(question, 3)] for question in ("note 1", "note 2")
     ]
     await memory.close()
+
+
+async def test_a_query_is_narrowed_and_its_answer_awaited() -> None:
+    async with AsyncAgentMemory() as memory:
+        leyla = await memory.remember("Leyla likes tea", tags=["user"])
+        await memory.remember("It rained", tags=["weather"])
+        asked = memory.query().tag("user")
+        assert await asked.all() == [leyla] == [node async for node in asked]
+        assert await asked.first() == leyla
+        assert (await asked.ids(), await asked.count(), await memory.query().count()) == ([leyla.id], 1, 2)
+        assert (await asked.exists(), await memory.query().tag("nobody").exists()) == (True, False)
+        assert (await memory.query().limit(1).similar_to("tea", k=1)) == [leyla]
+        assert await memory.query().where(lambda node: "rain" in node.content).count() == 1
+    names = {name for name in vars(MemoryQuery) if not name.startswith("_")}
+    assert names == {name for name in vars(AsyncMemoryQuery) if not name.startswith("_")}
 
 
 async def test_the_loop_goes_on_while_a_memory_works() -> None:

@@ -1,12 +1,20 @@
 """Bad input: exactly the named error, one clear line, and nothing half written."""
 
 import math
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 import numpy as np
 import pytest
 
-from memorygraph import AgentMemory, Limits, MemoryEdge, MemoryGraphError, MemoryNode
+from memorygraph import (
+    AgentMemory,
+    ArchivePolicy,
+    Limits,
+    MemoryArchiver,
+    MemoryEdge,
+    MemoryGraphError,
+    MemoryNode,
+)
 from memorygraph.core.types import (
     BatchTooLarge,
     ContentTooLongError,
@@ -193,6 +201,20 @@ CALLS = [
     (lambda m: m.get("a").set_meta("x", object()), InputError, "metadata must map texts"),
     (lambda m: m.get("a").set_meta("x", "y" * 2**16), ContentTooLongError, "metadata takes"),
     (lambda m: m.get("a").reinforce(math.nan), InputError, "delta is not a number"),
+    (lambda m: m.forget(50), InputError, "retention_threshold must be from 0 to 1, not 50"),
+    (lambda m: m.forget(-0.1), InputError, "retention_threshold must be from 0 to 1, not -0.1"),
+    (lambda m: m.graph.prune_forgotten(1.01), InputError, "retention_threshold must be from 0 to 1"),
+    (lambda m: m.graph.merge_similar_nodes(-2), InputError, "similarity_threshold must be from -1 to 1"),
+    (lambda m: m.query().similar_to("a", threshold=80), InputError, "threshold must be from -1 to 1"),
+    (lambda _: AgentMemory(associate_threshold=35), InputError, "associate_threshold must be from -1 to 1"),
+    (
+        lambda m: MemoryArchiver(m).run(ArchivePolicy(max_retention=25)),
+        InputError,
+        "max_retention must be from 0 to 1",
+    ),
+    (lambda m: m.at("2020-01-01"), InputError, "neither a position .* nor a datetime with a time zone"),
+    (lambda m: m.at(date(2020, 1, 1)), InputError, "neither a position .* nor a datetime with a time zone"),
+    (lambda m: m.recall("a", as_of=True), InputError, "neither a position"),
     (lambda m: m.forget("much"), InputError, "retention_threshold must be a number"),
     (lambda m: m.forget(ids=["a"], reason=5), InputError, "reason must be a text"),
     (lambda m: m.forget(ids=["a"], reason="x" * 5000), InputError, "reason must be a text of up to 4096"),

@@ -54,7 +54,10 @@ def test_what_is_pinned_stays_and_is_marked_when_superseded(diary):
     assert block.ids == ("nine", "rule", "moon")
     assert "nine crowns (superseded by [ten])" in block.text
     assert diary.context("moon", pinned="rule").ids == ("rule", "moon")
-    assert diary.context("moon", pinned="no such tag").ids == ("moon",)
+    assert diary.context("moon", pinned="ten").ids == ("ten", "moon")  # no tag, so an id
+    assert diary.context("moon", pinned=diary.get("ten")).ids == ("ten", "moon")
+    with pytest.raises(InputError, match="'no such tag', which is neither the tag of a memory nor an id"):
+        diary.context("moon", pinned="no such tag")
     assert diary.context("moon", pinned=["rule"], session="s1").ids == ("rule",)  # filters do not hide it
 
 
@@ -121,7 +124,27 @@ def test_a_long_memory_is_cut_and_leaves_room(memory):
     block = memory.context("canoe", max_tokens=300)
     assert set(block.ids) == {"long", "cjk", "short"}
     assert block.text.count(" …") == 2
-    assert block.tokens <= 300
+    assert set(block.shortened) == {"long", "cjk"} == set(block.to_dict()["shortened"])
+    assert 270 <= block.tokens <= 300
+
+
+def test_what_fits_is_given_whole(memory):
+    words = [f"word{n}" for n in range(60)]  # a text of some 100 tokens
+    memory.remember(f"canoe {' '.join(words)} end", node_id="long")
+    memory.remember(f"rule {' '.join(words)} last", node_id="rule")
+    memory.remember("A short canoe", node_id="short")
+    whole = memory.context("canoe", max_tokens=1000, pinned=["rule"])
+    size = whole.tokens
+    for max_tokens in (size + 2, size + 50):
+        block = memory.context("canoe", max_tokens=max_tokens, pinned=["rule"])
+        assert (block.text, block.shortened, block.left_out) == (whole.text, (), ())
+    tight = memory.context("canoe", max_tokens=size * 3 // 4, pinned=["rule"])
+    assert tight.shortened == ()  # each would fit alone: it comes whole or not at all
+    assert (tight.ids, tight.left_out) == (("rule", "short"), ("long",))
+    alone = memory.context("canoe", max_tokens=60, pinned=["rule"])
+    assert alone.ids[0] == "rule"
+    assert "rule" in alone.shortened
+    assert {*alone.ids, *alone.left_out} == {"rule", "long", "short"}
 
 
 def test_what_does_not_fit_is_named(diary):

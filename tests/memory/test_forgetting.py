@@ -132,6 +132,18 @@ class SchedulerContract:
         assert scheduler.entry("a").stability == FSRS_45_WEIGHTS[2]
         assert scheduler.register_node("a", 1.0).grade_history == []
 
+    def test_a_review_before_the_last_one_is_refused(self, make, clock):
+        scheduler = make("fsrs")
+        at = clock.now_us() / 1e6
+        entry = scheduler.register_node("a", 0.6, at=at)
+        with pytest.raises(InputError, match="'a' was reviewed after that already, 3600 s later"):
+            scheduler.record_review("a", 0.6, at=at - 3600)
+        assert scheduler.entry("a") == entry
+        assert scheduler.record_review("a", 0.6, at=at).grade_history == [0.6]  # at the same time it may be
+        assert scheduler.register_node("a", 0.6, at=at - 3600).last_review == at - 3600  # and it may begin anew
+        assert scheduler.register_node("a", 0.6, at=at + 3600).last_review == at + 3600
+        assert scheduler.record_review("a", 0.6).last_review == at + 3600  # a clock behind is nobody's fault
+
     def test_what_is_taken_out_is_not_due_any_more(self, make):
         scheduler = make("fsrs")
         scheduler.register_nodes(dict.fromkeys(NAMES, 0.0))

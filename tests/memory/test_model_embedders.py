@@ -160,8 +160,10 @@ def test_a_missing_key_or_package_is_named(service, monkeypatch):
     with pytest.raises(ImportError, match=r"memorygraph\[openai\]"):
         openai(service)
     monkeypatch.setitem(sys.modules, "sentence_transformers", None)
-    with pytest.raises(ImportError, match=r"memorygraph\[sentence-transformers\]"):
+    with pytest.raises(ImportError, match=r"memorygraph\[minilm\]"):
         SentenceTransformerEmbedder()
+    with pytest.raises(ImportError, match=r"memorygraph\[sentence-transformers\]"):
+        SentenceTransformerEmbedder("another/model")
 
 
 class Tensor:
