@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 
 from memorygraph.actors import commands as cmd
-from memorygraph.actors.touches import SPACE, edges_of, review_of, version_of
+from memorygraph.actors.touches import SPACE, review_of, version_of
 from memorygraph.events import records as ev
 from memorygraph.events.types import LIMITS, EdgeType
 from memorygraph.projections.duplicates import near_duplicates
@@ -65,7 +65,7 @@ def _rest_on(proposer: Proposer, into: Mapping[str, str], revised: list[ev.EdgeR
     for node_id in {*into, *into.values()}:
         proposer.reads += [node_id, version_of(node_id)]
     for node_id in into:
-        proposer.reads += [review_of(node_id), edges_of(node_id)]
+        proposer.reads.append(review_of(node_id))
     for row in _incident(frame, [row for row in frame.rows(into) if row is not None]):
         edge = frame.edge(row)
         proposer.reads += [edge.id, version_of(edge.id), edge.source_id, edge.target_id]

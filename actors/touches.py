@@ -32,7 +32,6 @@ def touched_by(events: Sequence[ev.Event]) -> list[str]:
             touched += event.ids
         elif isinstance(event, ev.EdgesAdded):
             touched += filter(None, event.ids)
-            touched += map(edges_of, dict.fromkeys([*event.sources, *event.targets]))
         elif isinstance(event, ev.AccessesRecorded | ev.AccessesFolded):
             touched.append(ACCESSES)
         elif isinstance(event, ev.ReviewsRecorded | ev.ReviewsEnded):
@@ -47,11 +46,6 @@ def touched_by(events: Sequence[ev.Event]) -> list[str]:
 def version_of(node_id: str) -> str:
     """The resource "this node's or edge's version": who only needs it to exist does not mind a revision."""
     return f"\0version {node_id}"
-
-
-def edges_of(node_id: str) -> str:
-    """The resource "which edges this node has": who takes it away with its edges must know of all that came."""
-    return f"\0edges {node_id}"
 
 
 def review_of(node_id: str) -> str:

@@ -9,7 +9,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from memorygraph import AgentMemory, ConsolidationState, MemoryEdge, MemoryGraph, MemoryNode
-from memorygraph.actors import merging
 from memorygraph.core.types import ConsolidationError, NodeNotFoundError
 from memorygraph.decay.forgetting import SpacedRepetitionScheduler
 from memorygraph.projections import duplicates
@@ -164,33 +163,6 @@ def test_a_memory_says_what_was_merged():
     assert memory.consolidate(command_id="again") == memory.consolidate(command_id="again") == 1
     assert [node.content for node in memory] == ["Leyla lives in Istanbul", "Leyla likes tea"]
     assert MemoryGraph().merge_similar_nodes() == 0
-
-
-@pytest.mark.parametrize(
-    ("deed", "left"),
-    [
-        (lambda graph: graph.add_edge(MemoryEdge("b", "d", "causal", 0.5)), {("a", "c"): 0.2, ("a", "d"): 0.5}),
-        (lambda graph: graph.revise_edge(graph.get_edge("e"), weight=0.9), {("a", "c"): 0.9}),
-        (lambda graph: graph.remove_edge("e"), {}),
-        (lambda graph: graph.remove_node("c"), {}),
-    ],
-)
-def test_what_happens_to_edges_while_nodes_merge_is_not_lost(monkeypatch, deed, left):
-    graph = MemoryGraph()
-    graph.add_nodes([MemoryNode("", embedding=vector(*at), node_id=name)
-                     for name, at in (("a", (1, 0)), ("b", (1, 0)), ("c", (0, 1)), ("d", (0, -1)))])  # fmt: skip
-    graph.add_edge(MemoryEdge("b", "c", "causal", 0.2, edge_id="e"))
-    deeds = [deed]
-    find = merging.near_duplicates
-
-    def meddled(*asked):
-        if deeds:
-            deeds.pop()(graph)
-        return find(*asked)
-
-    monkeypatch.setattr(merging, "near_duplicates", meddled)
-    assert graph.merge_similar_nodes() == 1
-    assert {(edge.source_id, edge.target_id): edge.weight for edge in graph.edges()} == pytest.approx(left)
 
 
 def test_a_statement_is_not_merged_with_one_that_it_supersedes():
