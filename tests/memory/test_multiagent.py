@@ -301,6 +301,8 @@ def test_the_log_is_read_once_to_know_where_moved_memories_were(
     ann.share(nodes[0], Scope.PUBLIC)
     assert [change.kind for change in bob.history(nodes[0])] == ["moved", "moved"]
     assert len(records) == 2 + 4  # what is new, and what is about it
+
+
 @pytest.mark.parametrize("given", ["fleet", 7, SharedMemoryPool()])
 def test_a_pool_is_made_of_a_memory_only(given):
     with pytest.raises(InputError, match=r"must be an AgentMemory, .* SharedMemoryPool\(AgentMemory\(path=...\)\)"):
