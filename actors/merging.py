@@ -12,6 +12,7 @@ from memorygraph.actors import commands as cmd
 from memorygraph.actors.touches import SPACE, review_of, version_of
 from memorygraph.events import records as ev
 from memorygraph.events.types import LIMITS, EdgeType
+from memorygraph.projections.contents import columns_of
 from memorygraph.projections.duplicates import near_duplicates
 from memorygraph.projections.frame import ALIVE, EdgeState, Frame, parse_edge_id
 from memorygraph.projections.sight import only
@@ -54,12 +55,15 @@ def merge_similar(proposer: Proposer, operation: cmd.MergeSimilar) -> None:
         gone = tuple(node_id for node_id, stays in into.items() if stays == keeper_id)
         proposer.events.append(ev.NodesForgotten(ids=gone, reason=f"merged into {keeper_id}", neighbours=(keeper_id,)))
     if edges:
-        proposer.events.append(proposer.named(_columns(edges)))
+        proposer.events.append(proposer.named(columns_of(edges)))
     proposer.events += revised
 
 
 def _rest_on(proposer: Proposer, into: Mapping[str, str], revised: list[ev.EdgeRevised]) -> None:
-    """Note that we rely on the nodes as they are, on the edges of those that go, and on what these lead to."""
+    """Note that we rely on the nodes as they are, on the edges of those that go, and on what these lead to.
+
+    Edges that come to those that go in this very moment are not noticed, and go with them.
+    """
     frame = proposer.frame()
     proposer.reads.append(SPACE)
     for node_id in {*into, *into.values()}:
@@ -186,16 +190,3 @@ def _key(edge: EdgeState) -> _Key:
 def _incident(frame: Frame, rows: list[int]) -> list[int]:
     found: list[int] = frame.adjacency.incident(frame.edges, np.array(rows, dtype=np.int32)).tolist()
     return found
-
-
-def _columns(edges: list[EdgeState]) -> ev.EdgesAdded:
-    return ev.EdgesAdded(
-        sources=[edge.source_id for edge in edges],
-        targets=[edge.target_id for edge in edges],
-        weights=[edge.weight for edge in edges],
-        types=[edge.edge_type for edge in edges],
-        undirected=[not edge.directed for edge in edges],
-        confidences=[edge.confidence for edge in edges],
-        metadata=[edge.metadata for edge in edges],
-        ids=[edge.id for edge in edges],
-    )

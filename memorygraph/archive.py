@@ -34,9 +34,10 @@ from memorygraph.embeddings import HashingEmbedder, embed_batch
 from memorygraph.events.errors import InputError, NodeNotFoundError
 from memorygraph.events.types import ConsolidationState, DecayFunction, MemoryType
 from memorygraph.hits import Hits, hit_of
-from memorygraph.persistence.contents import Contents, columns_of, edge_states
+from memorygraph.persistence.contents import Contents, edge_states
 from memorygraph.persistence.contents import restore as add_contents
 from memorygraph.persistence.json_backend import JSONBackend
+from memorygraph.projections.contents import columns_of
 from memorygraph.projections.frame import NodeState
 from memorygraph.projections.selecting import OneOf
 from memorygraph.projections.sight import Sight

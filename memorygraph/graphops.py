@@ -25,7 +25,8 @@ from memorygraph.events.errors import InputError
 from memorygraph.events.records import EdgesAdded, NodeAdded
 from memorygraph.events.types import EdgeType
 from memorygraph.home import Home
-from memorygraph.persistence.contents import Contents, columns_of, contents_of, edge_states, restore
+from memorygraph.persistence.contents import Contents, contents_of, edge_states, restore
+from memorygraph.projections.contents import columns_of
 from memorygraph.projections.frame import EdgeState
 from memorygraph.projections.sight import WHOLE
 from memorygraph.syncing import bring_in_line

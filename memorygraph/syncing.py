@@ -21,7 +21,7 @@ from memorygraph.actors.commands import (
 from memorygraph.core.graph import MemoryGraph
 from memorygraph.drafts import chunks_of, size_bytes
 from memorygraph.events.records import EdgeRevised, NodeAdded, NodeRevised
-from memorygraph.persistence.contents import columns_of
+from memorygraph.projections.contents import columns_of
 from memorygraph.projections.frame import EdgeState
 
 if TYPE_CHECKING:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from memorygraph.events.records import EdgesAdded, NodeAdded
-from memorygraph.projections.frame import ALIVE, NO_EDGE_EXTRAS, NO_EXTRAS, NO_ROW, UNDIRECTED, Frame, single
+from memorygraph.projections.frame import ALIVE, NO_EDGE_EXTRAS, NO_EXTRAS, NO_ROW, UNDIRECTED, EdgeState, Frame, single
 
 _PLACES: Final = 9  # decimals that tell single precision values between 0 and 1 apart, but for very small ones
 
@@ -132,3 +133,17 @@ def singles(values: NDArray[np.float32]) -> list[float]:
         found[place] = single(float(exact[place]))
     result: list[float] = found.tolist()
     return result
+
+
+def columns_of(states: Sequence[EdgeState]) -> EdgesAdded:
+    """Return edges as columns, every one of them filled."""
+    return EdgesAdded(
+        sources=[state.source_id for state in states],
+        targets=[state.target_id for state in states],
+        weights=[state.weight for state in states],
+        types=[state.edge_type for state in states],
+        undirected=[not state.directed for state in states],
+        confidences=[state.confidence for state in states],
+        metadata=[state.metadata for state in states],
+        ids=[state.id for state in states],
+    )

@@ -46,7 +46,8 @@ class GraphSettling:
         between the same ends become one. Its importance rises by 0.1 (1 - I) for each that goes. What goes is
         forgotten, with the reason "merged into" and the id of what stays; edges between the two go. Nodes of different
         scopes, or that expire at different times, are never merged, nor what an edge CONTRADICTS joins, nor those whose
-        labels together would be above the limits of a node; and none goes that has a review schedule.
+        labels together would be above the limits of a node; and none goes that has a review schedule. A link that
+        somebody makes to what goes while the command is carried out goes, too.
 
         Args:
             similarity_threshold: the least cosine, -1..1.

@@ -20,7 +20,8 @@ from memorygraph.drafts import CHUNK_ITEMS, size_bytes
 from memorygraph.events.errors import InputError
 from memorygraph.events.records import EdgesAdded, NodeAdded, ReviewCard, SpaceDeclared
 from memorygraph.events.types import CODE_MAX, LIMITS, Partition
-from memorygraph.persistence.contents import Contents, columns_of, edge_states
+from memorygraph.persistence.contents import Contents, edge_states
+from memorygraph.projections.contents import columns_of
 from memorygraph.projections.frame import EdgeState, parse_edge_id
 from memorygraph.projections.review import GRADES_MAX, is_sound
 from memorygraph.projections.text import analyzer_for

@@ -17,6 +17,7 @@ from memorygraph.drafts import CHUNK_BYTES, CHUNK_ITEMS, size_bytes
 from memorygraph.events.records import EdgesAdded, NodeAdded, SpaceDeclared
 from memorygraph.events.types import EdgeType
 from memorygraph.links import unless_all
+from memorygraph.projections.contents import columns_of
 from memorygraph.projections.frame import EdgeState
 
 if TYPE_CHECKING:
@@ -93,20 +94,6 @@ def edge_states(edges: EdgesAdded) -> Iterator[EdgeState]:
             confidence=edges.confidences[at],
             metadata=edges.metadata[at],
         )
-
-
-def columns_of(states: Sequence[EdgeState]) -> EdgesAdded:
-    """Return edges as columns, every one of them filled."""
-    return EdgesAdded(
-        sources=[state.source_id for state in states],
-        targets=[state.target_id for state in states],
-        weights=[state.weight for state in states],
-        types=[state.edge_type for state in states],
-        undirected=[not state.directed for state in states],
-        confidences=[state.confidence for state in states],
-        metadata=[state.metadata for state in states],
-        ids=[state.id for state in states],
-    )
 
 
 def _size_bytes(node: NodeAdded) -> int:

@@ -14,7 +14,8 @@ from memorygraph.events.errors import ImportFormatError, InputError
 from memorygraph.events.records import EdgesAdded, NodeAdded, SpaceDeclared
 from memorygraph.persistence.backend import FileBackend
 from memorygraph.persistence.checking import BAD_VALUE, checked
-from memorygraph.persistence.contents import Contents, columns_of, edge_states
+from memorygraph.persistence.contents import Contents, edge_states
+from memorygraph.projections.contents import columns_of
 from memorygraph.projections.frame import EdgeState
 
 JSON_FORMAT: Final = "memorygraph-json"
