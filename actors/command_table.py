@@ -68,6 +68,7 @@ class CommandTable:
         self._hashes = np.zeros(0, dtype=np.uint64)  # sorted
         self._places = np.zeros(0, dtype=np.uint32)  # position - _base, of each hash
         self._base = 1
+        self._indexed_ms = 0  # the newest date among the ids in the index
 
     def __len__(self) -> int:
         return self._next - self._first
@@ -103,7 +104,7 @@ class CommandTable:
         key = _key(command_id)
         with self._lock:
             position = self._recent.get(key)
-            if position is None:
+            if position is None and not key[1] & _DATE_MASK > self._indexed_ms:  # else newer than all that are there
                 position = self._find_indexed(*key)
             if position is None or position < self._first:
                 return None
@@ -198,6 +199,7 @@ class CommandTable:
         known = np.flatnonzero(hashes)  # a row without an id has none
         added = known[np.argsort(hashes[known], kind="stable")]
         new_hashes, new_places = hashes[added], added + start
+        self._indexed_ms = max(self._indexed_ms, int((columns["mark"] & _DATE_MASK).max(initial=0)))
         del columns, hashes  # the rows cannot grow while somebody looks at them
         old_hashes, old_places = self._hashes, self._places.astype(np.int64) + self._base
         if self._first > self._base:

@@ -92,8 +92,9 @@ class Ledger:
             repeated = ticket.command.id in ids or self.find(ticket.command.id) is not None
             if ticket.conflict is None and not repeated:
                 accepted.append(ticket)
-                ids.add(ticket.command.id)
-                touched.update(ticket.touched)
+                if len(tickets) > 1:
+                    ids.add(ticket.command.id)
+                    touched.update(ticket.touched)
         return accepted
 
     def recorded(

@@ -19,13 +19,13 @@ from typing import Final
 from memorygraph.actors.accesses import Accesses, Batch, Recalled
 from memorygraph.actors.background import BACKGROUND
 from memorygraph.actors.command_table import Seen
-from memorygraph.actors.commands import Answer, Command, Digest, ForgetExpired, PositionAt, Query, Receipt
+from memorygraph.actors.commands import Answer, Command, Digest, PositionAt, Query, Receipt
 from memorygraph.actors.commit_queue import WAIT_S, CommitQueue
 from memorygraph.actors.compaction import CompactionReport, RetentionPolicy
 from memorygraph.actors.compactor import Compactor
 from memorygraph.actors.decide import propose
 from memorygraph.actors.engine import Committed, Engine, Saved, committed_of
-from memorygraph.actors.expiry import Expiry
+from memorygraph.actors.expiry import Expiry, forgetting_expired
 from memorygraph.actors.founding import found_memory
 from memorygraph.actors.ledger import Ledger
 from memorygraph.actors.past import PastViews
@@ -60,8 +60,6 @@ RETRIES_MAX: Final = 5
 ACCESS_DELAY_S: Final = 0.2
 GROUP_BYTES_MAX: Final = 12 << 20  # of one commit's records; leaves room in a 16 MiB frame for one more command
 
-Progress = Callable[[int, int], None]
-
 
 class LocalEngine(Engine):
     """One memory over one log in this process.
@@ -82,7 +80,7 @@ class LocalEngine(Engine):
         language: str = "en",
         clock: Clock | None = None,
         ids: IdSource | None = None,
-        progress: Progress | None = None,
+        progress: Callable[[int, int], None] | None = None,
         principal: str = "",
         provenance: dict[str, str] | None = None,
         past_bytes_max: int = LIMITS.past_bytes_max,
@@ -143,13 +141,12 @@ class LocalEngine(Engine):
         if transaction is not None:
             return transaction.take(command, self._clock.now_us())
         self._require_writable()
-        self._expiry.forget(self._current(), self._current, self._forget_expired)
-        return self._execute(command)
+        return self._execute(command, frame=self._expiry.forget(self._current(), self._current, self._forget_expired))
 
-    def _execute(self, command: Command, wait_s: float = WAIT_S) -> Receipt:
+    def _execute(self, command: Command, wait_s: float = WAIT_S, *, frame: Frame | None = None) -> Receipt:
         conflict = ""
         for _ in range(1 + RETRIES_MAX):
-            frame = self._current()
+            frame = frame or self._current()
             seen = self._ledger.find(command.id)
             if seen is not None:
                 with self._committing, self._log.lock():  # what another process wrote is durable then
@@ -158,7 +155,7 @@ class LocalEngine(Engine):
             self._submit(ticket, wait_s)
             if ticket.position is not None:
                 return Receipt(ticket.position, ticket.time_us, ticket.proposal.events)
-            conflict = ticket.conflict or conflict
+            conflict, frame = ticket.conflict or conflict, None
         raise in_conflict(conflict, f"each time the command was tried ({1 + RETRIES_MAX} times); try again")
 
     @property
@@ -339,13 +336,10 @@ class LocalEngine(Engine):
         return frame
 
     def _forget_expired(self) -> bool:
-        name, nobody = self._ids.command_id(), {"via": "expiry"}
-        command = Command(id=name, operations=(ForgetExpired(),), provenance=nobody, id_chosen=False)
-        return bool(self._execute(command).events)
+        return bool(self._execute(forgetting_expired(self._ids.command_id())).events)
 
     def _begin(self, command_id: str | None, principal: str) -> Transaction:
-        self._expiry.forget(self._current(), self._current, self._forget_expired)
-        frame = self._current()
+        frame = self._expiry.forget(self._current(), self._current, self._forget_expired)
         if command_id is not None:
             self._ledger.require_new(command_id)
             self._ledger.require_young(command_id, self._clock.now_us())
@@ -372,8 +366,12 @@ class LocalEngine(Engine):
 
     def _submit(self, ticket: Ticket, wait_s: float = WAIT_S) -> None:
         """Have a ticket committed, or raise why not; its ``position`` or ``conflict`` tell what became of it."""
-        self._queue.put(ticket, wait_s, self._committing, self._commit_waiting)
+        is_alone = not (len(self._queue) or self._committing.locked())
+        if not is_alone:
+            self._queue.put(ticket, wait_s, self._committing, self._commit_waiting)
         with self._committing:
+            if is_alone:  # the queue would cost a tenth of a small command
+                self._commit_all([ticket])
             while not ticket.done:  # a full queue takes more than one frame
                 self._commit_waiting()
         if ticket.error is not None:
@@ -387,7 +385,9 @@ class LocalEngine(Engine):
 
     def _commit_waiting(self) -> None:
         """Commit what is queued, in one frame as far as it fits; ``_committing`` is held."""
-        tickets = self._queue.take(GROUP_BYTES_MAX - LIMITS.command_bytes_max)
+        self._commit_all(self._queue.take(GROUP_BYTES_MAX - LIMITS.command_bytes_max))
+
+    def _commit_all(self, tickets: list[Ticket]) -> None:
         try:
             self._commit(tickets)
         except MemoryGraphError as error:
@@ -455,7 +455,7 @@ class LocalEngine(Engine):
         self._shard.publish()
         self._half_done = False
 
-    def _replay(self, progress: Progress | None) -> None:
+    def _replay(self, progress: Callable[[int, int], None] | None) -> None:
         """Build the state from the newest snapshot that can be used, and from the records behind it."""
         self._half_done = True
         self._shard, self._ledger = self._snapshots.load() or (Shard(), Ledger())

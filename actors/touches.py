@@ -21,11 +21,14 @@ _COME_OR_GO: Final = (ev.NodesForgotten, ev.EdgesRemoved, ev.NodesMoved, ev.Node
 def touched_by(events: Sequence[ev.Event]) -> list[str]:
     """Return what events change for those who rely on it: ids that come or go, and versions that are replaced."""
     touched: list[str] = []
+    is_vector_due = False
     for event in events:
         if isinstance(event, ev.NodeAdded):
             touched.append(event.id)
+            is_vector_due = True
         elif isinstance(event, ev.NodeRevised | ev.EdgeRevised):
             touched.append(version_of(event.id))
+            is_vector_due = is_vector_due or isinstance(event, ev.NodeRevised)
         elif isinstance(event, ev.EdgesStrengthened):
             touched += map(version_of, event.ids)
         elif isinstance(event, _COME_OR_GO):
@@ -38,7 +41,7 @@ def touched_by(events: Sequence[ev.Event]) -> list[str]:
             touched += map(review_of, event.ids)
         elif isinstance(event, ev.SpaceDeclared | ev.SpaceActivated):
             touched.append(SPACE)
-    if any(isinstance(event, ev.NodeAdded | ev.NodeRevised) for event in events):
+    if is_vector_due:
         touched.append(VECTORS)
     return touched
 

@@ -87,7 +87,7 @@ def encode_frame(
         BatchTooLarge: the frame would pass 16 MiB.
     """
     frame = pack_frame(records, memory_id=memory_id, first=first, time_us=time_us, epoch=epoch, chain=chain)
-    return frame, chain_behind(frame, records)
+    return frame, _chain(chain, frame, _digests_of(records))
 
 
 def pack_frame(
@@ -101,8 +101,7 @@ def pack_frame(
 
 def chain_behind(frame: bytes, records: Sequence[bytes]) -> bytes:
     """Compute the chain after a frame that ``pack_frame`` made of these records (32 bytes)."""
-    digests = [hashed.digest() for hashed in map(sha256, records)]
-    return _chain(frame_header(frame).chain_before, frame, digests)
+    return _chain(frame_header(frame).chain_before, frame, _digests_of(records))
 
 
 def with_hashes(frame: bytes | memoryview, header: FrameHeader, positions: Collection[int]) -> bytes:
@@ -288,6 +287,10 @@ def _bad_body(header: FrameHeader) -> DamagedLog:
         f"the frame at position {header.first} passes its checksum but does not hold {header.record_count} records",
         position=header.first,
     )
+
+
+def _digests_of(records: Sequence[bytes]) -> list[bytes]:
+    return [hashed.digest() for hashed in map(sha256, records)]
 
 
 def _chain(before: bytes, frame: bytes | memoryview, digests: list[bytes]) -> bytes:

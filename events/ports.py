@@ -12,6 +12,7 @@ NOTES_MAX: Final = 10
 
 _STEADY: Final = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)  # on macOS the latter counts sleep too
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"  # Crockford base 32: no i, l, o, u
+_UUID_VARIANT: Final = {digit: "89ab"[int(digit, 16) & 3] for digit in "0123456789abcdef"}
 
 
 class Clock(Protocol):
@@ -79,7 +80,7 @@ class RandomIds:
 
     def command_id(self) -> str:
         """Return a new UUIDv7 (RFC 9562, section 5.7): 48 bits of milliseconds, then random bits."""
-        bits = int.from_bytes(os.urandom(10), "little")
-        value = (time.time_ns() // 1_000_000 & (1 << 48) - 1) << 80 | 7 << 76 | (bits & 0xFFF) << 64
-        text = f"{value | 2 << 62 | bits >> 12 & (1 << 62) - 1:032x}"
-        return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+        drawn = os.urandom(10).hex()
+        date = f"{time.time_ns() // 1_000_000 & (1 << 48) - 1:012x}"
+        variant = _UUID_VARIANT[drawn[3]]
+        return f"{date[:8]}-{date[8:]}-7{drawn[:3]}-{variant}{drawn[4:7]}-{drawn[7:19]}"

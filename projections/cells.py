@@ -26,7 +26,11 @@ def fits_columns(event: ev.NodeAdded) -> bool:
         return False
     if event.review is not None and not is_sound(event.review):
         return False
-    if max(abs(event.emotional_valence), abs(event.confidence), abs(event.decay_rate)) > SINGLE_MAX:
+    if not (
+        -SINGLE_MAX <= event.emotional_valence <= SINGLE_MAX
+        and -SINGLE_MAX <= event.confidence <= SINGLE_MAX
+        and -SINGLE_MAX <= event.decay_rate <= SINGLE_MAX
+    ):
         return False
     if event.recorded_us is event.occurred_us is event.expires_us is None and not event.access_times_us:
         return True

@@ -90,11 +90,12 @@ def traces_of(frame: Frame) -> dict[Sight, Trace]:
 
 def seen(frame: Frame, sight: Sight) -> Frame:
     """Return a Frame as a reader sees it; the Frame itself if nothing of it is hidden."""
-    if sight not in frame.sights:
+    found = frame.sights.get(sight)
+    if found is None:
         if len(frame.sights) >= SIGHTS_MAX:
             frame.sights.clear()
-        frame.sights[sight] = _view(frame, sight)
-    return frame.sights[sight]
+        found = frame.sights[sight] = _view(frame, sight)
+    return found
 
 
 def _view(frame: Frame, sight: Sight) -> Frame:

@@ -147,6 +147,11 @@ def _array(chunk: Chunk) -> NDArray[Any]:
     return chunk
 
 
+def _as_bytes(array: NDArray[Any]) -> NDArray[Any]:
+    """Return a column of vectors as one of bytes, over the same memory."""
+    return array.view(f"V{array.shape[1] * array.itemsize}")[:, 0]
+
+
 def _kind(dtype: np.dtype[Any], shape: tuple[int, ...]) -> str:
     return f"{dtype.str}*{shape[0]}" if shape else dtype.str
 
@@ -177,6 +182,8 @@ class Table:
         self._tuples: dict[str, tuple[Chunk, ...]] = {}
         self._version = 0
         self._borrowed = False  # whether the last chunk, which has room for new rows, is somebody else's
+        self._tail: list[Chunk] = []  # where single rows are written
+        self._tail_end = 0  # the rows that fit there; 0: an array was replaced, so they must be looked up anew
         self._add_chunk()
 
     @classmethod
@@ -301,21 +308,28 @@ class Table:
 
     def _write_row(self, row: tuple[Any, ...]) -> bool:
         """Write one row if every array has room for it; False: it must go the general way, over what was written."""
-        index, at = self._written >> CHUNK_BITS, self._written & CHUNK_MASK
+        if self._written >= self._tail_end and not self._find_tail():
+            return False
+        at = self._written & CHUNK_MASK
+        for array, value in zip(self._tail, row, strict=True):
+            if array is not None:
+                array[at] = value
+            elif value is not None:
+                return False
+        self._touch(self._written >> CHUNK_BITS)
+        self._written += 1
+        return True
+
+    def _find_tail(self) -> bool:
+        """Look up the arrays of the last chunk; False if a row does not fit all of them."""
+        index = self._written >> CHUNK_BITS
         if index == len(self._versions):
             return False
         arrays = [chunks[index] for chunks in self._chunks.values()]
-        for array, value in zip(arrays, row, strict=True):
-            if array is None:
-                if value is not None:
-                    return False
-            elif at < len(array):
-                array[at] = value if array.ndim == 1 else np.frombuffer(value, dtype=array.dtype)
-            else:
-                return False
-        self._written += 1
-        self._touch(index)
-        return True
+        rows = min([len(array) for array in arrays if array is not None], default=0)
+        self._tail_end = (index << CHUNK_BITS) + rows
+        self._tail = [array if array is None or array.ndim == 1 else _as_bytes(array) for array in arrays]
+        return self._written < self._tail_end
 
     def _write(self, columns: Sequence[Column], done: int, total: int) -> int:
         """Write rows ``done``.. of the columns, as many as fit in one chunk; return how many."""
@@ -339,6 +353,7 @@ class Table:
             chunk = chunks[index]
             if chunk is not None and (name, index) not in self._fresh:
                 own = chunks[index] = np.empty_like(chunk)
+                self._tail_end = 0
                 own[:used] = chunk[:used]
                 self._fresh.add((name, index))
                 self._changed.add(name)
@@ -378,6 +393,7 @@ class Table:
         if old is not None:
             chunk[: len(old)] = old
         self._chunks[name][index] = chunk
+        self._tail_end = 0
         self._fresh.add((name, index))
         self._changed.add(name)
         return chunk
@@ -388,6 +404,7 @@ class Table:
         is_published = self._published is not None and row < self._published.count
         if chunk is not None and is_published and (name, index) not in self._fresh:
             chunk = self._chunks[name][index] = chunk.copy()
+            self._tail_end = 0
             self._fresh.add((name, index))
             self._changed.add(name)
         return chunk

@@ -142,6 +142,14 @@ class MemoryNode(NodeMeasures):
             return self._home.node(self._state.id)[0]
         return self._state
 
+    def _vector_of(self, state: NodeState) -> bytes:
+        """The vector that goes with values of ``_now``."""
+        if state.vector is not None:
+            return state.vector
+        assert self._home is not None  # a view from a long list, which carries no vectors
+        assert self._position is not None
+        return self._home.vector(state, self._position)
+
     @property
     def id(self) -> str:
         """The node's id."""
@@ -201,12 +209,7 @@ class MemoryNode(NodeMeasures):
     @property
     def embedding(self) -> NDArray[np.float32] | None:
         """The vector, shape (dim,), read-only; None if it has none."""
-        state = self._now()
-        vector = state.vector
-        if vector is None:  # a view from a long list, which carries no vectors
-            assert self._home is not None
-            assert self._position is not None
-            vector = self._home.vector(state, self._position)
+        vector = self._vector_of(self._now())
         return np.frombuffer(vector, dtype="<f4") if vector else None
 
     @embedding.setter
@@ -374,7 +377,7 @@ class MemoryNode(NodeMeasures):
         """The event that adds this node to a memory; sent again to the same one, it says the same again."""
         again = self._home is home and self._position is None
         state = self._state if again else self._now()
-        embedding = np.frombuffer(state.vector or b"", dtype="<f4") if again else self.embedding
+        vector = (state.vector or b"") if again else self._vector_of(state)
         if state.content:
             checks.content(state.content, home.limits)
         said = _OCCURRED if state.birth > 0 else -state.birth
@@ -395,7 +398,7 @@ class MemoryNode(NodeMeasures):
             speaker=state.speaker,
             session=state.session,
             source=state.source,
-            vector=b"" if embedding is None else embedding.tobytes(),
+            vector=vector,
             expires_us=state.expires_us,
             recorded_us=None if history is None else history.created_us,
             access_count=0 if history is None else history.access_count,
