@@ -157,7 +157,7 @@ class Proposer:
 
     def add_nodes(self, operation: cmd.AddNodes) -> None:
         """Give ids, declare the space, add the nodes and their links to similar ones."""
-        nodes = _with_vectors(operation.nodes, operation.derived)
+        nodes = _with_vectors(operation.nodes, operation.derived) if operation.derived else operation.nodes
         space = fitting_space(self, operation.space, [node.vector for node in nodes])
         added: list[ev.NodeAdded] = []
         taken: set[str] = set()
@@ -171,10 +171,12 @@ class Proposer:
             self._claim(event.id, taken)
             if not fits_columns(event):
                 raise InputError(f"the node {event.id!r} has a code, count or time out of range", id=event.id)
-            self._require_later(event.id, event.expires_us)
+            if event.expires_us is not None:
+                self._require_later(event.id, event.expires_us)
             added.append(event)
         self.events += added
-        self._supersede(added, operation.supersedes)
+        if operation.supersedes:
+            self._supersede(added, operation.supersedes)
         if operation.associate is not None:
             self._associate(added, operation.associate)
 
@@ -328,8 +330,8 @@ class Proposer:
         left = np.setdiff1d(ends, rows).tolist()
         return tuple(frame.interner.ids[row] for row in left)
 
-    def _require_later(self, node_id: str, expires_us: int | None) -> None:
-        if expires_us is not None and expires_us <= self._now_us:
+    def _require_later(self, node_id: str, expires_us: int) -> None:
+        if expires_us <= self._now_us:
             raise InputError(
                 f"the memory {node_id!r} would have expired {(self._now_us - expires_us) / 1e6:.0f} seconds ago; "
                 "give a time to come, or forget it",
@@ -491,8 +493,6 @@ def _edges_in(events: Sequence[ev.Event]) -> int:
 
 
 def _with_vectors(nodes: list[ev.NodeAdded], derived: list[bytes]) -> list[ev.NodeAdded]:
-    if not derived:
-        return nodes
     return [
         msgspec.structs.replace(node, vector=vector) if vector and not node.vector else node
         for node, vector in zip(nodes, derived, strict=True)

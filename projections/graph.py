@@ -288,7 +288,8 @@ class GraphState(Usage):
             has_extras = True
             self.expires(row, event.expires_us)
         partition, moved = self.partition_code(event.partition), 0
-        if row < self.nodes.count and self.nodes.value("partition", row) != partition:
+        is_new = row == self.nodes.count
+        if not is_new and self.nodes.value("partition", row) != partition:
             moved = birth >> ORDINAL_BITS  # of another life of the id, elsewhere
         values = (
             event.importance,
@@ -314,7 +315,7 @@ class GraphState(Usage):
             event.access_times_us[-ACCESS_TIMES_MAX:] or None,
             event.review,
         )
-        if row == self.nodes.count:
+        if is_new:
             self.nodes.append(*values)
         else:
             for name, value in zip(NODE_COLUMNS, values, strict=True):

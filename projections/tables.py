@@ -316,7 +316,8 @@ class Table:
                 array[at] = value
             elif value is not None:
                 return False
-        self._touch(self._written >> CHUNK_BITS)
+        self._version += 1
+        self._versions[self._written >> CHUNK_BITS] = self._version
         self._written += 1
         return True
 
