@@ -1,8 +1,7 @@
 """The deciding core: what a command means for the memory as it stands. Pure: no I/O, no clock, no dice.
 
-``propose(frame, command, now, ids)`` looks at an immutable Frame and gives the events and what they rest on: ``reads``,
-ids that must not have been touched (``touches.py``) since the Frame's position. Whether the proposal still holds when
-its turn comes is the ledger's question.
+``propose(frame, command, now, ids)`` looks at an immutable Frame and gives a ``Proposal``: the events, and what they rest
+on since the Frame's position. Whether the proposal still holds when its turn comes is the ledger's question.
 
 Existence of a node or edge is a read of its id. Links found by similarity are advisory: their targets' existence is
 a read, the rest is not. Increments and accesses need only existence.
@@ -15,7 +14,7 @@ from typing import Any, Final
 
 import msgspec
 import numpy as np
-from msgspec import UNSET, Struct
+from msgspec import UNSET
 
 from memorygraph.actors import commands as cmd
 from memorygraph.actors import reviews
@@ -32,6 +31,7 @@ from memorygraph.actors.placing import (
     require_owner,
     restore_nodes,
 )
+from memorygraph.actors.proposal import Proposal
 from memorygraph.actors.spaces import activate_space, add_vectors, declare_space, fitting_space, renew_links
 from memorygraph.actors.touches import ACCESSES, version_of
 from memorygraph.events import records as ev
@@ -54,14 +54,6 @@ from memorygraph.projections.sight import PRESENT, Sight, Viewer, seen
 from memorygraph.projections.similarity import Norms
 
 IMPORTANT: Final = 0.9  # contract item 27: memories this important are never forgotten for having faded
-
-
-class Proposal(Struct, frozen=True):
-    """Events for a command, decided at ``position``, and the ids that they rest on (doubles do no harm)."""
-
-    position: int
-    events: tuple[ev.Event, ...]
-    reads: list[str]
 
 
 class Proposer:
@@ -88,6 +80,7 @@ class Proposer:
         self.attempt = 0  # rises when the fork is made anew
         self.events: list[ev.Event] = []
         self.reads: list[str] = []
+        self.edges_of: list[str] = []
 
     def take(self, operations: Sequence[cmd.Operation], now_us: int, viewer: Viewer | None = None) -> None:
         """Decide operations in order, all or none, on what the viewer sees.
@@ -97,7 +90,7 @@ class Proposer:
             ExpectationFailed: an expected version is not the current one.
             BatchTooLarge: more than 4,096 events in all.
         """
-        events, reads = len(self.events), len(self.reads)
+        events, reads, edges_of = len(self.events), len(self.reads), len(self.edges_of)
         self._now_us = now_us
         self.viewer = viewer
         sight = PRESENT if viewer is None else Sight(partitions=viewer.partitions)
@@ -108,7 +101,7 @@ class Proposer:
                 _DECISIONS[type(operation)](self, operation)
             self._require_fitting(events)
         except BaseException:
-            del self.reads[reads:]
+            del self.reads[reads:], self.edges_of[edges_of:]
             self.back_to(events)
             raise
 
@@ -134,7 +127,7 @@ class Proposer:
 
     def proposal(self) -> Proposal:
         """Return all that was decided."""
-        return Proposal(self._base.position, tuple(self.events), self.reads)
+        return Proposal(self._base.position, tuple(self.events), self.reads, tuple(self.edges_of))
 
     def back_to(self, events: int) -> None:
         """Forget all but the first events."""

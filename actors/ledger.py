@@ -1,7 +1,7 @@
 """The ledger: says whether a proposal still holds. A resolver with small state, not a second graph.
 
 It keeps the last position that touched each recently touched id, and the table of recent commands. A proposal made at
-position r is accepted if none of its reads was touched after r.
+position r is accepted if none of its reads was touched after r, and no edge came to the nodes that it knows all edges of.
 """
 
 from __future__ import annotations
@@ -11,9 +11,10 @@ from functools import partial
 from typing import Final, Self
 
 from memorygraph.actors.command_table import HEADER_BYTES, ROW_BYTES, CommandTable, Seen
-from memorygraph.actors.decide import Proposal
+from memorygraph.actors.proposal import Proposal, linked_by, linked_since
 from memorygraph.actors.ticket import Ticket
 from memorygraph.events.errors import CommandExpired, CommandIdReused
+from memorygraph.projections.frame import Frame
 from memorygraph.projections.snapshot_format import Part
 
 RECENT_IDS_MAX: Final = 100_000
@@ -80,8 +81,12 @@ class Ledger:
         touched = self._touched
         return next((key for key in proposal.reads if touched.get(key, 0) > proposal.position), None)
 
-    def accepted(self, tickets: list[Ticket]) -> list[Ticket]:
-        """Resolve in order of arrival; what one ticket touches, the next ones of the group may have read."""
+    def accepted(self, tickets: list[Ticket], frame: Frame) -> list[Ticket]:
+        """Resolve in order of arrival; what one ticket touches, the next ones of the group may have read.
+
+        Args:
+            frame: of the last position that was noted.
+        """
         accepted: list[Ticket] = []
         ids: set[str] = set()
         touched: set[str] = set()
@@ -89,6 +94,10 @@ class Ledger:
             ticket.conflict = self.conflict(ticket.proposal)
             if ticket.conflict is None and touched:
                 ticket.conflict = next(filter(touched.__contains__, ticket.proposal.reads), None)
+            edges_of = ticket.proposal.edges_of
+            if ticket.conflict is None and edges_of:
+                earlier = [before.proposal for before in accepted]
+                ticket.conflict = linked_since(frame, ticket.proposal) or linked_by(earlier, edges_of)
             repeated = ticket.command.id in ids or self.find(ticket.command.id) is not None
             if ticket.conflict is None and not repeated:
                 accepted.append(ticket)

@@ -402,7 +402,7 @@ class LocalEngine(Engine):
         with self._log.lock():
             with self._applying:
                 self._catch_up()
-                accepted = self._ledger.accepted(tickets)
+                accepted = self._ledger.accepted(tickets, self._shard.frame)
             if not accepted:
                 return
             head = self._log.append([ticket.data for ticket in accepted], self._clock.now_us())

@@ -60,16 +60,13 @@ def merge_similar(proposer: Proposer, operation: cmd.MergeSimilar) -> None:
 
 
 def _rest_on(proposer: Proposer, into: Mapping[str, str], revised: list[ev.EdgeRevised]) -> None:
-    """Note that we rely on the nodes as they are, on the edges of those that go, and on what these lead to.
-
-    Edges that come to those that go in this very moment are not noticed, and go with them.
-    """
+    """Note that we rely on the nodes as they are, on the edges of those that go, and on what these lead to."""
     frame = proposer.frame()
     proposer.reads.append(SPACE)
     for node_id in {*into, *into.values()}:
         proposer.reads += [node_id, version_of(node_id)]
-    for node_id in into:
-        proposer.reads.append(review_of(node_id))
+    proposer.reads += map(review_of, into)
+    proposer.edges_of += into
     for row in _incident(frame, [row for row in frame.rows(into) if row is not None]):
         edge = frame.edge(row)
         proposer.reads += [edge.id, version_of(edge.id), edge.source_id, edge.target_id]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from memorygraph.actors.command_table import Seen
 from memorygraph.actors.commands import Command, Receipt
-from memorygraph.actors.decide import Proposal
+from memorygraph.actors.proposal import Proposal
 from memorygraph.actors.touches import touched_by
 from memorygraph.events.errors import BatchTooLarge, CommandExpired, CommandIdReused, MemoryGraphError
 from memorygraph.events.log import EventLog

@@ -15,7 +15,8 @@ import msgspec
 
 from memorygraph.actors import commands as cmd
 from memorygraph.actors.accesses import Accesses
-from memorygraph.actors.decide import Proposal, Proposer
+from memorygraph.actors.decide import Proposer
+from memorygraph.actors.proposal import Proposal
 from memorygraph.actors.review_queries import GetReviews
 from memorygraph.actors.shard import Shard
 from memorygraph.actors.sight_queries import InSight

@@ -47,12 +47,15 @@ class GraphSettling:
         forgotten, with the reason "merged into" and the id of what stays; edges between the two go. Nodes of different
         scopes, or that expire at different times, are never merged, nor what an edge CONTRADICTS joins, nor those whose
         labels together would be above the limits of a node; and none goes that has a review schedule. A link that
-        somebody makes to what goes while the command is carried out goes, too.
+        somebody makes meanwhile to what goes is kept: the command is decided again.
 
         Args:
             similarity_threshold: the least cosine, -1..1.
             max_candidates: so many of the newest nodes are compared with all others; None: every one. One call moves
                 about 2,000 edges at most; what is left then is merged by the next.
+
+        Raises:
+            TransactionConflict: others kept changing or linking what was to go; nothing was merged.
         """
         threshold = checks.within("similarity_threshold", similarity_threshold, -1.0, 1.0)
         some = None if max_candidates is None else checks.count("max_candidates", max_candidates, 0, _CANDIDATES_MAX)

@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from memorygraph.actors import ledger as module
-from memorygraph.actors.decide import Proposal
 from memorygraph.actors.ledger import Ledger
+from memorygraph.actors.proposal import Proposal
 
 ids = st.sampled_from("abcdef")
 records = st.lists(st.sets(ids, max_size=3), max_size=12)
