@@ -391,13 +391,16 @@ class Superseded(Query, frozen=True, kw_only=True):
 
 
 class Similar(Query, frozen=True, kw_only=True):
-    """Nearest nodes by cosine -> ``list[tuple[str, float]]`` (id, cosine), best first; ``faiss``: by its index."""
+    """Nearest nodes by cosine -> ``list[tuple[str, float]]`` (id, cosine), best first.
+
+    ``faiss`` is the share of these that its index may not miss, 0..1; 0: all are found without it.
+    """
 
     vector: bytes
     k: int = 10
     threshold: float = 0.0
     filters: Filters = OPEN
-    faiss: bool = False
+    faiss: float = 0.0
 
 
 class MissingVectors(Query, frozen=True, kw_only=True):

@@ -1,6 +1,6 @@
 """The deciding core: what a command means for the memory as it stands. Pure: no I/O, no clock, no dice.
 
-``propose(frame, command, now, ids)`` looks at an immutable Frame and gives a ``Proposal``: the events, and what they rest
+``propose(frame, command, now, ids)`` looks at an immutable Frame and gives a ``Proposal``: events, and what they rest
 on since the Frame's position. Whether the proposal still holds when its turn comes is the ledger's question.
 
 Existence of a node or edge is a read of its id. Links found by similarity are advisory: their targets' existence is

@@ -1,7 +1,7 @@
 """The ledger: says whether a proposal still holds. A resolver with small state, not a second graph.
 
 It keeps the last position that touched each recently touched id, and the table of recent commands. A proposal made at
-position r is accepted if none of its reads was touched after r, and no edge came to the nodes that it knows all edges of.
+position r is accepted if none of its reads was touched after r, and no edge added to the nodes whose edges it rests on.
 """
 
 from __future__ import annotations

@@ -107,7 +107,9 @@ class Shard:
         return self._said().catch_up(frame, rows_max) and has_all
 
     def _catch_up(self, frame: Frame, query: CatchUp) -> tuple[int, int]:
-        self.catch_up(frame, query.rows_max)
+        has_all = self.catch_up(frame, query.rows_max)
+        if has_all and 0.0 < query.faiss < 1.0 and self.indexes_vectors:
+            self._by_faiss().grow(frame, self.index(frame).norms)
         return min(self.index(frame).count, self._said().count, frame.texts.count), frame.texts.count
 
     def parts(self, frame: Frame) -> dict[str, Part]:
@@ -273,8 +275,14 @@ class Shard:
             return []
         index = self.index(frame)
         visible = None if query.filters == OPEN else visible_nodes(frame, query.filters, index.labels)
-        search = self._by_faiss().nearest if query.faiss and self.indexes_vectors else nearest
-        found = search(frame, index.norms, vector, query.k, threshold=query.threshold, visible=visible)
+        asked: dict[str, Any] = {"threshold": query.threshold, "visible": visible}
+        if query.faiss and self.indexes_vectors:
+            found = self._by_faiss().nearest(frame, index.norms, vector, query.k, recall=query.faiss, **asked)
+            if query.faiss < 1.0 and self._by_faiss().due(frame):
+                with suppress(RuntimeError):  # no more threads can be had; the scan goes on
+                    threading.Thread(target=self._by_faiss().grow, args=(frame, index.norms)).start()
+        else:
+            found = nearest(frame, index.norms, vector, query.k, **asked)
         return [(frame.interner.ids[row], score) for row, score in found]
 
     def _similar_each(self, frame: Frame, query: graph_queries.SimilarEach) -> list[list[tuple[str, float]]]:

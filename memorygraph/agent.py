@@ -24,6 +24,7 @@ from memorygraph.author import Author
 from memorygraph.bulk import Bulk
 from memorygraph.core.graph import MemoryGraph
 from memorygraph.core.node import MemoryNode, revision
+from memorygraph.core.searching import asked_recall
 from memorygraph.drafts import Draft, change_of, chunks_of, draft_of, id_of, size_bytes, turn_of
 from memorygraph.embeddings import Embedder, Embedders, HashingEmbedder, embed_batch, fitting_embedder, space_of
 from memorygraph.events.errors import CommandIdReused, EmbedderMismatch, InputError
@@ -60,7 +61,7 @@ class AgentMemory(Linking, Upkeep, Reembedding, MemoryReader):
         auto_associate: link new memories to up to ``associate_k`` similar ones, from cosine ``associate_threshold`` on.
         decay_rate: base stability of new memories in hours (168: a week).
         name, language: of the memory (an ISO 639-1 code, for stemming and stop words), recorded when it is made.
-        use_faiss: let ``graph.similarity_search`` use faiss (extra faiss-cpu): the same answers, half the bytes read.
+        use_faiss: let ``graph.similarity_search`` use faiss (extra faiss-cpu), see ``MemoryGraph``.
         read_only: open an existing store without writing to it; it follows what others write.
         exclusive: keep other writers out until ``close``; they get ``LogLocked`` at once.
         takeover: shut out whoever writes now, even if it hangs and holds the lock; it gets ``Fenced``.
@@ -88,7 +89,7 @@ class AgentMemory(Linking, Upkeep, Reembedding, MemoryReader):
         associate_threshold: float = 0.35,
         decay_rate: float = 168.0,
         language: str = "en",
-        use_faiss: bool = False,
+        use_faiss: bool | float = False,
         read_only: bool = False,
         exclusive: bool = False,
         takeover: bool = False,
@@ -107,7 +108,7 @@ class AgentMemory(Linking, Upkeep, Reembedding, MemoryReader):
             checks.within("associate_threshold", associate_threshold, -1.0, 1.0),
         )
         self._auto_associate = bool(auto_associate)
-        self._use_faiss = bool(use_faiss)
+        self._use_faiss = asked_recall(use_faiss)
         if use_faiss:
             load_faiss()
         self._decay_rate = checks.decay_rate(decay_rate)

@@ -23,6 +23,7 @@ class Upkeep:
 
     _engine: Engine
     _home: Home
+    _use_faiss: float
 
     def compact(self, policy: RetentionPolicy = _DEFAULT) -> CompactionReport:
         """Make the log smaller: replace the records that a policy does not keep by their hashes.
@@ -51,7 +52,7 @@ class Upkeep:
         return self._engine.snapshot()
 
     def build_index(self, progress: Callable[[int, int], None] | None = None) -> int:
-        """Take into recall's index what it lacks, and return how many texts it has.
+        """Take into recall's index what it lacks, and return how many texts it has; with ``use_faiss`` make its lists.
 
         Else the next recall does so: after a long log was opened without a snapshot, that one takes its time.
 
@@ -60,7 +61,7 @@ class Upkeep:
         """
         done, total = 0, 1
         while done < total:
-            done, total = self._engine.ask(CatchUp(rows_max=INDEX_ROWS)).value
+            done, total = self._engine.ask(CatchUp(rows_max=INDEX_ROWS, faiss=self._use_faiss)).value
             if progress is not None:
                 progress(done, total)
         return done

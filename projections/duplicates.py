@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from memorygraph.projections.frame import Frame
-from memorygraph.projections.similarity import BATCH_CELLS_MAX, Norms
+from memorygraph.projections.products import BATCH_CELLS_MAX
+from memorygraph.projections.similarity import Norms
 
 _TOLERANCE = 1e-6  # products of other shapes may differ in the last bits
 

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from memorygraph.events.errors import EmbeddingDimensionError
 from memorygraph.projections.frame import Frame
+from memorygraph.projections.products import BATCH_CELLS_MAX, ProductQueue, products
 from memorygraph.projections.tables import View
 
 Floats = NDArray[np.float32]
-BATCH_CELLS_MAX: Final = 1 << 22  # scores held at once by a batch: 16 MiB
 GATHERED_SHARE: Final = 0.1
 GROUP: Final = 64
 ROUNDED: Final = 1e-6  # scores are compared rounded to so much
@@ -22,9 +22,13 @@ HIDDEN: Final = -4.0  # below every cosine
 
 
 class Norms:
-    """Euclidean length of each vector row; grows with the rows and serves every Frame, also those of a former space."""
+    """Euclidean length of each vector row; grows with the rows and serves every Frame, also those of a former space.
+
+    ``queue`` is where searches that come at once meet.
+    """
 
     def __init__(self) -> None:
+        self.queue = ProductQueue()
         self._spaces: dict[int, _Lengths] = {}
         self._growing = threading.Lock()
 
@@ -158,9 +162,7 @@ def nearest_each(
     results: list[list[tuple[int, float]]] = []
     for start in range(0, len(units), step):
         part = units[start : start + step]
-        scores = np.empty((len(part), vectors.count), dtype=np.float32)
-        for first, block in vectors.blocks("vector"):
-            np.matmul(part, block.T, out=scores[:, first : first + len(block)])
+        scores = products(vectors, part)
         scores /= norm
         for place, row in enumerate(scores, start):
             if owner is not None:
@@ -218,10 +220,7 @@ def _products(frame: Frame, norms: Norms, query: Floats) -> Floats:
     vectors = frame.vectors
     if vectors is None or not vectors.count:
         return np.zeros(0, dtype=np.float32)
-    unit = unit_of(frame, query)
-    scores = np.empty(vectors.count, dtype=np.float32)
-    for first, block in vectors.blocks("vector"):
-        np.dot(block, unit, out=scores[first : first + len(block)])
+    scores = norms.queue.product(vectors, unit_of(frame, query))
     scores /= norms.upto(frame)
     return scores
 

@@ -23,7 +23,7 @@ from memorygraph.actors.local import LocalEngine
 from memorygraph.core.algorithms import GraphAlgorithms
 from memorygraph.core.edge import MemoryEdge, edge_revision
 from memorygraph.core.node import MemoryNode, revision
-from memorygraph.core.searching import PAGE, GraphSearches, pages
+from memorygraph.core.searching import PAGE, GraphSearches, asked_recall, pages
 from memorygraph.core.settling import GraphSettling
 from memorygraph.events.errors import InputError, NodeNotFoundError
 from memorygraph.events.records import EdgesAdded, SpaceDeclared
@@ -49,9 +49,13 @@ class MemoryGraph(GraphSearches, GraphAlgorithms, GraphSettling, Querying):
     Args:
         embedding_dim: the length that vectors are expected to have; the first vector fixes it.
         name: of the memory.
-        use_faiss: search for vectors through faiss: the same answers, for half the bytes read.
+        use_faiss: search for vectors through faiss. Up to 49,151 of them the answers are exact, for half the bytes.
+            From then on it looks into the nearest groups of vectors only, as many as a check on its own rows says are
+            enough to find on average 95 % of the neighbours that there are; where none are, it is exact. A number
+            asks for another share, 0..1; 1 is always exact.
 
     Raises:
+        InputError: the share is not in 0..1.
         ImportError: faiss is to be used and not installed.
     """
 
@@ -60,12 +64,12 @@ class MemoryGraph(GraphSearches, GraphAlgorithms, GraphSettling, Querying):
         embedding_dim: int = 768,
         name: str = "memory_graph",
         *,
-        use_faiss: bool = False,
+        use_faiss: bool | float = False,
         home: Home | None = None,
     ) -> None:
         self._embedding_dim = checks.count("embedding_dim", embedding_dim, 1, 65_536)
         self.name = checks.note("name", name)
-        self._use_faiss = bool(use_faiss)
+        self._use_faiss = asked_recall(use_faiss)
         if use_faiss:
             load_faiss()
         self._home = home or Home(LocalEngine(MemoryLog(), name=name))

@@ -18,6 +18,7 @@ from memorygraph.projections.frame import NodeState
 from memorygraph.times import TimeLike, to_us
 
 PAGE: Final = 4096
+FAISS_RECALL: Final = 0.95  # of the neighbours that there are, found on average
 COUNT_MAX: Final = 1 << 31
 _TIMES: Final = {"created": "created_us", "occurred": "occurred_us", "accessed": "accessed_us"}
 
@@ -33,7 +34,7 @@ class GraphSearches:
     """The part of ``MemoryGraph`` that finds nodes by what they are."""
 
     _home: Home
-    _use_faiss: bool
+    _use_faiss: float
 
     def similarity_search(
         self,
@@ -43,7 +44,7 @@ class GraphSearches:
         memory_type: MemoryType | str | None = None,
         tags: Iterable[str] | None = None,
     ) -> list[SearchResult]:
-        """Return up to k nodes by cosine with a vector, best first, none below ``threshold``.
+        """Return up to k nodes by cosine with a vector, best first, none below ``threshold``; exact without faiss.
 
         Filters act inside the search, so k nodes come back whenever k pass them.
 
@@ -145,6 +146,17 @@ class GraphSearches:
             yield from (MemoryNode._view(state, self._home, answer.position) for state in states)
             if len(states) < PAGE:
                 return
+
+
+def asked_recall(use_faiss: bool | float) -> float:
+    """Return the share of neighbours that ``use_faiss`` asks for: 0.95 for True, 0 for False (not used).
+
+    Raises:
+        InputError: it is not in 0..1.
+    """
+    if isinstance(use_faiss, bool):
+        return FAISS_RECALL if use_faiss else 0.0
+    return checks.within("use_faiss", use_faiss, 0.0, 1.0)
 
 
 def pages() -> Iterator[int]:

@@ -94,15 +94,14 @@ def test_a_merge_that_is_disturbed_each_time_is_refused_and_changes_nothing(mean
 
 def test_a_merge_in_a_transaction_notices_it_at_its_end():
     memory = twins()
-
-    def link() -> None:
-        memory.link("gone", "other")
-
-    with pytest.raises(TransactionConflict, match="'gone'"), memory.transaction():
-        assert memory.graph.merge_similar_nodes() == 1
-        thread = threading.Thread(target=link)
-        thread.start()
-        thread.join()
+    transaction = memory.transaction()
+    transaction.__enter__()
+    assert memory.graph.merge_similar_nodes() == 1
+    thread = threading.Thread(target=lambda: memory.link("gone", "other"))
+    thread.start()
+    thread.join()
+    with pytest.raises(TransactionConflict, match="'gone'"):
+        transaction.__exit__(None, None, None)
     assert [edge.source_id for edge in memory.edges("other")] == ["gone"]
 
 
