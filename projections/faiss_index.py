@@ -105,8 +105,8 @@ class FaissIndex:
     def size_bytes(self) -> int:
         """Return the bytes of the codes."""
         segments = [segment for known in list(self._segments.values()) for segment in list(known.values())]
-        lists = sum(known.size_bytes() for known in list(self._lists.values()))
-        return lists + sum(segment.ntotal * segment.code_size for segment in segments)
+        codes = sum(int(segment.ntotal * segment.code_size) for segment in segments)
+        return codes + sum(known.size_bytes() for known in list(self._lists.values()))
 
     def _lists_of(self, frame: Frame) -> InvertedLists | None:
         return None if frame.space is None else self._lists.get(frame.space.space)
@@ -202,7 +202,7 @@ def _whole(frame: Frame) -> int:
 
 def _are_few(passing: NDArray[np.bool_] | None) -> bool:
     """Whether so few rows pass that they are sooner compared one by one."""
-    return passing is not None and np.count_nonzero(passing) <= GATHERED_SHARE * len(passing)
+    return passing is not None and bool(np.count_nonzero(passing) <= GATHERED_SHARE * len(passing))
 
 
 def load_faiss() -> Any:

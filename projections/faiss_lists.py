@@ -53,10 +53,10 @@ class InvertedLists:
                 faiss.IndexFlatIP(dim), dim, count, faiss.ScalarQuantizer.QT_8bit, faiss.METRIC_INNER_PRODUCT
             )
             some = _spread(rows, TRAINED_PER_LIST * count)
-            index.train(np.concatenate([block for _, block in _units(frame, norms, some)]))
+            index.train(np.concatenate(list(_units(frame, norms, some))))
             made = cls(faiss, index, rows, rows)
-        for _, block in _units(frame, norms, np.arange(made._index.ntotal, rows)):
-            made._index.add(block)
+        for units in _units(frame, norms, np.arange(made._index.ntotal, rows)):
+            made._index.add(units)
         made._measure(frame, norms)
         return made
 
@@ -93,7 +93,7 @@ class InvertedLists:
     def _measure(self, frame: Frame, norms: Norms) -> None:
         """Search for some of the own rows and note how many of their neighbours are found, the row itself left out."""
         rows = _spread(self.rows, SAMPLED)
-        units = np.concatenate([block for _, block in _units(frame, norms, rows)])
+        units = np.concatenate(list(_units(frame, norms, rows)))
         least = self._exact(frame, norms, rows, units)
         for place, k in enumerate(MEASURED):
             if self.rows <= k:
@@ -105,7 +105,7 @@ class InvertedLists:
                     self._hits(frame, norms, int(row), unit, k, groups) >= bound
                     for row, unit, bound in zip(rows, units, least[:, place], strict=True)
                 ]
-                shares = np.array([min(np.count_nonzero(hit), k) / k for hit in hits])
+                shares = np.minimum([np.count_nonzero(hit) for hit in hits], k) / k
                 self.recall[k][groups] = float(shares.mean() - 2 * shares.std() / len(shares) ** 0.5)
                 groups *= 2
 
@@ -137,12 +137,12 @@ def _spread(rows: int, wanted: int) -> NDArray[np.int64]:
     return np.unique(np.linspace(0, rows - 1, min(rows, wanted)).astype(np.int64))
 
 
-def _units(frame: Frame, norms: Norms, rows: NDArray[np.int64]) -> Iterator[tuple[int, Floats]]:
-    """Give some vector rows, ascending, at length 1, by the chunks that they are in."""
+def _units(frame: Frame, norms: Norms, rows: NDArray[np.int64]) -> Iterator[Floats]:
+    """Give some vector rows, ascending, at length 1, a chunk at a time."""
     assert frame.vectors is not None
     lengths = norms.upto(frame)
     for first, block in frame.vectors.blocks("vector"):
         start, stop = np.searchsorted(rows, (first, first + len(block)))
         if start < stop:
             mine = rows[start:stop]
-            yield first, block[mine - first] / lengths[mine, None]
+            yield (block[mine - first] / lengths[mine, None]).astype(np.float32, copy=False)
