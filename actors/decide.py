@@ -32,6 +32,7 @@ from memorygraph.actors.placing import (
     restore_nodes,
 )
 from memorygraph.actors.proposal import Proposal
+from memorygraph.actors.revising import completed
 from memorygraph.actors.spaces import activate_space, add_vectors, declare_space, fitting_space, renew_links
 from memorygraph.actors.touches import ACCESSES, version_of
 from memorygraph.events import records as ev
@@ -194,8 +195,7 @@ class Proposer:
                 raise InputError(f"the revision of {change.id!r} has a code out of range", id=change.id)
             if isinstance(change.expires_us, int):
                 self._require_later(change.id, change.expires_us)
-            has_vector = change.vector is not UNSET and change.vector
-            self.events.append(msgspec.structs.replace(change, space=space) if has_vector else change)
+            self.events.append(completed(self._frame, row, change, space))
 
     def forget_nodes(self, operation: cmd.ForgetNodes) -> None:
         """Forget named nodes."""

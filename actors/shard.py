@@ -33,11 +33,11 @@ from memorygraph.projections.frame import ALIVE, ORDINAL_BITS, EdgeState, Frame,
 from memorygraph.projections.graph import GraphState
 from memorygraph.projections.hit import Concept, Hit
 from memorygraph.projections.places import census, moved_away, whereabouts
-from memorygraph.projections.recall import RecallIndex
+from memorygraph.projections.recall import RecallIndex, Source
 from memorygraph.projections.selecting import ordered, selected
 from memorygraph.projections.sharing import sharing
-from memorygraph.projections.sight import PRESENT, WHOLE, seen
-from memorygraph.projections.similarity import nearest, nearest_each
+from memorygraph.projections.sight import PRESENT, WHOLE, Sight, seen
+from memorygraph.projections.similarity import Norms, nearest, nearest_each
 from memorygraph.projections.snapshot_format import Part
 
 _SETTLED_MAX: Final = 200  # hits that are put in order by what supersedes what; further down it would not be seen
@@ -159,16 +159,15 @@ class Shard:
         Raises:
             InputError: the query does not fit the memory.
         """
-        sight = WHOLE if isinstance(query, _OF_THE_WHOLE) else PRESENT
-        if isinstance(query, InSight):
-            sight, query = query.sight, query.asked
+        sight, query = sight_of(query)
         seeing = seen(frame, sight)
         if isinstance(query, cmd.Digest) and sight.partitions is not None:
             return DigestCache().digest(seeing)  # of what is seen; others keep theirs for the whole
-        of_graph = _OF_GRAPH.get(type(query))
-        return _ANSWERS[type(query)](self, seeing, query) if of_graph is None else of_graph(seeing, query)
+        of_graph = OF_GRAPH.get(type(query))
+        return ANSWERS[type(query)](self, seeing, query) if of_graph is None else of_graph(seeing, query)
 
-    def _get_nodes(self, frame: Frame, query: cmd.GetNodes) -> list[NodeState | None]:
+    def states(self, frame: Frame, query: cmd.GetNodes) -> list[NodeState | None]:
+        """Return the nodes of some ids."""
         rows = frame.rows(query.ids)
         return [None if row is None else frame.node(row, vector=query.vectors) for row in rows]
 
@@ -201,7 +200,8 @@ class Shard:
     def _everything(self, frame: Frame, _: cmd.Everything) -> tuple[list[NodeAdded], EdgesAdded]:
         return nodes_in(frame), edges_in(frame)
 
-    def _missing_vectors(self, frame: Frame, query: cmd.MissingVectors) -> cmd.Missing:
+    def missing(self, frame: Frame, query: cmd.MissingVectors) -> cmd.Missing:
+        """Return which nodes lack a vector."""
         rows = missing_vectors(frame, query.space)
         names, version = frame.interner.ids, frame.nodes.value
         return cmd.Missing(
@@ -214,8 +214,12 @@ class Shard:
         return [frame.interner.ids[row] for row in rows[np.argsort(births[rows], kind="stable")].tolist()]
 
     def _recall(self, frame: Frame, query: cmd.Recall) -> list[Hit]:
+        return self.settled(frame, self.recalled(frame, query), query.k, query.filters)
+
+    def recalled(self, frame: Frame, query: cmd.Recall, source: Source | None = None) -> list[Hit]:
+        """Return what a question finds, before what is current is put first; ``source``: see ``RecallIndex``."""
         _require_space(frame, query.space)
-        hits = self.index(frame).recall(
+        return self.index(frame).recall(
             frame,
             query.text,
             _vector(query.vector),
@@ -225,20 +229,24 @@ class Shard:
             window=query.window,
             profile=query.profile,
             now_us=query.now_us,
+            source=source,
         )
-        return self._settled(frame, hits, query.k, query.filters)
 
     def _concepts(self, frame: Frame, query: cmd.Concepts) -> list[Concept]:
         return self.index(frame).concepts(frame, query.text, query.limit)
 
     def _reason(self, frame: Frame, query: cmd.Reason) -> list[Hit]:
+        return self.settled(frame, self.reasoned(frame, query), query.k, query.filters)
+
+    def reasoned(self, frame: Frame, query: cmd.Reason, source: Source | None = None) -> list[Hit]:
+        """Return what a cue leads to, before what is current is put first; ``source``: see ``RecallIndex``."""
         _require_space(frame, query.space)
         row = None
         if query.node_id is not None:
             row = frame.row(query.node_id)
             if row is None:
                 raise NodeNotFoundError(f"there is no node {query.node_id!r} in this memory", id=query.node_id)
-        hits = self.index(frame).reason(
+        return self.index(frame).reason(
             frame,
             query.text,
             _vector(query.vector),
@@ -248,14 +256,14 @@ class Shard:
             row=row,
             filters=query.filters,
             window=query.window,
+            source=source,
         )
-        return self._settled(frame, hits, query.k, query.filters)
 
-    def _settled(self, frame: Frame, hits: list[Hit], k: int, filters: Filters) -> list[Hit]:
+    def settled(self, frame: Frame, hits: list[Hit], k: int, filters: Filters) -> list[Hit]:
         """Put what is current before what it supersedes."""
         rest = hits[_SETTLED_MAX:]
         if rest:
-            first = self._settled(frame, hits[:_SETTLED_MAX], 2 * _SETTLED_MAX, filters)
+            first = self.settled(frame, hits[:_SETTLED_MAX], 2 * _SETTLED_MAX, filters)
             known = {hit.node.id for hit in first}
             return [*first, *(hit for hit in rest if hit.node.id not in known)][:k]
         labels = self.index(frame).labels
@@ -263,7 +271,8 @@ class Shard:
         passing = visible_nodes(frame, filters, labels)
         return settled(frame, self._said(), hits, k=k, visible=visible, passing=passing)
 
-    def _superseded(self, frame: Frame, query: cmd.Superseded) -> dict[str, str]:
+    def superseded(self, frame: Frame, query: cmd.Superseded) -> dict[str, str]:
+        """Return which of some nodes are not current, each with the one that is."""
         rows = [row for row in frame.rows(query.ids) if row is not None]
         name = frame.interner.ids
         found = superseded(frame, self._said(), rows, frame.live_rows())
@@ -275,15 +284,21 @@ class Shard:
             return []
         index = self.index(frame)
         visible = None if query.filters == OPEN else visible_nodes(frame, query.filters, index.labels)
-        asked: dict[str, Any] = {"threshold": query.threshold, "visible": visible}
-        if query.faiss and self.indexes_vectors:
-            found = self._by_faiss().nearest(frame, index.norms, vector, query.k, recall=query.faiss, **asked)
-            if query.faiss < 1.0 and self._by_faiss().due(frame):
-                with suppress(RuntimeError):  # no more threads can be had; the scan goes on
-                    threading.Thread(target=self._by_faiss().grow, args=(frame, index.norms)).start()
-        else:
-            found = nearest(frame, index.norms, vector, query.k, **asked)
+        found = self.near(frame, index.norms, vector, query, visible)
         return [(frame.interner.ids[row], score) for row, score in found]
+
+    def near(
+        self, frame: Frame, norms: Norms, vector: Any, query: cmd.Similar, visible: Any
+    ) -> list[tuple[int, float]]:
+        """Return the nearest visible node rows of a vector, by the index of faiss if that is asked for."""
+        asked: dict[str, Any] = {"threshold": query.threshold, "visible": visible}
+        if not (query.faiss and self.indexes_vectors):
+            return nearest(frame, norms, vector, query.k, **asked)
+        found = self._by_faiss().nearest(frame, norms, vector, query.k, recall=query.faiss, **asked)
+        if query.faiss < 1.0 and self._by_faiss().due(frame):
+            with suppress(RuntimeError):  # no more threads can be had; the scan goes on
+                threading.Thread(target=self._by_faiss().grow, args=(frame, norms)).start()
+        return found
 
     def _similar_each(self, frame: Frame, query: graph_queries.SimilarEach) -> list[list[tuple[str, float]]]:
         if not query.vectors:
@@ -324,10 +339,11 @@ class Shard:
             edge_types=dict(Counter(edges.column("edge_type")[live_edges].tolist())),
             accesses=int(nodes.column("access_count")[live].sum()),
             oldest_us=int(nodes.column("created_us")[live].min(initial=np.iinfo(np.int64).max)) if live.any() else 0,
-            bytes_by_part=self._bytes_by_part(frame) if query.bytes_too else {},
+            bytes_by_part=self.bytes_by_part(frame) if query.bytes_too else {},
         )
 
-    def _bytes_by_part(self, frame: Frame) -> dict[str, int]:
+    def bytes_by_part(self, frame: Frame) -> dict[str, int]:
+        """Return the bytes of what is kept of a Frame, by what it is."""
         edge_columns = [name for name in frame.edges.chunks if name != "birth"]
         return {
             "vectors": sum(part.size_bytes() for part in (frame.vectors, frame.pending) if part is not None),
@@ -368,9 +384,16 @@ class Shard:
         return frame.position_at(query.time_us)
 
 
-_OF_GRAPH: Final = graph_queries.ANSWERS | spread_queries.ANSWERS | review_queries.ANSWERS
-_ANSWERS: Final[dict[type[cmd.Query], Callable[[Shard, Frame, Any], Any]]] = {
-    cmd.GetNodes: Shard._get_nodes,
+def sight_of(query: cmd.Query) -> tuple[Sight, cmd.Query]:
+    """Return through what sight a query is asked, and what."""
+    if isinstance(query, InSight):
+        return query.sight, query.asked
+    return WHOLE if isinstance(query, _OF_THE_WHOLE) else PRESENT, query
+
+
+OF_GRAPH: Final = graph_queries.ANSWERS | spread_queries.ANSWERS | review_queries.ANSWERS
+ANSWERS: Final[dict[type[cmd.Query], Callable[[Shard, Frame, Any], Any]]] = {
+    cmd.GetNodes: Shard.states,
     cmd.FindNodes: Shard._find_nodes,
     cmd.GetEdges: Shard._get_edges,
     cmd.NodeEdges: Shard._node_edges,
@@ -379,11 +402,11 @@ _ANSWERS: Final[dict[type[cmd.Query], Callable[[Shard, Frame, Any], Any]]] = {
     cmd.Recall: Shard._recall,
     cmd.Concepts: Shard._concepts,
     cmd.Reason: Shard._reason,
-    cmd.Superseded: Shard._superseded,
+    cmd.Superseded: Shard.superseded,
     CatchUp: Shard._catch_up,
     cmd.Similar: Shard._similar,
     graph_queries.SimilarEach: Shard._similar_each,
-    cmd.MissingVectors: Shard._missing_vectors,
+    cmd.MissingVectors: Shard.missing,
     cmd.BornUpTo: Shard._born_up_to,
     cmd.Describe: Shard._describe,
     cmd.Summary: Shard._summary,

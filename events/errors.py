@@ -36,6 +36,9 @@
     │   └── ClosedError                    used after close()
     ├── EmbedderFailed                     an embedder could not make vectors: no network, no key, a refusal
     ├── Overloaded                         a queue stayed full; ``about`` has ``retry_after_s``
+    ├── ShardError                         a shard of a memory that is spread over several
+    │   ├── PositionNotKept                a position that it has not come to, or no longer keeps
+    │   └── ShardMismatch                  what it says of a position is not what another says
     ├── NewerSchema                        an event type this release does not know
     ├── WorkingMemoryCapacityError
     └── ConsolidationError
@@ -205,6 +208,18 @@ class Overloaded(MemoryGraphError):
     def retry_after_s(self) -> float:
         """After how many seconds to try again."""
         return float(self.about["retry_after_s"])
+
+
+class ShardError(MemoryGraphError):
+    """A shard of a memory that is spread over several; ``about`` names the shard and the position."""
+
+
+class PositionNotKept(ShardError):
+    """The shard has not come to that position yet, or no longer keeps it; ``about["newest"]`` is its newest."""
+
+
+class ShardMismatch(ShardError):
+    """Two shards say different things of one position; the one that is named has to be built anew from the log."""
 
 
 class NewerSchema(MemoryGraphError):

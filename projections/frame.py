@@ -125,6 +125,7 @@ class Frame:
         "edges",
         "expires_us",
         "has_archive",
+        "homes",
         "interner",
         "is_stale",
         "labels",
@@ -173,6 +174,7 @@ class Frame:
         pending: PendingView | None = None,
         traces: dict[Any, Any] | None = None,
         has_archive: bool = True,
+        homes: View | None = None,
     ) -> None:
         self.position = position
         self.changes = changes
@@ -194,6 +196,7 @@ class Frame:
         self.adjacency = adjacency
         self.expires_us = expires_us  # the earliest expiry of a live node
         self.has_archive = has_archive  # whether any node may be in the archive
+        self.homes = homes  # of a shard: the virtual shard of each node (``partial.py``)
         self.is_stale = is_stale  # whether its rows hold content that has left the log since
         self.replaced = replaced  # of the records up to here: see GraphState
         self.recorded = recorded or self  # what the log says, where this Frame hides a part of it

@@ -28,7 +28,7 @@ from memorygraph.projections.postings import RowLists, post, spans
 from memorygraph.projections.segments import Lists, adder, part_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from numpy.typing import NDArray
 
@@ -57,6 +57,17 @@ class LexicalStatistics(NamedTuple):
     """How many rows are visible."""
     terms: int
     """The sum of their lengths, in terms."""
+
+
+class Postings(NamedTuple):
+    """Visible rows that hold terms of a query, by column, shape (p,) each; rows rise for each term, terms too."""
+
+    rows: NDArray[np.int64]
+    terms: NDArray[np.intp]
+    """Index into the terms of the query."""
+    frequencies: NDArray[np.float64]
+    lengths: NDArray[np.int32]
+    """Of the row, in terms."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -202,15 +213,11 @@ class LexicalIndex:
 
         The terms are told apart by a checksum: two of so few are the same one time in millions.
         """
-        codes, sizes = self._codes.of(rows)
-        _, places, counts = np.unique(codes, return_inverse=True, return_counts=True)
-        column = np.where(counts > 1, np.cumsum(counts > 1) - 1, -1)[places]  # terms of one row alone are in no two
-        of_some = column >= 0
-        has = np.zeros((len(rows), int(column.max(initial=-1)) + 1), np.float32)
-        has[np.repeat(np.arange(len(rows)), sizes)[of_some], column[of_some]] = 1.0
-        both = (has @ has.T).astype(np.float64)  # whole numbers: exact
-        np.fill_diagonal(both, sizes)
-        return both / np.maximum(sizes[:, None] + sizes - both, 1.0)
+        return shared_terms(*self.codes_of(rows))
+
+    def codes_of(self, rows: NDArray[np.integer[Any]]) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+        """Return the codes of the terms of some rows, one row after the other, and how many each has."""
+        return self._codes.of(rows)
 
     def statistics(self, visible: NDArray[np.bool_]) -> LexicalStatistics:
         """Return what BM25 needs to know of all visible rows; worth keeping per state of the memory."""
@@ -239,26 +246,15 @@ class LexicalIndex:
         Raises:
             InputError: the mask covers rows that are not indexed yet.
         """
-        self._check(visible)
         words = self.analyzer.words(query)
-        terms = tuple(words)
-        rows, term_of, frequencies = self._visible_postings(terms, visible)
-        if not len(rows):
-            return LexicalMatches(np.empty(0, np.int32), np.empty(0), np.empty(0), terms, words, rows, term_of)
-        visible_rows, visible_terms = statistics or self.statistics(visible)
-        starts = np.searchsorted(term_of, np.arange(len(terms) + 1))
-        found = starts[1:] - starts[:-1]
-        idf = np.log1p((visible_rows - found + 0.5) / (found + 0.5))
-        damping = self._lengths[rows] * (K1 * B * visible_rows / visible_terms)
-        damping += K1 * (1.0 - B)
-        damping += frequencies
-        parts = (idf / idf.sum())[term_of]
-        parts *= frequencies
-        parts /= damping
-        scores = np.bincount(rows, weights=parts)
-        hits = np.flatnonzero(scores > 0.0)
-        shares = scores[hits].astype(np.float64, copy=False)  # bincount is typed as whole numbers
-        return LexicalMatches(hits.astype(np.int32), shares, parts, terms, words, rows, term_of)
+        found = self.postings(words, visible)
+        return scored(words, found, statistics or self.statistics(visible))
+
+    def postings(self, words: Iterable[str], visible: NDArray[np.bool_]) -> Postings:
+        """Return the postings of some terms in visible rows; see ``search``."""
+        self._check(visible)
+        rows, term_of, frequencies = self._visible_postings(tuple(words), visible)
+        return Postings(rows, term_of, frequencies, self._lengths[rows])
 
     def size_bytes(self) -> int:
         """Return the bytes that the index takes in memory, terms included, the analyser's caches not."""
@@ -304,6 +300,49 @@ class LexicalIndex:
                 rows=len(visible),
                 indexed=self.count,
             )
+
+
+def scored(words: dict[str, str], found: Postings, statistics: LexicalStatistics) -> LexicalMatches:
+    """Score rows by their postings, as ``LexicalIndex.search`` says.
+
+    Args:
+        words: the terms of the query, in order, each as the query spells it.
+        found: all postings of all visible rows, or the formula's df is another.
+        statistics: of all visible rows.
+    """
+    rows, term_of, frequencies, lengths = found
+    terms = tuple(words)
+    if not len(rows):
+        return LexicalMatches(np.empty(0, np.int32), np.empty(0), np.empty(0), terms, words, rows, term_of)
+    starts = np.searchsorted(term_of, np.arange(len(terms) + 1))
+    with_term = starts[1:] - starts[:-1]
+    idf = np.log1p((statistics.rows - with_term + 0.5) / (with_term + 0.5))
+    damping = lengths * (K1 * B * statistics.rows / statistics.terms)
+    damping += K1 * (1.0 - B)
+    damping += frequencies
+    parts = (idf / idf.sum())[term_of]
+    parts *= frequencies
+    parts /= damping
+    scores = np.bincount(rows, weights=parts)
+    hits = np.flatnonzero(scores > 0.0)
+    shares = scores[hits].astype(np.float64, copy=False)  # bincount is typed as whole numbers
+    return LexicalMatches(hits.astype(np.int32), shares, parts, terms, words, rows, term_of)
+
+
+def shared_terms(codes: NDArray[np.int32], sizes: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return the share of terms that each two of some rows have in common; see ``LexicalIndex.shared``.
+
+    Args:
+        codes: of the terms of one row after the other; ``sizes``: how many each row has.
+    """
+    _, places, counts = np.unique(codes, return_inverse=True, return_counts=True)
+    column = np.where(counts > 1, np.cumsum(counts > 1) - 1, -1)[places]  # terms of one row alone are in no two
+    of_some = column >= 0
+    has = np.zeros((len(sizes), int(column.max(initial=-1)) + 1), np.float32)
+    has[np.repeat(np.arange(len(sizes)), sizes)[of_some], column[of_some]] = 1.0
+    both = (has @ has.T).astype(np.float64)  # whole numbers: exact
+    np.fill_diagonal(both, sizes)
+    return both / np.maximum(sizes[:, None] + sizes - both, 1.0)
 
 
 def _codes(terms: Sequence[str]) -> NDArray[np.int32]:

@@ -178,7 +178,7 @@ def _with_rest(scores: Doubles, base: Doubles) -> Doubles:
     rest = (scores <= 0.0) & (base > 0.0)
     if not rest.any():
         return scores
-    least = float(scores[scores > 0.0].min())
+    least = float(scores[scores > 0.0].min(initial=1.0))
     return np.where(rest, np.round(base * (least / max(1.0, float(base[rest].max()))), DECIMALS), scores)
 
 

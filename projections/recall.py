@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import numpy as np
 from msgspec.msgpack import encode
@@ -23,7 +23,7 @@ from memorygraph.projections.filters import OPEN, Filters, LabelIndex, visible_n
 from memorygraph.projections.frame import Frame
 from memorygraph.projections.hit import Concept, Hit
 from memorygraph.projections.lexical import VERSION as POSTINGS_VERSION
-from memorygraph.projections.lexical import LexicalIndex
+from memorygraph.projections.lexical import LexicalIndex, LexicalMatches
 from memorygraph.projections.names import DEFINED, names_in
 from memorygraph.projections.profiles import RELEVANCE, considered, weights_of
 from memorygraph.projections.question import Named, without
@@ -45,6 +45,25 @@ Doubles = NDArray[np.float64]
 SEEN_MAX: Final = 16  # filters whose outcome is kept,
 FRAMES_MAX: Final = 8  # for so many Frames
 _NORMS_ROWS: Final = 65_536
+
+
+class Source(Protocol):
+    """Where a recall looks up what is large: words and vectors. The index itself, or the shards that have a part each.
+
+    Everything else that it needs (concepts, links, sessions, labels, times) is at hand.
+    """
+
+    def legs(self, seen: Seen, words: str | None, vector: NDArray[np.float32] | None) -> Looked:
+        """Look up the words and the vector of a question, as far as they are given."""
+        ...
+
+    def shared(self, text_rows: Rows) -> Doubles:
+        """Return the share of terms that each two of some text rows have in common; see ``LexicalIndex.shared``."""
+        ...
+
+
+Looked = tuple[LexicalMatches | None, Doubles | None]
+"""Which text rows match the words, and the cosine of each node, at least 0, shape (node rows,)."""
 
 
 class RecallIndex:
@@ -78,9 +97,13 @@ class RecallIndex:
         if self.count < count:
             with self._growing:
                 stop = count if rows_max is None else min(count, self.count + rows_max)
-                self.lexical.add([_indexed_text(*text) for text in _texts(frame, self.lexical.count, stop)])
+                self.lexical.add(self._words_of(frame, self.lexical.count, stop))
                 self.graph.add(_texts(frame, self.graph.count, stop))
         return self.count >= count
+
+    def _words_of(self, frame: Frame, first: int, stop: int) -> list[str]:
+        """Return the texts to index by their words."""
+        return [_indexed_text(*text) for text in _texts(frame, first, stop)]
 
     @property
     def count(self) -> int:
@@ -139,6 +162,7 @@ class RecallIndex:
         window: Window | None = None,
         profile: str = RELEVANCE,
         now_us: int = 0,
+        source: Source | None = None,
     ) -> list[Hit]:
         """Return up to k hits, best first; with threshold 0 unmatched memories fill the rest with score 0.
 
@@ -147,9 +171,11 @@ class RecallIndex:
             vector: the question's vector, for the dense leg; None leaves it out.
             window: memories that happened in it score higher.
             profile: what else counts (``profiles.py``), at the time ``now_us``.
+            source: where words and vectors are looked up; None: here.
         """
-        seen = self._seen_at(frame, filters)
-        ranked = self._rank(seen, text, vector, window)
+        source = source or self
+        seen = self.seen_at(frame, filters)
+        ranked = self._rank(seen, text, vector, window, source)
         scores = ranked.scores
         if profile != RELEVANCE:
             rows = _scored(seen, scores)
@@ -157,7 +183,7 @@ class RecallIndex:
             weighed = np.round(scores[rows] * weights_of(frame, rows, profile, now_us), DECIMALS)
             scores = np.zeros(len(scores))
             scores[rows] = weighed
-        rows, values = self._best(seen, scores, k, is_varied=text is not None)
+        rows, values = self._best(seen, scores, k, None if text is None else source)
         is_kept = values >= threshold
         rows, values = rows[is_kept], values[is_kept]
         return hits_of(seen, ranked, rows, values, self.weights, "" if window is None else window.text)
@@ -174,6 +200,7 @@ class RecallIndex:
         row: int | None = None,
         filters: Filters = OPEN,
         window: Window | None = None,
+        source: Source | None = None,
     ) -> list[Hit]:
         """Return what a question, or the memory in a node row, leads to within ``hops``, best first, at most k.
 
@@ -181,16 +208,18 @@ class RecallIndex:
             seed_k: how many of the best memories that recall finds are surely among the hits; a vector alone starts
                 from these.
         """
-        seen = self._seen_at(frame, filters)
+        source = source or self
+        seen = self.seen_at(frame, filters)
         self.catch_up(frame)
-        ranked = self._rank(seen, text, vector, window) if row is None else _alone(seen, row)
+        ranked = self._rank(seen, text, vector, window, source) if row is None else _alone(seen, row)
         scores = ranked.scores
         rows = _scored(seen, scores)
         seeds = rows[top(scores[rows], births(frame, rows), seed_k)]
         if text is None:
             ranked = _only(ranked, seeds)
         ranked = led_to(seen, ranked, hops, self.weights)
-        rows, values = self._best(seen, np.round(ranked.scores, DECIMALS), max(k, POOL), is_varied=text is not None)
+        scores = np.round(ranked.scores, DECIMALS)
+        rows, values = self._best(seen, scores, max(k, POOL), None if text is None else source)
         rows, values = with_seeds(rows[values > 0], values[values > 0], seeds, k)
         hits = hits_of(seen, ranked, rows, values, self.weights, "" if window is None else window.text)
         return [hit if hit.path else replace(hit, path=(hit.node.id,)) for hit in hits]
@@ -198,7 +227,7 @@ class RecallIndex:
     def concepts(self, frame: Frame, text: str | None, limit: int) -> list[Concept]:
         """Return what the memories name: what is in a text, else what is named most, each with who names it."""
         self.catch_up(frame)
-        graph = self._seen_at(frame, OPEN).graph
+        graph = self.seen_at(frame, OPEN).graph
         if text is None:
             order = _most_named(graph, limit)
         else:
@@ -218,31 +247,47 @@ class RecallIndex:
         names = map(graph.index.name, order.tolist())
         return [Concept(name, tuple(by), tuple(of)) for name, by, of in zip(names, named, about, strict=True)]
 
-    def _best(self, seen: Seen, scores: Doubles, k: int, *, is_varied: bool) -> tuple[Rows, Doubles]:
-        """Return the first k node rows, or as many as are seen, and their scores; unmatched ones come last."""
+    def _best(self, seen: Seen, scores: Doubles, k: int, source: Source | None) -> tuple[Rows, Doubles]:
+        """Return the first k node rows, or as many as are seen, and their scores; unmatched ones come last.
+
+        Args:
+            source: tells what hits have in common, for variety among them; None: it is not asked for.
+        """
         wanted = max(k, POOL)
         rows = _scored(seen, scores)
         if len(rows) < wanted:
             rows = np.flatnonzero(seen.nodes).astype(np.int32)
         rows = rows[top(scores[rows], births(seen.frame, rows), wanted)]
-        rows, values = varied(seen, self.lexical, rows, scores[rows], k) if is_varied else (rows[:k], scores[rows[:k]])
+        values = scores[rows]
+        rows, values = (rows[:k], values[:k]) if source is None else varied(seen, source.shared, rows, values, k)
         return rows, np.round(values, DECIMALS)
 
-    def _rank(self, seen: Seen, text: str | None, vector: NDArray[np.float32] | None, window: Window | None) -> Ranked:
+    def _rank(
+        self, seen: Seen, text: str | None, vector: NDArray[np.float32] | None, window: Window | None, source: Source
+    ) -> Ranked:
         frame = seen.frame
-        dense = None if vector is None else self._dense(seen, vector)
         if text is None:
-            return rank(seen, Legs(None, dense), None, Speakers(), None, self.weights)
+            return rank(seen, Legs(None, source.legs(seen, None, vector)[1]), None, Speakers(), None, self.weights)
         self.catch_up(frame)
         named = Named(text)
         speakers = speakers_named(named, self._speakers_of(frame), seen)
-        matches = self.lexical.search(without(text, speakers.keys), seen.texts, seen.statistics)
+        matches, dense = source.legs(seen, without(text, speakers.keys), vector)
+        assert matches is not None  # words were given
         lexical = _on_nodes(frame.nodes.count, seen.owner, matches.rows, matches.scores)
         date = None if window is None else inside(frame, window)
         return rank(seen, Legs(lexical, dense, matches), named, speakers, date, self.weights)
 
-    def _seen_at(self, frame: Frame, filters: Filters) -> Seen:
-        """What a reader sees at a Frame through some filters; kept for the last Frames (each agent has its own)."""
+    def legs(self, seen: Seen, words: str | None, vector: NDArray[np.float32] | None) -> Looked:
+        """Look up the words and the vector of a question here."""
+        matches = None if words is None else self.lexical.search(words, seen.texts, seen.statistics)
+        return matches, None if vector is None else self.dense(seen, vector)
+
+    def shared(self, text_rows: Rows) -> Doubles:
+        """Return the share of terms that each two of some text rows have in common."""
+        return self.lexical.shared(text_rows)
+
+    def seen_at(self, frame: Frame, filters: Filters) -> Seen:
+        """Return what is seen at a Frame through some filters; kept for the last Frames (each agent has its own)."""
         kept = next((kept for at, kept in self._seen if at is frame), None)
         if kept is None:
             kept = {}
@@ -265,13 +310,15 @@ class RecallIndex:
             self._speakers = len(values), speaker_names(values)
         return self._speakers[1]
 
-    def _dense(self, seen: Seen, vector: NDArray[np.float32]) -> Doubles:
+    def dense(self, seen: Seen, vector: NDArray[np.float32]) -> Doubles:
+        """Return the cosine of a vector with that of each node that is seen, at least 0, shape (node rows,)."""
         frame = seen.frame
         if frame.vectors is None:
             return np.zeros(frame.nodes.count)
         live = np.flatnonzero(frame.live_vectors() & seen.nodes[frame.vectors.column("node")])
         cosine = cosines(frame, self.norms, vector)[live].astype(np.float64)
-        return _on_nodes(frame.nodes.count, frame.vectors.column("node"), live, np.maximum(cosine, 0.0))
+        cosine = np.maximum(cosine, 0.0).round(DECIMALS)  # last bits differ, and may be all that tells some apart
+        return _on_nodes(frame.nodes.count, frame.vectors.column("node"), live, cosine)
 
 
 def _most_named(graph: ConceptGraph, limit: int) -> NDArray[np.int64]:

@@ -87,9 +87,11 @@ class Order(Struct, frozen=True):
     descending: bool = False
 
 
-def selected(frame: Frame, wanted: Selection, labels: LabelIndex, now_us: int) -> Mask:
-    """Return which node rows pass, shape (node rows,)."""
+def selected(frame: Frame, wanted: Selection, labels: LabelIndex, now_us: int, *, among: Mask | None = None) -> Mask:
+    """Return which node rows, of those of a mask if there is one, pass, shape (node rows,)."""
     mask = visible_nodes(frame, OPEN, labels).copy()
+    if among is not None:
+        mask &= among
     for filters in wanted.filters:
         mask &= visible_nodes(frame, filters, labels)
     for one_of in wanted.codes:

@@ -214,6 +214,7 @@ def _frame_of(frame: Frame, alive: tuple[Bools, ...], flags: tuple[Flags, ...], 
         is_stale=frame.is_stale,
         recorded=frame.recorded,
         replaced=frame.replaced,
+        homes=frame.homes,
     )
 
 

@@ -7,13 +7,13 @@ fewer hits are always the beginning of more. A list question finds more of what 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from memorygraph.projections.frame import NO_ROW
-from memorygraph.projections.lexical import LexicalIndex
 from memorygraph.projections.seen import Seen
 
 Doubles = NDArray[np.float64]
@@ -22,12 +22,13 @@ POOL: Final = 20
 
 
 def varied(
-    seen: Seen, lexical: LexicalIndex, rows: NDArray[np.int32], scores: Doubles, k: int
+    seen: Seen, shared_by: Callable[[NDArray[np.int32]], Doubles], rows: NDArray[np.int32], scores: Doubles, k: int
 ) -> tuple[NDArray[np.int32], Doubles]:
     """Return the first k node rows and scores in the new order; scores fall with rank, none rises.
 
     Args:
-        rows: best first; scores: of these rows, falling.
+        shared_by: gives the share of terms that each two of some text rows have in common.
+        rows: best first; ``scores``: of these rows, falling.
     """
     pool = int(np.count_nonzero(scores[:POOL] > 0))
     if pool < 2:  # noqa: PLR2004 - nothing to compare
@@ -35,7 +36,7 @@ def varied(
     texts = seen.frame.nodes.take("text_row", rows[:pool])
     has_text = np.flatnonzero(texts != NO_ROW)
     shared = np.zeros((pool, pool))
-    shared[np.ix_(has_text, has_text)] = lexical.shared(texts[has_text])
+    shared[np.ix_(has_text, has_text)] = shared_by(texts[has_text])
     order, values = _chosen(scores[:pool].tolist(), shared.tolist(), k)
     rest = np.minimum(scores[pool:k], values[-1])
     return np.concatenate([rows[order], rows[pool:k]]), np.concatenate([values, rest])
