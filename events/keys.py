@@ -177,7 +177,9 @@ def _create(path: str, data: bytes, mode: int) -> None:
     try:
         fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
     except FileExistsError as error:
-        raise InputError(f"{path} is there already; keys are never overwritten", path=path) from error
+        raise InputError(
+            f"{path} is there already; keys are never overwritten: name another file", path=path
+        ) from error
     except OSError as error:
         raise StoreError(f"{path}: cannot write the key: {error.strerror}", path=path) from error
     with os.fdopen(fd, "wb") as file:

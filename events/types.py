@@ -53,7 +53,7 @@ class CodedEnum(Enum):
                 if given.lower() in (member.value, member.name.lower()):
                     return member
         choices = ", ".join(member.value for member in cls)
-        raise InputError(f"{given!r} is not a {cls.__name__}; use one of: {choices}", given=repr(given))
+        raise InputError(f"{given!r} is no {cls.__name__}; use one of: {choices}", given=repr(given))
 
     def __reduce_ex__(self, protocol: object) -> tuple[object, ...]:
         return type(self).from_code, (self.code,)

@@ -249,6 +249,11 @@ def _manifest_of(folder: Path) -> Manifest:
     try:
         manifest = msgspec.json.decode((folder / MANIFEST).read_bytes(), type=Manifest)
         bytes.fromhex(manifest.memory_id + manifest.chain + manifest.digest)
+    except FileNotFoundError as error:
+        raise ImportFormatError(
+            f"there is no backup at {folder}: it has no file {MANIFEST}; name a folder that backup made",
+            path=str(folder),
+        ) from error
     except (OSError, ValueError, RecursionError) as error:
         reason = error.strerror if isinstance(error, OSError) else checks.one_line(error)
         raise ImportFormatError(f"{folder} is not a backup: {MANIFEST}: {reason}", path=str(folder)) from error

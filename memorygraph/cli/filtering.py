@@ -24,8 +24,11 @@ _OPTIONS: Final[dict[str, tuple[Any, Any]]] = {
     "speaker": (Annotated[str | None, _option("Only what this one said.", "NAME")], None),
     "source": (Annotated[str | None, _option("Only from this source.", "NAME")], None),
     "metadata": (Annotated[list[str] | None, _option("Only with this metadata; again for more.", "KEY=VALUE")], None),
-    "scope": (Annotated[str | None, _option("Only private, shared or public ones.", "SCOPE")], None),
-    "owner": (Annotated[str | None, _option("Only those of this agent.", "AGENT")], None),
+    "scope": (
+        Annotated[str | None, _option("Only private, shared or public ones, as agents of a pool set it.", "SCOPE")],
+        None,
+    ),
+    "owner": (Annotated[str | None, _option("Only those that this agent of a pool owns.", "AGENT")], None),
     "since": (
         Annotated[str | None, _option("Only what happened then or later, or since yesterday.", "TIME")],
         None,

@@ -29,14 +29,21 @@ ProgramStoreOption = Annotated[
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Print only the id.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 AgentOption = Annotated[
-    str, typer.Option("--agent", envvar="MEMORYGRAPH_AGENT", help="Who does this, for the record.", metavar="NAME")
+    str,
+    typer.Option(
+        "--agent",
+        envvar="MEMORYGRAPH_AGENT",
+        help="Who does this, for log and audit; it sets no owner and hides nothing.",
+        metavar="NAME",
+    ),
 ]
 TypeOption = Annotated[
     str | None,
     typer.Option("--type", help="episodic, semantic, working, procedural, sensory or prospective.", metavar="TYPE"),
 ]
-TagsOption = Annotated[
-    list[str] | None, typer.Option("--tag", help="A tag; may be given several times.", metavar="TAG")
+TagsOption = Annotated[list[str] | None, typer.Option("--tag", help="A tag; again for more.", metavar="TAG")]
+WordsArgument = Annotated[
+    list[str], typer.Argument(metavar="TEXT", help="The text, in quotes; - reads standard input.", show_default=False)
 ]
 KOption = Annotated[int, typer.Option("-k", help="How many hits.", min=1, max=LIMITS.k_max)]
 AtOption = Annotated[
@@ -124,13 +131,31 @@ def _not_found(path: Path) -> StoreNotFound:
     )
 
 
-def given_text(argument: str) -> str:
-    """Return the argument, or all of standard input for ``-``.
+def one_text(words: list[str]) -> str:
+    """Return the one argument that is a text to keep, or all of standard input for ``-``.
+
+    Several words are refused and not joined: the last of them may be meant for an option.
+
+    Raises:
+        InputError: there is no text, or it is not UTF-8.
+        BadParameter: there are several.
+    """
+    if len(words) > 1:
+        raise typer.BadParameter(
+            f'put the text in quotes: "{" ".join(words)}" (an option such as --tag takes one value; give it again for '
+            "more)"
+        )
+    return given_text(words)
+
+
+def given_text(words: Iterable[str]) -> str:
+    """Return the arguments as one text, or all of standard input for ``-`` alone.
 
     Raises:
         InputError: there is no text, or it is not UTF-8.
     """
-    text = _standard_input() if argument == "-" else argument
+    given = " ".join(words)
+    text = _standard_input() if given == "-" else given
     if not text.strip():
         raise InputError("there is no text; give it as an argument, or - to read standard input")
     return text
@@ -179,7 +204,13 @@ def moment(text: str) -> int | datetime:
     """
     if text.isascii() and text.isdigit():
         return int(text)
-    return _moment_of(to_us(text))
+    try:
+        return _moment_of(to_us(text))
+    except TimeFormatError as error:
+        raise TimeFormatError(
+            f"{text!r} is neither a position, such as 12, nor a time, such as 2023-05-08T13:56Z; log prints both",
+            given=text,
+        ) from error
 
 
 def _moment_of(time_us: int) -> datetime:

@@ -16,12 +16,22 @@ import typer
 from memorygraph.cli import audits, embedding, reads, records, repairs, signing, writes
 from memorygraph.cli.options import ProgramStoreOption
 from memorygraph.cli.output import abandon_output, complain, say
-from memorygraph.events.errors import InputError, MemoryGraphError, TimeFormatError
+from memorygraph.events.errors import (
+    EdgeNotFoundError,
+    InputError,
+    MemoryGraphError,
+    NodeNotFoundError,
+    TimeFormatError,
+)
 
 P = ParamSpec("P")
 
 WRONG_USAGE: Final = 2
 _OF_VALUES: Final = {InputError, TimeFormatError}  # not their kinds, such as a memory that is not there
+_ADVICE: Final[dict[type[MemoryGraphError], str]] = {
+    NodeNotFoundError: "recall, reason and log print ids, and show tells of a forgotten one",
+    EdgeNotFoundError: "show ID prints the ids of a memory's links",
+}
 INTERRUPTED: Final = 130  # what shells give for a command that Ctrl-C ended
 PIPE_CLOSED: Final = 141  # and for one that wrote to a pipe whose reader was gone
 
@@ -50,12 +60,20 @@ def _quiet(command: Callable[P, None]) -> Callable[P, None]:
             abandon_output()
             raise typer.Exit(PIPE_CLOSED) from None
         except (MemoryGraphError, OSError, ImportError) as error:  # ImportError: names the extra to install
-            complain(str(error))
+            complain(_advised(error))
             raise typer.Exit(WRONG_USAGE if type(error) in _OF_VALUES else 1) from None
         except KeyboardInterrupt:
             raise typer.Exit(INTERRUPTED) from None
 
     return run
+
+
+def _advised(error: Exception) -> str:
+    """Say what went wrong and, of an id that is none, where to find one."""
+    for kind, advice in _ADVICE.items():
+        if isinstance(error, kind):
+            return f"{error}; {advice}"
+    return str(error)
 
 
 def _print_version(wanted: bool) -> None:

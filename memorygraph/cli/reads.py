@@ -11,6 +11,7 @@ from memorygraph.cli.options import (
     JsonOption,
     KOption,
     StoreOption,
+    given_text,
     moment,
     open_to_read,
 )
@@ -28,7 +29,7 @@ MATCHING: Final = 0.000001
 @filtered
 def recall(
     context: typer.Context,
-    query: Annotated[str, typer.Argument(help="A question or some words.")],
+    query: Annotated[list[str], typer.Argument(metavar="QUESTION", help="A question or some words.")],
     filters: dict[str, Any],
     k: KOption = 5,
     threshold: Annotated[
@@ -53,7 +54,7 @@ def recall(
     """
     with open_to_read(context, store) as memory:
         asked = memory if at is None else memory.at(moment(at))
-        hits = asked.recall(query, k, threshold=threshold, reinforce=False, profile=profile, **filters)
+        hits = asked.recall(given_text(query), k, threshold=threshold, reinforce=False, profile=profile, **filters)
         missing = "" if hits else _why_none(asked, filters)
     _print_hits(hits, missing, as_json=as_json)
 
@@ -61,7 +62,7 @@ def recall(
 @filtered
 def reason(
     context: typer.Context,
-    cue: Annotated[str, typer.Argument(help="Some words, or the id of a memory.")],
+    cue: Annotated[list[str], typer.Argument(metavar="CUE", help="Some words, or the id of a memory.")],
     filters: dict[str, Any],
     k: KOption = 10,
     hops: Annotated[int, typer.Option(help="How many links away.", min=0, max=LIMITS.hops_max)] = 2,
@@ -72,7 +73,7 @@ def reason(
     """Find what is connected with a cue, though it may not match."""
     with open_to_read(context, store) as memory:
         asked = memory if at is None else memory.at(moment(at))
-        hits = asked.reason(cue, hops=hops, k=k, reinforce=False, **filters)
+        hits = asked.reason(given_text(cue), hops=hops, k=k, reinforce=False, **filters)
         missing = "" if hits else _why_none(asked, filters)
     _print_hits(hits, missing, as_json=as_json)
 
@@ -80,7 +81,7 @@ def reason(
 @filtered
 def context(
     context: typer.Context,
-    query: Annotated[str, typer.Argument(help="The question, or what is talked about.")],
+    query: Annotated[list[str], typer.Argument(metavar="QUESTION", help="The question, or what is talked about.")],
     filters: dict[str, Any],
     max_tokens: Annotated[int, typer.Option(help="The budget, by an estimate.", min=1)] = 1000,
     pinned: Annotated[
@@ -98,7 +99,9 @@ def context(
         raise typer.BadParameter("give --pin or --pin-tag, not both")
     with open_to_read(context, store) as memory:
         asked = memory if at is None else memory.at(moment(at))
-        block = asked.context(query, max_tokens, pinned=pinned_tag or pinned or (), reinforce=False, **filters)
+        block = asked.context(
+            given_text(query), max_tokens, pinned=pinned_tag or pinned or (), reinforce=False, **filters
+        )
     if as_json:
         print_json(block.to_dict())
     elif block.text:

@@ -70,7 +70,7 @@ def log(
     context: typer.Context,
     kinds: KindOption = None,
     node_id: Annotated[str | None, typer.Option("--id", help="Only about this memory.", metavar="ID")] = None,
-    agent: Annotated[str | None, typer.Option(help="Only what this agent did.", metavar="NAME")] = None,
+    agent: Annotated[str | None, typer.Option(help="Only what this one did.", metavar="NAME")] = None,
     since: Annotated[
         str | None,
         typer.Option(help="Only recorded then or later, or since yesterday.", metavar="TIME"),
@@ -185,6 +185,7 @@ def export_file(
     partial: Annotated[
         bool, typer.Option("--partial", help="Of a damaged store, write what comes before the damage.")
     ] = False,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite the file if it is there.")] = False,
     only: Annotated[
         list[str] | None,
         typer.Option(
@@ -197,9 +198,12 @@ def export_file(
 ) -> None:
     """Write the whole log into one portable file.
 
+    A file that is there is not overwritten, unless with --force.
     A damaged store is refused, as its file would lack what comes after the damage; --partial writes what there is.
     With --only the file shows some records and proves that they stand in this log; it cannot be imported.
     """
+    if file.exists() and not force:
+        raise InputError(f"{file} is there already; name another file, or overwrite it with --force", path=str(file))
     filters = _only(only) if only else None
     with open_to_read(context, store) as memory:
         try:

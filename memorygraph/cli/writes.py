@@ -15,16 +15,19 @@ from memorygraph.cli.options import (
     StoreOption,
     TagsOption,
     TypeOption,
+    WordsArgument,
     duration,
     expiry,
     given_ids,
-    given_text,
+    one_text,
     open_to_add,
     open_to_change,
     store_path,
 )
 from memorygraph.cli.output import print_json, progress_bar, say
 from memorygraph.cli.views import size
+from memorygraph.core.node import MemoryNode
+from memorygraph.events.errors import InputError
 from memorygraph.events.types import EdgeType
 from memorygraph.ingest import harvest_path, sync
 
@@ -83,7 +86,7 @@ def ingest_path(
 
 def remember(
     context: typer.Context,
-    text: Annotated[str, typer.Argument(help="What to remember; - reads standard input.")],
+    text: WordsArgument,
     importance: ImportanceOption = None,
     tags: TagsOption = None,
     memory_type: TypeOption = None,
@@ -104,7 +107,7 @@ def remember(
     """
     expires_at = None if expires is None else expiry(expires)
     fields = _given(importance=importance, tags=tags, memory_type=memory_type, occurred_at=when, expires_at=expires_at)
-    content = given_text(text)
+    content = one_text(text)
     with open_to_add(context, store, agent) as memory:
         node = memory.remember(
             content, **fields, speaker=speaker, session=session, source=source, supersedes=supersedes
@@ -167,9 +170,20 @@ def unlink(
 def revise(
     context: typer.Context,
     node_id: Annotated[str, typer.Argument(metavar="ID", help="Id of the memory.")],
-    text: Annotated[str | None, typer.Argument(help="What it shall say; - reads standard input.")] = None,
+    text: Annotated[
+        list[str] | None, typer.Argument(metavar="TEXT", help="What it shall say, in quotes; - reads standard input.")
+    ] = None,
     importance: ImportanceOption = None,
-    tags: TagsOption = None,
+    tags: Annotated[
+        list[str] | None,
+        typer.Option("--tag", help="Its tags from now on, in place of all it has; again for more.", metavar="TAG"),
+    ] = None,
+    add_tags: Annotated[
+        list[str] | None, typer.Option("--add-tag", help="One more tag; again for more.", metavar="TAG")
+    ] = None,
+    remove_tags: Annotated[
+        list[str] | None, typer.Option("--remove-tag", help="A tag to take away; again for more.", metavar="TAG")
+    ] = None,
     memory_type: TypeOption = None,
     speaker: SpeakerOption = None,
     session: SessionOption = None,
@@ -182,10 +196,12 @@ def revise(
 ) -> None:
     """Correct a memory; its history keeps what it said before.
 
-    What is not given stays as it is; --expires never takes an expiry away.
+    What is not given stays as it is, and --tag gives all tags anew. --expires never takes an expiry away.
     """
+    if tags and (add_tags or remove_tags):
+        raise typer.BadParameter("--tag names all tags that it shall have; give it, or --add-tag and --remove-tag")
     fields = _given(
-        content=None if text is None else given_text(text),
+        content=one_text(text) if text else None,
         importance=importance,
         tags=tags,
         memory_type=memory_type,
@@ -197,10 +213,15 @@ def revise(
     )
     if expires == "never":
         fields["expires_at"] = None
-    if not fields:
+    if not (fields or add_tags or remove_tags):
         raise typer.BadParameter("nothing to revise: give a new TEXT or an option such as --importance")
     with open_to_change(context, store, agent) as memory:
-        node = memory.revise(node_id, **fields)
+        expected = None
+        if add_tags or remove_tags:
+            before = memory.get(node_id)
+            expected = before.version  # the tags are those that were read
+            fields["tags"] = _tags(before, add_tags or [], remove_tags or [])
+        node = memory.revise(node_id, expected=expected, **fields)
     if as_json:
         print_json({"id": node.id, "position": node.position})
     else:
@@ -209,7 +230,7 @@ def revise(
 
 def forget(
     context: typer.Context,
-    node_ids: Annotated[list[str], typer.Argument(metavar="ID...", help="Ids; - reads them from standard input.")],
+    node_ids: Annotated[list[str], typer.Argument(metavar="ID", help="Ids; - reads them from standard input.")],
     reason: ReasonOption = "",
     agent: AgentOption = "",
     store: StoreOption = None,
@@ -282,6 +303,17 @@ def snapshot(
         say(f"snapshot of position {saved.position}: {size(saved.size_bytes)}, {size(saved.written_bytes)} of it new")
     else:
         say(f"there is a snapshot of position {saved.position} already ({size(saved.size_bytes)})")
+
+
+def _tags(node: MemoryNode, added: list[str], removed: list[str]) -> list[str]:
+    """Return the tags of a memory with some more and some less.
+
+    Raises:
+        InputError: it has not all of those that are to go.
+    """
+    if unknown := [tag for tag in removed if tag not in node.tags]:
+        raise InputError(f"{node.id} has no tag {unknown[0]!r}; it has: {', '.join(node.tags) or 'none'}", id=node.id)
+    return [tag for tag in dict.fromkeys([*node.tags, *added]) if tag not in removed]
 
 
 def _kept(text: str) -> timedelta | None:

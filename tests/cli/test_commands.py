@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from memorygraph import AgentMemory
+from memorygraph.cli import writes
+from memorygraph.core.node import MemoryNode
 from memorygraph.core.types import MemoryType
 from tests.cli.conftest import Shell
 
@@ -239,6 +241,43 @@ def test_revise_changes_only_what_is_given(shell: Shell, boats: dict[str, str]) 
     assert {"importance", "memory_type", "occurred_at"} <= changed
     assert changed.isdisjoint({"content", "tags", "speaker", "session", "source", "edges"})
     assert shell.run("revise", boats["canoe"], "New words").startswith(f"revised {boats['canoe']} at position ")
+
+
+def test_revise_gives_all_tags_anew_or_some_more_and_less(shell: Shell, boats: dict[str, str]) -> None:
+    canoe = boats["canoe"]
+    shell.run("revise", canoe, "--add-tag", "boat", "--add-tag", "rent", "--importance", "0.7")
+    assert (shell.json("show", canoe)["tags"], shell.json("show", canoe)["importance"]) == (
+        ["price", "boat", "rent"],
+        0.7,
+    )
+    shell.run("revise", canoe, "--add-tag", "summer", "--remove-tag", "rent", "--remove-tag", "price")
+    assert shell.json("show", canoe)["tags"] == ["boat", "summer"]
+    shell.run("revise", canoe, "--tag", "only")
+    assert shell.json("show", canoe)["tags"] == ["only"]
+    shell.run("revise", canoe, "--remove-tag", "only")
+    assert shell.json("show", canoe)["tags"] == []
+
+
+def test_a_tag_that_somebody_adds_meanwhile_is_not_lost(
+    shell: Shell, boats: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tags_of = writes._tags
+
+    def beside_another(node: MemoryNode, added: list[str], removed: list[str]) -> list[str]:
+        with AgentMemory(path=shell.store) as other:
+            other.revise(node.id, tags=["price", "theirs"])
+        return tags_of(node, added, removed)
+
+    monkeypatch.setattr(writes, "_tags", beside_another)
+    shell.run("revise", boats["canoe"], "--add-tag", "ours", code=1)
+    assert shell.json("show", boats["canoe"])["tags"] == ["price", "theirs"]
+
+
+def test_questions_need_no_quotes(shell: Shell, boats: dict[str, str]) -> None:
+    asked = ["what", "does", "a", "canoe", "cost"]
+    for command in ("recall", "reason", "context"):
+        assert boats["canoe"] in shell.run(command, *asked) == shell.run(command, " ".join(asked))
+        assert shell.run(command, "-", stdin=" ".join(asked)) == shell.run(command, *asked)
 
 
 def test_forget_takes_several_or_none(shell: Shell, boats: dict[str, str]) -> None:

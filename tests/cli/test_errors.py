@@ -38,6 +38,10 @@ WRONG_USAGE = [
     ("revise", "x"),
     ("link", "x"),
     ("forget",),
+    ("remember", "several", "words"),
+    ("remember", "x", "--tag", "a", "b"),
+    ("revise", "x", "several", "words"),
+    ("revise", "x", "--tag", "a", "--add-tag", "b"),
     ("log", "--from", "0"),
     ("stats", "--nonsense"),
 ]
@@ -75,6 +79,9 @@ def test_a_read_that_could_write_is_seen(shell: Shell, monkeypatch: pytest.Monke
     ("words", "part"),
     [
         (("show", "unknown"), "unknown"),
+        (("forget", "unknown"), "recall, reason and log print ids"),
+        (("unlink", "unknown"), "show ID prints the ids"),
+        (("restore", "/nowhere", "--to", "new"), "no backup at /nowhere"),
         (("link", "unknown", "other"), "unknown"),
         (("revise", "unknown", "text"), "unknown"),
         (("forget", "unknown"), "unknown"),
@@ -100,7 +107,7 @@ def test_an_error_is_one_line_and_writes_nothing(shell: Shell, words: tuple[str,
         (("remember", "x", "--type", "vague"), "episodic"),
         (("link", "a", "b", "--type", "vague"), "causal"),
         (("recall", "x", "--since", "some day"), "some day"),
-        (("recall", "x", "--at", "some day"), "some day"),
+        (("recall", "x", "--at", "some day"), "neither a position, such as 12, nor a time"),
         (("recall", "x", "--tag-mode", "some"), "'all' or 'any'"),
         (("recall", "x", "--metadata", "floor"), "KEY=VALUE"),
         (("recall", "x", "--scope", "secret"), "private, shared, public"),
@@ -149,6 +156,21 @@ def test_import_keeps_a_store_of_another_memory(shell: Shell, tmp_path: Path) ->
     before = shell.json("verify")
     assert "another memory" in complaint(shell, "import", str(tmp_path / "file"))
     assert shell.json("verify") == before
+
+
+def test_a_tag_that_is_not_there_is_not_taken_away(shell: Shell) -> None:
+    made = shell.json("remember", "something", "--tag", "here")
+    assert "has no tag 'there'; it has: here" in complaint(shell, "revise", made["id"], "--remove-tag", "there", code=2)
+    assert shell.json("show", made["id"])["tags"] == ["here"]
+
+
+def test_export_overwrites_a_file_only_when_it_is_told_to(shell: Shell, tmp_path: Path) -> None:
+    shell.run("remember", "something")
+    (tmp_path / "file").write_text("dear")
+    assert "overwrite it with --force" in complaint(shell, "export", str(tmp_path / "file"), code=2)
+    assert (tmp_path / "file").read_text() == "dear"
+    shell.run("export", str(tmp_path / "file"), "--force")
+    assert shell.json("import", str(tmp_path / "file"), "--store", str(tmp_path / "new"))["memories"] == 1
 
 
 def test_a_foreign_folder_is_refused(shell: Shell) -> None:

@@ -107,7 +107,7 @@ def test_an_undirected_edge_is_one_edge_and_goes_as_one(graph):
         (lambda graph: graph.shortest_path("a", "x"), NodeNotFoundError, "there is no node 'x'"),
         (lambda graph: graph.bfs("a", -1), InputError, "max_depth must be a whole number"),
         (lambda graph: graph.bfs("a", direction="up"), InputError, "direction must be one of both, out, in"),
-        (lambda graph: graph.neighbors("a", edge_type="friend"), InputError, "'friend' is not a EdgeType"),
+        (lambda graph: graph.neighbors("a", edge_type="friend"), InputError, "'friend' is no EdgeType"),
         (lambda graph: graph.shortest_path("a", "b", "far"), InputError, "max_length must be a number"),
     ],
 )

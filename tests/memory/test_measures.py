@@ -138,7 +138,7 @@ def test_a_node_is_plain_data_and_back():
     for wrong in ("text", {"id": "n"}):
         with pytest.raises(InputError, match="a node's data is a dict"):
             MemoryNode.from_dict(wrong)
-    with pytest.raises(InputError, match="is not a MemoryType"):
+    with pytest.raises(InputError, match="is no MemoryType"):
         MemoryNode.from_dict({"content": "", "memory_type": "x"})
 
 

@@ -150,7 +150,7 @@ def test_what_was_recalled_lately_gets_a_boost():
         ({"max_depth": -1}, "max_depth must be a whole number"),
         ({"mode": "ppr", "feedback_iterations": 1}, "feedback_iterations is not for mode 'ppr'"),
         ({"include_types": "causal"}, "include_types must be a list"),
-        ({"exclude_types": ["friend"]}, "'friend' is not a EdgeType"),
+        ({"exclude_types": ["friend"]}, "'friend' is no EdgeType"),
         ({"direction": "up"}, "direction must be one of both, out, in"),
     ],
 )
