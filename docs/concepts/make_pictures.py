@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final, NamedTuple
 from xml.sax.saxutils import escape
@@ -15,6 +16,7 @@ from memorygraph import (
     AgentMemory,
     DecayFunction,
     MemoryNode,
+    MemoryTimeline,
     SpacedRepetitionScheduler,
     SpreadingActivation,
     SpreadingConfig,
@@ -209,11 +211,30 @@ def spreading() -> str:
     return framed(parts, WIDTH, 260)
 
 
+def timeline() -> str:
+    """A made-up project of eight weeks, busier and busier and then over, as a timeline counts it."""
+    monday = datetime(2026, 3, 2, tzinfo=UTC)
+    days = [day for day in range(45) if day % 7 not in {5, 6} for _ in range(day % 4 + day // 8)]
+    with AgentMemory(auto_associate=False) as memory:
+        memory.remember_many(
+            [{"content": f"note {n}", "occurred_at": monday + timedelta(days=day)} for n, day in enumerate(days)]
+        )
+        found = {name: MemoryTimeline(memory).histogram(name) for name in ("day", "week")}
+    lines = []
+    for name, length in (("day", 1), ("week", 7)):
+        counts = {(datetime.fromisoformat(one["iso"]) - monday).days: one["count"] for one in found[name]}
+        steps = [(end, counts.get(day, 0)) for day in range(0, 56, length) for end in (day, day + length)]
+        lines.append(Line(f'bucket="{name}"', steps))
+    y_axis = Axis("memories", 0, 40, (0, 10, 20, 30, 40))
+    return chart(lines, Axis("days; each count is drawn over its stretch", 0, 56, tuple(range(0, 57, 7))), y_axis)
+
+
 PICTURES: Final[dict[str, Callable[[], str]]] = {
     "activation": activation,
     "forgetting": forgetting,
     "review": review,
     "spreading": spreading,
+    "timeline": timeline,
     "working-memory": working_memory,
 }
 

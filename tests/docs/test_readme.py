@@ -1,6 +1,8 @@
 """The README and the pages in docs/ run: Python blocks as written, commands by name."""
 
+import re
 import traceback
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import pytest
@@ -55,6 +57,24 @@ def test_the_readme_shows_every_subcommand() -> None:
 
 def test_linked_files_exist() -> None:
     assert [link for path, _ in PAGES for link in dead_links(path.read_text(encoding="utf-8"), path.parent)] == []
+
+
+def unlinked(texts: Mapping[Path, str], from_: Path, wanted: Iterable[Path]) -> list[Path]:
+    """Those of some files that a page does not link to."""
+    inside = re.findall(r"\]\(([^)#]+)", texts[from_])
+    linked = {(from_.parent / link).resolve() for link in inside if "://" not in link}
+    return [path for path in wanted if path != from_ and path.resolve() not in linked]
+
+
+def test_every_page_is_in_an_index() -> None:
+    docs = ROOT / "docs"
+    top, index, concepts = ROOT / "README.md", docs / "README.md", docs / "concepts/README.md"
+    texts = {path: path.read_text(encoding="utf-8") for path in (top, index, concepts)}
+    of_concepts = [path for path in sorted((docs / "concepts").glob("*.md")) if path != concepts]
+    decisions = sorted((docs / "decisions").glob("*.md"))
+    assert unlinked(texts, index, [*sorted(docs.glob("*.md")), concepts, *decisions]) == []
+    assert unlinked(texts, concepts, of_concepts) == []
+    assert unlinked(texts, top, [index, *of_concepts]) == []
 
 
 # The rules themselves: each must see what was planted.
@@ -112,6 +132,11 @@ def test_targets_are_read_from_a_makefile() -> None:
         "test-all",
         "one",
     }
+
+
+def test_a_page_that_nothing_links_to_is_seen(tmp_path: Path) -> None:
+    page, here, lost = tmp_path / "README.md", tmp_path / "here.md", tmp_path / "lost.md"
+    assert unlinked({page: "[a](here.md#top) [b](https://x.org/lost.md)"}, page, [page, here, lost]) == [lost]
 
 
 def test_a_dead_link_is_seen(tmp_path: Path) -> None:
