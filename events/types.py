@@ -148,6 +148,7 @@ class Partition(NamedTuple):
 class Limits(NamedTuple):
     """Sizes above which input is refused by name; override by passing your own.
 
+    Bytes are those of UTF-8 and of the encoded form; a command is what one call writes, a frame what is synced at once.
     ``past_bytes_max`` refuses nothing: it is what views of the past may hold beside what they share with the present.
     """
 

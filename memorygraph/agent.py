@@ -186,7 +186,7 @@ class AgentMemory(Linking, Upkeep, Reembedding, MemoryReader):
         """Remember a text and return it as a node; similar memories are linked to it.
 
         Args:
-            content: the text, at most 1 MiB.
+            content: the text, at most 1 MiB. tags: at most 64. metadata: plain data, at most 64 KiB.
             importance: 0..1. emotional_valence: -1..1. confidence: 0..1. Values outside are clipped.
             embedding: its vector, shape (dim,); default: what the embedder makes of the text.
             occurred_at: when it happened (default: now): datetime, Unix seconds, or text.
@@ -254,6 +254,9 @@ class AgentMemory(Linking, Upkeep, Reembedding, MemoryReader):
         Args:
             messages: dicts with ``role`` and ``content``, and if known ``name`` (else the role speaks) and ``time``.
             session: the conversation they belong to.
+
+        Raises:
+            InputError: a message that lacks one of the two, or has something else.
         """
         items = [turn_of(message, session) for message in checks.several("messages", messages)]
         bulk = Bulk(self._home, command_id, items)
@@ -268,6 +271,8 @@ class AgentMemory(Linking, Upkeep, Reembedding, MemoryReader):
     ) -> MemoryNode:
         """Replace fields of a memory and return its new view; what is not named stays.
 
+        A field is replaced as a whole: ``tags=["a"]`` leaves no other tag, ``metadata={}`` nothing.
+
         Args:
             id: of the memory, or the memory itself.
             expected: its ``version`` must still be this one.
@@ -276,6 +281,7 @@ class AgentMemory(Linking, Upkeep, Reembedding, MemoryReader):
                 expires_at (None: never).
 
         Raises:
+            InputError: there is no such field, or its value cannot be used.
             NodeNotFoundError: there is no such memory.
             ExpectationFailed: somebody revised it meanwhile; nothing was written.
         """
@@ -294,6 +300,9 @@ class AgentMemory(Linking, Upkeep, Reembedding, MemoryReader):
 
         Args:
             changes: dicts of ``id`` and the fields to replace.
+
+        Raises:
+            MemoryGraphError: of the chunk that failed, as in ``remember_many``.
         """
         bulk = Bulk(self._home, command_id, changes, progress)
         revisions = (change_of(change, self._limits) for change in checks.several("changes", changes))
@@ -316,6 +325,7 @@ class AgentMemory(Linking, Upkeep, Reembedding, MemoryReader):
 
         Args:
             retention_threshold: how much must be left of a memory that stays, 0..1.
+            reason: for the log.
 
         Raises:
             InputError: the threshold is not in 0..1; nothing was forgotten.
@@ -360,6 +370,9 @@ class AgentMemory(Linking, Upkeep, Reembedding, MemoryReader):
 
         Args:
             backend: "json", "sqlite" or "pickle", as for ``GraphStorageManager``.
+
+        Raises:
+            StoreError: it cannot be written; what was there is still there.
         """
         portable.save(self, path, backend)
 

@@ -233,7 +233,7 @@ class AsyncMemoryQuery:
 
 
 async def gather_recall(memory: AsyncAgentMemory, queries: Iterable[Any], k: int = 5, **options: Any) -> list[Hits]:
-    """Recall for several questions at the same time, and return the hits of each."""
+    """Recall for several questions at the same time, and return the hits of each, in their order."""
     return await asyncio.gather(
         *(memory.run(lambda plain, query=query: plain.recall(query, k, **options)) for query in queries)  # type: ignore[misc] # the default binds it
     )

@@ -114,7 +114,10 @@ class _Side(NamedTuple):
 
 
 def diff_graphs(left: MemoryGraph, right: MemoryGraph) -> GraphDiff:
-    """Return what the right graph has otherwise than the left one, in any field but how often it was recalled."""
+    """Return what the right graph has otherwise than the left one, in any field but when and how often it was recalled.
+
+    Nodes are the same if their ids are, edges if they join the same nodes with the same type and direction.
+    """
     return _diff(_side_of(contents_of(left)), _side_of(contents_of(right)))
 
 
@@ -123,7 +126,12 @@ def merge_graphs(
 ) -> MemoryGraph:
     """Return a new graph, in memory, of what both have; neither is changed.
 
+    Args:
+        strategy: what becomes of what both have in two ways; a ``MergeStrategy`` or its name.
+        name: of the new graph.
+
     Raises:
+        InputError: there is no such strategy.
         EmbedderMismatch: their vectors come from two embedders.
     """
     contents = contents_of(left)
@@ -141,7 +149,11 @@ def sync_into(
 
     Up to about 1,000 changes are one transaction; more are made in several, which are each all or nothing.
 
+    Args:
+        strategy: as in ``merge_graphs``; the target is the left one.
+
     Raises:
+        InputError: there is no such strategy.
         EmbedderMismatch: their vectors come from two embedders.
         TransactionConflict: somebody changed the target meanwhile; sync again.
     """

@@ -118,6 +118,9 @@ class Hooks:
         Args:
             name: one of ``EVENTS``.
             handler: a function of a ``HookEvent``, also an ``async`` one.
+
+        Raises:
+            InputError: there is no such event, or the handler is no function.
         """
         checks.one_of("name", name, EVENTS)
         if handler is None:

@@ -35,9 +35,17 @@ class Linking:
         metadata: Mapping[str, Any] | None = None,
         command_id: str | None = None,
     ) -> MemoryEdge:
-        """Link two memories and return the edge.
+        """Link two memories and return the edge; two may have several.
+
+        Args:
+            source, target: ids, or the memories.
+            edge_type: an ``EdgeType`` or its name.
+            weight: strength, 0..1 (clipped).
+            directed: False: it holds both ways.
+            metadata: plain data.
 
         Raises:
+            InputError: both are the same memory, or a value cannot be used.
             NodeNotFoundError: one of them is not there.
         """
         edge = MemoryEdge(id_of(source), id_of(target), edge_type, weight, directed=directed, metadata=metadata)
@@ -55,6 +63,10 @@ class Linking:
 
         Args:
             links: tuples (source, target, edge_type, weight, directed) or dicts of ``link``'s arguments.
+            command_id, progress: as in ``AgentMemory.remember_many``.
+
+        Raises:
+            MemoryGraphError: of the chunk that failed; it says how many were done and how to go on.
         """
         return self._link_many(links, Bulk(self._home, command_id, links, progress))
 
@@ -70,7 +82,10 @@ class Linking:
         return self.graph.revise_edge(edge, expected=expected, command_id=command_id, **fields)
 
     def unlink(self, edge: str | MemoryEdge, *, reason: str = "", command_id: str | None = None) -> None:
-        """Take a link away.
+        """Take a link away; both memories stay.
+
+        Args:
+            reason: for the log.
 
         Raises:
             EdgeNotFoundError: there is no such link.
@@ -80,7 +95,11 @@ class Linking:
     def unlink_many(
         self, edges: Iterable[str | MemoryEdge], *, reason: str = "", command_id: str | None = None
     ) -> None:
-        """Take links away, all or none."""
+        """Take links away, all or none.
+
+        Raises:
+            EdgeNotFoundError: one of them is not there; nothing was taken away.
+        """
         ids = [
             edge.id if isinstance(edge, MemoryEdge) else checks.identifier("edge", edge)
             for edge in checks.several("edges", edges)

@@ -205,7 +205,11 @@ class SharedMemoryPool:
 
     @classmethod
     def load(cls, path: str | Path, *, embedder: Embedder | None = None, default_room: str = DEFAULT_ROOM) -> Self:
-        """Return a pool with the memories, owners and scopes of a JSON file."""
+        """Return a pool with the memories, owners and scopes of a JSON file.
+
+        Raises:
+            ImportFormatError: the file is not one that ``save`` wrote.
+        """
         return cls(AgentMemory.load(path, embedder=embedder), default_room=default_room)
 
     def close(self) -> None:

@@ -35,7 +35,10 @@ class MemoryQuery:
     """Conditions that all must hold, an order, and how many; ``memory.query()`` and ``graph.query()`` make one.
 
     Each method returns a new query, so a query can be kept and gone on from in several ways. Nothing is asked until
-    ``all``, ``first``, ``ids``, ``count``, ``exists`` or ``similar_to``.
+    ``all``, ``first``, ``ids``, ``count``, ``exists`` or ``similar_to``. Times are datetimes, Unix seconds or text.
+
+    Raises:
+        InputError: by each method, of a value that cannot be used.
     """
 
     def __init__(self, home: Home) -> None:
@@ -225,7 +228,12 @@ class MemoryQuery:
 
         Args:
             query: vector, shape (dim,), or a text for the memory's embedder.
-            threshold: only from this cosine on.
+            k: how many, 1..10,000.
+            threshold: only from this cosine on, -1..1.
+
+        Raises:
+            EmbeddingDimensionError: the vector is of another length than those of the memory.
+            EmbedderMismatch: it is a text, and the memory has no embedder.
         """
         count = checks.count("k", k, 1, self._home.limits.k_max)
         asked = replace(

@@ -90,7 +90,7 @@ class MemoryReader(Querying, Hooking, Evidence):
         Args:
             query: a text, or a vector of shape (dim,).
             k: how many, 1..10,000.
-            threshold: hits below it are left out.
+            threshold: hits with a lower score are left out, 0..1.
             reinforce: note that the matching ones were recalled, which slows their forgetting.
             memory_type, session, speaker, source, metadata, scope, owner: only memories with these (all metadata
                 named).
@@ -173,10 +173,14 @@ class MemoryReader(Querying, Hooking, Evidence):
 
         Args:
             cue: a text, a vector, a node, or a node's id.
-            hops: how far activation spreads, 0..8.
+            hops: how far activation spreads, 0..8. k: how many hits, 1..10,000.
             seed_k: how many of the best recalled memories are surely among the hits; a vector starts from these alone.
             as_of, asked_at, record: as in ``recall``.
             filters: as in ``recall``; no step goes through a memory that does not pass them.
+
+        Raises:
+            InputError: a value that cannot be used.
+            StoreError: an audited one could not be recorded; it gives nothing.
         """
         if as_of is not None:
             past = self.at(as_of)
@@ -218,7 +222,7 @@ class MemoryReader(Querying, Hooking, Evidence):
 
         Args:
             query: the question, or what is talked about.
-            max_tokens: the budget.
+            max_tokens: the budget, from 1 on, as ``counter`` counts.
             pinned: memories that come before all others: a list of them or of their ids; or one text, the tag that
                 they have (or, if none has it, an id); or one memory.
             counter: gives the tokens of a text as the model counts them; default: an estimate.
@@ -271,12 +275,20 @@ class MemoryReader(Querying, Hooking, Evidence):
         return self.graph.get_node(id_of(id))
 
     def find(self, **filters: Unpack[FilterFields]) -> list[MemoryNode]:
-        """Return every memory that passes the filters of ``recall``, oldest first."""
+        """Return every memory that passes the filters of ``recall``, oldest first.
+
+        Raises:
+            InputError: there is no such filter, or its value cannot be used.
+        """
         answer = self._engine.ask(FindNodes(filters=filters_of(filters, self._limits)))
         return [MemoryNode._view(state, self._home, answer.position) for state in answer.value]
 
     def edges(self, id: str | MemoryNode) -> list[MemoryEdge]:
-        """Return every link of a memory, in both directions, oldest first."""
+        """Return every link of a memory, in both directions, oldest first.
+
+        Raises:
+            NodeNotFoundError: there is no such memory.
+        """
         return self.graph.edges_of(id_of(id))
 
     def stats(self) -> MemoryStats:
@@ -342,7 +354,7 @@ class MemoryReader(Querying, Hooking, Evidence):
         return copy
 
     def history(self, id: str | MemoryNode) -> list[Change]:
-        """Return every change that concerns a memory, oldest first, also after it was forgotten.
+        """Return every change that concerns a memory, oldest first, also after it was forgotten; [] if none does.
 
         A link that went because the memory at its other end was forgotten is told as "unlinked". Where the beginning
         left the log, the last record before that was replaced by its hash stands in for it ("replaced").
@@ -359,7 +371,7 @@ class MemoryReader(Querying, Hooking, Evidence):
         return [lost, *history] if lost and history and history[0].kind != ADDED else history
 
     def log(self, first: int = 1, last: int | None = None) -> Iterator[Change]:
-        """Give the changes at positions first..last (None: the newest), in order."""
+        """Give the changes at positions first..last (from 1 on; None: the newest), in order."""
         end = None if last is None else checks.count("last", last, 0, 2**62)
         for record in self._engine.read(checks.count("first", first, 1, 2**62), end):
             yield from changes_of(record)
@@ -373,7 +385,7 @@ class MemoryReader(Querying, Hooking, Evidence):
         return self._engine.head()
 
     def verify(self) -> VerifyReport:
-        """Read the whole log, checking every checksum and the chain."""
+        """Read the whole log, checking every checksum and the chain; the report says what can be read (``whole``)."""
         return self._engine.verify()
 
     def digest(self) -> str:

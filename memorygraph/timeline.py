@@ -67,6 +67,9 @@ class MemoryTimeline:
     Args:
         graph: a ``MemoryGraph``, or the ``AgentMemory`` that has one. A view of an agent, or of the past, shows what
             that one sees.
+
+    Raises:
+        InputError: by each method, of a value that cannot be used; ``TimeFormatError`` of a time.
     """
 
     def __init__(self, graph: MemoryGraph | AgentMemory) -> None:

@@ -76,7 +76,7 @@ class GraphAlgorithms:
         return self.neighbors(node_id, IN, edge_type)
 
     def degree(self, node_id: str, direction: str = BOTH) -> int:
-        """Return how many edges a node has."""
+        """Return how many edges a node has; an undirected one counts once in each direction, and once in "both"."""
         asked = Degree(id=checks.identifier("id", node_id), direction=_direction(direction))
         found: int = self._home.engine.ask(asked).value
         return found
@@ -91,7 +91,8 @@ class GraphAlgorithms:
         """Search breadth first: return (node, depth) of all that is up to ``max_depth`` edges away, itself first.
 
         Args:
-            edge_type: follow only edges of this type.
+            max_depth: from 0 on. edge_type: follow only edges of this type.
+            direction: along edges ("out"), against them ("in"), or "both".
         """
         return self._traverse(start_id, max_depth, edge_type, direction, depth_first=False)
 
@@ -105,7 +106,7 @@ class GraphAlgorithms:
         """Search depth first: return (node, depth) in preorder, over the oldest edges first.
 
         A depth is the length of the way that was taken, so a node that is found late on a long way is not looked for
-        again on a shorter one.
+        again on a shorter one. Arguments are those of ``bfs``.
         """
         return self._traverse(start_id, max_depth, edge_type, direction, depth_first=True)
 
@@ -126,7 +127,10 @@ class GraphAlgorithms:
         return found
 
     def strongly_connected_components(self) -> list[list[str]]:
-        """Return the ids of nodes that all reach each other along edges: largest component first, oldest node first."""
+        """Return the ids of nodes that all reach each other along edges: largest component first, oldest node first.
+
+        By Tarjan's algorithm (1972), or SciPy's form of it where that is installed (extra ``fast``).
+        """
         found: list[list[str]] = self._home.engine.ask(Components(strong=True)).value
         return found
 

@@ -111,7 +111,11 @@ class MemoryEdge:
         return self._state.directed
 
     def hebbian_update(self, delta: float = 0.05, decay: float = 0.01) -> MemoryEdge:
-        """Strengthen by Hebb's rule, w += delta (1 - w) - decay w. Return the new view (a built edge: itself)."""
+        """Strengthen by Hebb's rule, w += delta (1 - w) - decay w. Return the new view (a built edge: itself).
+
+        Args:
+            delta, decay: 0..1 (clipped).
+        """
         delta = checks.number("delta", delta, 0.0, 1.0)
         decay = checks.number("decay", decay, 0.0, 1.0)
         if self._home is None:

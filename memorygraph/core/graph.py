@@ -90,7 +90,12 @@ class MemoryGraph(GraphSearches, GraphAlgorithms, GraphSettling, Querying):
         return self.add_nodes([node], command_id=command_id)[0]
 
     def add_nodes(self, nodes: Sequence[MemoryNode], *, command_id: str | None = None) -> list[str]:
-        """Add nodes, all or none, and return their ids. At most 4,096 nodes and 8 MiB in one call."""
+        """Add nodes, all or none, and return their ids. At most 4,096 nodes and 8 MiB in one call.
+
+        Raises:
+            BatchTooLarge: there are more.
+            DuplicateIdError, EmbeddingDimensionError: as in ``add_node``, of the first that does not fit.
+        """
         home = self._home
         _all_of(MemoryNode, nodes)
         events = [node._event(home) for node in nodes]
@@ -114,6 +119,10 @@ class MemoryGraph(GraphSearches, GraphAlgorithms, GraphSettling, Querying):
         Args:
             edges: ``MemoryEdge`` objects, or tuples (source, target, edge_type, weight, directed) as ``link_many``
                 takes them: they cost no object each.
+
+        Raises:
+            NodeNotFoundError: an end of one is not in the graph; none was added.
+            BatchTooLarge: there are more.
         """
         home = self._home
         given = list(checks.several("edges", edges))
@@ -204,7 +213,11 @@ class MemoryGraph(GraphSearches, GraphAlgorithms, GraphSettling, Querying):
     def get_edges_between(
         self, source_id: str, target_id: str, edge_type: EdgeType | str | None = None
     ) -> list[MemoryEdge]:
-        """Return the edges from one node to another, of one type if it is given; undirected ones count both ways."""
+        """Return the edges from one node to another, of one type if it is given; undirected ones count both ways.
+
+        Raises:
+            NodeNotFoundError: the first is not there.
+        """
         wanted = None if edge_type is None else EdgeType.of(edge_type)
         return [
             edge
@@ -236,7 +249,12 @@ class MemoryGraph(GraphSearches, GraphAlgorithms, GraphSettling, Querying):
         self._home.execute(RemoveEdges(ids=[checks.identifier("id", edge_id)]), command_id=command_id)
 
     def update_node_embedding(self, node_id: str, embedding: Any, *, command_id: str | None = None) -> None:
-        """Give a node another vector."""
+        """Give a node another vector, shape (dim,); None takes it away.
+
+        Raises:
+            NodeNotFoundError: there is no such node.
+            EmbeddingDimensionError: the vector is of another length than those of the graph.
+        """
         change = revision(node_id, {"embedding": embedding}, self._home.limits)
         self._home.execute(ReviseNodes(changes=[change], space=self._home.space), command_id=command_id)
 

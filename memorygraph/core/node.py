@@ -225,7 +225,7 @@ class MemoryNode(NodeMeasures):
         return self.metadata.get(key, default)
 
     def reinforce(self, delta: float = 0.1) -> MemoryNode:
-        """Raise importance: I += delta (1 - I). Return the new view (a built node: itself)."""
+        """Raise importance: I += delta (1 - I), delta in 0..1 (clipped). Return the new view (a built node: itself)."""
         delta = checks.number("delta", delta, 0.0, 1.0)
         if self._home is None:
             self._set(importance=self._state.importance + delta * (1.0 - self._state.importance))

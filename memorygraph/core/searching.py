@@ -50,7 +50,12 @@ class GraphSearches:
 
         Args:
             query: vector, shape (dim,), finite.
+            k: how many, 1..10,000. threshold: a cosine, -1..1.
             tags: all of them must be there.
+
+        Raises:
+            InvalidVectorError: the query is no vector, or not finite.
+            EmbeddingDimensionError: it is of another length than those of the graph.
         """
         asked = Similar(
             vector=checks.question(query),
@@ -94,7 +99,7 @@ class GraphSearches:
         return list(self._found(Filters(memory_type=MemoryType.of(memory_type).code)))
 
     def query_by_tag(self, *tags: str) -> list[MemoryNode]:
-        """Return the nodes that have all these tags, oldest first."""
+        """Return the nodes that have all these tags, oldest first; every node, if none is named."""
         return list(self._found(Filters(tags=checks.tags(tags, self._home.limits))))
 
     def query_by_importance(
@@ -103,7 +108,7 @@ class GraphSearches:
         """Return the nodes of at least this importance, most important first.
 
         Args:
-            top_k: at most so many.
+            min_importance: 0..1. top_k: at most so many; None: all.
             effective: by ``effective_importance()``, which counts what is left of a memory and how settled it is.
         """
         asked = ByImportance(
@@ -122,6 +127,9 @@ class GraphSearches:
         Args:
             start_time, end_time: aware datetimes, Unix seconds, or text that tells a time.
             sort_by: which time counts: "created" (recorded), "occurred" or "accessed" (last recalled).
+
+        Raises:
+            TimeFormatError: a time that cannot be read.
         """
         asked = ByTime(
             since_us=None if start_time is None else to_us(start_time),
