@@ -28,7 +28,7 @@ SEEDS ?= 1000
 FIRST ?= 0
 SEED  ?=
 
-.PHONY: help setup demo test lint types pytest format test-faults simulate bench bench-graph bench-recall bench-recall-speed bench-peer bench-embedder clean
+.PHONY: help setup demo docs test lint types pytest format test-faults simulate bench bench-graph bench-recall bench-recall-speed bench-peer bench-embedder clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(firstword $(MAKEFILE_LIST)) | \
@@ -45,6 +45,10 @@ $(STAMP): pyproject.toml constraints.txt
 demo: $(STAMP) ## Remember a git repository and ask about it: make demo REPO=PATH ASK="..."
 	@if test -n "$$ASK"; then $(PY) -m memorygraph.demo --repo "$$REPO" --ask "$$ASK"; \
 	  else $(PY) -m memorygraph.demo --repo "$$REPO"; fi
+
+docs: $(STAMP) ## Draw the pictures and write the API reference in docs/
+	@$(PY) docs/concepts/make_pictures.py
+	@$(PY) docs/make_api.py
 
 test: lint types pytest ## Lint, types, and all tests with the coverage gate
 

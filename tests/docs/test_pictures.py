@@ -1,27 +1,17 @@
 """The pictures of the concept pages are what the code computes now."""
 
-import importlib.util
-from types import ModuleType
 from xml.etree import ElementTree as ET
 
 import pytest
 
 from tests.docs.pages import ROOT
+from tests.docs.scripts import loaded
 
 FOLDER = ROOT / "docs/concepts"
 SVG = "{http://www.w3.org/2000/svg}"
 
 
-def loaded() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("make_pictures", FOLDER / "make_pictures.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-PICTURES = loaded().PICTURES
+PICTURES = loaded("docs/concepts/make_pictures.py").PICTURES
 
 
 @pytest.mark.parametrize("name", PICTURES)

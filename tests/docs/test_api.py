@@ -1,0 +1,32 @@
+"""The API reference names every public name, and is what the code says now."""
+
+import pytest
+
+import memorygraph
+from tests.docs.pages import ROOT
+from tests.docs.scripts import loaded
+
+MAKE = loaded("docs/make_api.py")
+PAGE = (ROOT / "docs/api.md").read_text(encoding="utf-8")
+
+
+def unnamed(page: str, names: list[str]) -> list[str]:
+    """Those of some names that the page neither has as a heading nor in a row of a table."""
+    told = [line for line in page.splitlines() if line.startswith(("### ", "| `"))]
+    firsts = {line.removeprefix("### ").removeprefix("| `").partition("(")[0].partition("`")[0] for line in told}
+    return [name for name in names if name not in firsts]
+
+
+def test_the_page_is_what_the_code_says() -> None:
+    assert MAKE.page() == PAGE, "run make docs"
+
+
+def test_every_public_name_is_there() -> None:
+    assert unnamed(PAGE, [*memorygraph.__all__, "InputError", "MemoryQuery", "render_graphviz", "recall_stream"]) == []
+
+
+def test_a_name_that_is_missing_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(MAKE.MODULES, "memorygraph", ("AgentMemory",))
+    page = MAKE.page()
+    assert page != PAGE
+    assert unnamed(page, ["AgentMemory", "SharedMemoryPool"]) == ["SharedMemoryPool"]
