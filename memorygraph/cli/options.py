@@ -10,7 +10,7 @@ from typing import Annotated, Final, NoReturn
 
 import typer
 
-from memorygraph import AgentMemory
+from memorygraph import AgentMemory, SharedMemoryPool
 from memorygraph.cli.output import complain
 from memorygraph.date_words import date_window
 from memorygraph.events.errors import InputError, StoreNotFound, TimeFormatError
@@ -33,7 +33,7 @@ AgentOption = Annotated[
     typer.Option(
         "--agent",
         envvar="MEMORYGRAPH_AGENT",
-        help="Who does this, for log and audit; it sets no owner and hides nothing.",
+        help="Who does this, for log and audit; it hides nothing.",
         metavar="NAME",
     ),
 ]
@@ -46,6 +46,12 @@ WordsArgument = Annotated[
     list[str], typer.Argument(metavar="TEXT", help="The text, in quotes; - reads standard input.", show_default=False)
 ]
 KOption = Annotated[int, typer.Option("-k", help="How many hits.", min=1, max=LIMITS.k_max)]
+ViewerOption = Annotated[
+    str | None, typer.Option("--as", help="Only what this agent of a pool sees.", metavar="AGENT", show_default=False)
+]
+RoomOption = Annotated[
+    str | None, typer.Option(help="The room that the agent is in.", metavar="NAME", show_default="default")
+]
 AtOption = Annotated[
     str | None,
     typer.Option("--at", "--as-of", help="Ask the memory as it was at a position or a time.", metavar="POSITION|TIME"),
@@ -102,6 +108,19 @@ def open_to_check(context: typer.Context, store: Path | None) -> AgentMemory:
         return AgentMemory(path=path, read_only=True)
     except StoreNotFound as error:
         raise _not_found(path) from error
+
+
+def as_agent(memory: AgentMemory, agent: str | None, room: str | None) -> AgentMemory:
+    """Return the memory as an agent of a pool sees it; for None as it is.
+
+    Raises:
+        BadParameter: there is a room, and nobody in it.
+    """
+    if agent is not None:
+        return SharedMemoryPool(memory).agent(agent, room)
+    if room is not None:
+        raise typer.BadParameter("--room needs --as: it is the room of that agent")
+    return memory
 
 
 def noted(memory: AgentMemory) -> AgentMemory:

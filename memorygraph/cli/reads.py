@@ -4,13 +4,17 @@ from typing import Annotated, Any, Final
 
 import typer
 
+from memorygraph import AgentMemory
 from memorygraph.cli import views
 from memorygraph.cli.filtering import filtered
 from memorygraph.cli.options import (
     AtOption,
     JsonOption,
     KOption,
+    RoomOption,
     StoreOption,
+    ViewerOption,
+    as_agent,
     given_text,
     moment,
     open_to_read,
@@ -44,6 +48,8 @@ def recall(
     profile: Annotated[
         str, typer.Option(help="What else counts: activation (used often and lately) or recency.", metavar="PROFILE")
     ] = RELEVANCE,
+    viewer: ViewerOption = None,
+    room: RoomOption = None,
     at: AtOption = None,
     store: StoreOption = None,
     as_json: JsonOption = False,
@@ -53,7 +59,7 @@ def recall(
     Date words in it ("last week", "in May 2023") raise what happened then.
     """
     with open_to_read(context, store) as memory:
-        asked = memory if at is None else memory.at(moment(at))
+        asked = _asked(memory, at, viewer, room)
         hits = asked.recall(given_text(query), k, threshold=threshold, reinforce=False, profile=profile, **filters)
         missing = "" if hits else _why_none(asked, filters)
     _print_hits(hits, missing, as_json=as_json)
@@ -66,13 +72,15 @@ def reason(
     filters: dict[str, Any],
     k: KOption = 10,
     hops: Annotated[int, typer.Option(help="How many links away.", min=0, max=LIMITS.hops_max)] = 2,
+    viewer: ViewerOption = None,
+    room: RoomOption = None,
     at: AtOption = None,
     store: StoreOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Find what is connected with a cue, though it may not match."""
     with open_to_read(context, store) as memory:
-        asked = memory if at is None else memory.at(moment(at))
+        asked = _asked(memory, at, viewer, room)
         hits = asked.reason(given_text(cue), hops=hops, k=k, reinforce=False, **filters)
         missing = "" if hits else _why_none(asked, filters)
     _print_hits(hits, missing, as_json=as_json)
@@ -90,6 +98,8 @@ def context(
     pinned_tag: Annotated[
         str | None, typer.Option("--pin-tag", help="All memories with this tag come first.", metavar="TAG")
     ] = None,
+    viewer: ViewerOption = None,
+    room: RoomOption = None,
     at: AtOption = None,
     store: StoreOption = None,
     as_json: JsonOption = False,
@@ -98,7 +108,7 @@ def context(
     if pinned and pinned_tag:
         raise typer.BadParameter("give --pin or --pin-tag, not both")
     with open_to_read(context, store) as memory:
-        asked = memory if at is None else memory.at(moment(at))
+        asked = _asked(memory, at, viewer, room)
         block = asked.context(
             given_text(query), max_tokens, pinned=pinned_tag or pinned or (), reinforce=False, **filters
         )
@@ -113,6 +123,8 @@ def context(
 def show(
     context: typer.Context,
     node_id: Annotated[str, typer.Argument(metavar="ID", help="Id of the memory.")],
+    viewer: ViewerOption = None,
+    room: RoomOption = None,
     at: AtOption = None,
     store: StoreOption = None,
     as_json: JsonOption = False,
@@ -122,7 +134,7 @@ def show(
     Of a forgotten one, its history and who forgot it when.
     """
     with open_to_read(context, store) as memory:
-        asked = memory if at is None else memory.at(moment(at))
+        asked = _asked(memory, at, viewer, room)
         changes = asked.history(node_id)
         forgotten = None if node_id in asked else views.last_forgotten(node_id, changes)
         if forgotten is None:
@@ -147,6 +159,11 @@ def stats(context: typer.Context, store: StoreOption = None, as_json: JsonOption
         print_json(facts)
     else:
         print_view(views.stats_view(facts))
+
+
+def _asked(memory: AgentMemory, at: str | None, viewer: str | None, room: str | None) -> MemoryReader:
+    seen = as_agent(memory, viewer, room)
+    return seen if at is None else seen.at(moment(at))
 
 
 def _print_forgotten(node_id: str, forgotten: Change, changes: list[Change], *, as_json: bool) -> None:

@@ -12,10 +12,12 @@ from memorygraph.cli.options import (
     AgentOption,
     JsonOption,
     QuietOption,
+    RoomOption,
     StoreOption,
     TagsOption,
     TypeOption,
     WordsArgument,
+    as_agent,
     duration,
     expiry,
     given_ids,
@@ -28,7 +30,7 @@ from memorygraph.cli.output import print_json, progress_bar, say
 from memorygraph.cli.views import size
 from memorygraph.core.node import MemoryNode
 from memorygraph.events.errors import InputError
-from memorygraph.events.types import EdgeType
+from memorygraph.events.types import EdgeType, Scope
 from memorygraph.ingest import harvest_path, sync
 
 ImportanceOption = Annotated[float | None, typer.Option(help="0 to 1.", min=0.0, max=1.0, show_default=False)]
@@ -38,6 +40,14 @@ SessionOption = Annotated[
 ]
 SourceOption = Annotated[str | None, typer.Option(help="Where it comes from.", metavar="TEXT", show_default=False)]
 ReasonOption = Annotated[str, typer.Option(help="Why, for the record.", metavar="TEXT", show_default=False)]
+ScopeOption = Annotated[
+    str | None,
+    typer.Option(
+        help="Make it --agent's in a pool: private to it, shared with its --room, or public (else: nobody's, public).",
+        metavar="SCOPE",
+        show_default=False,
+    ),
+]
 SupersedesOption = Annotated[
     list[str] | None,
     typer.Option(help="Id of a memory whose place it takes; again for more.", metavar="ID", show_default=False),
@@ -96,6 +106,8 @@ def remember(
     when: WhenOption = None,
     expires: ExpiresOption = None,
     supersedes: SupersedesOption = None,
+    scope: ScopeOption = None,
+    room: RoomOption = None,
     quiet: QuietOption = False,
     agent: AgentOption = "",
     store: StoreOption = None,
@@ -108,8 +120,12 @@ def remember(
     expires_at = None if expires is None else expiry(expires)
     fields = _given(importance=importance, tags=tags, memory_type=memory_type, occurred_at=when, expires_at=expires_at)
     content = one_text(text)
+    if scope is not None:
+        fields["scope"] = Scope.of(scope)
+    if (scope is not None or room is not None) and not (scope and agent):
+        raise typer.BadParameter("a memory of a pool needs --agent, whose it is, and --scope, who sees it")
     with open_to_add(context, store, agent) as memory:
-        node = memory.remember(
+        node = (as_agent(memory, agent, room) if scope else memory).remember(
             content, **fields, speaker=speaker, session=session, source=source, supersedes=supersedes
         )
     if as_json:

@@ -42,6 +42,7 @@ WRONG_USAGE = [
     ("remember", "x", "--tag", "a", "b"),
     ("revise", "x", "several", "words"),
     ("revise", "x", "--tag", "a", "--add-tag", "b"),
+    ("remember", "x", "--scope", "private"),
     ("log", "--from", "0"),
     ("stats", "--nonsense"),
 ]
