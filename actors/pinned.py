@@ -24,6 +24,7 @@ class PinnedEngine(Engine):
         self._notes = notes
         self._shard = shard
         self._frame = frame
+        self._position = frame.position
         self.memory_id = live.memory_id
         self.location = live.location
 
@@ -44,13 +45,13 @@ class PinnedEngine(Engine):
 
     def ask(self, query: Query) -> Answer:
         """Answer at the pinned position."""
-        return Answer(self._frame.position, self._shard.ask(self._frame, query))
+        return Answer(self._position, self._shard.ask(self._frame, query))
 
     def at(self, position: int) -> Engine:
         """Return a view of an earlier position."""
-        if position > self._frame.position:
+        if position > self._position:
             raise InputError(
-                f"position {position} is after this view, which ends at {self._frame.position}", position=position
+                f"position {position} is after this view, which ends at {self._position}", position=position
             )
         return self._live.at(position)
 
@@ -74,7 +75,7 @@ class PinnedEngine(Engine):
 
     def read(self, first: int, last: int | None = None, *, about: str | None = None) -> Iterator[Committed]:
         """Give records up to the pinned position."""
-        end = self._frame.position if last is None else min(last, self._frame.position)
+        end = self._position if last is None else min(last, self._position)
         return self._live.read(first, end, about=about)
 
     def frames(self, first: int = 1) -> Iterator[bytes]:
@@ -83,9 +84,9 @@ class PinnedEngine(Engine):
 
     def wait(self, position: int, timeout_s: float) -> int:
         """Return after ``timeout_s`` seconds, if need be: nothing is added to a view."""
-        if position >= self._frame.position:
+        if position >= self._position:
             time.sleep(timeout_s)
-        return self._frame.position
+        return self._position
 
     def head(self) -> Head:
         """Return the head of the whole log."""
@@ -115,11 +116,11 @@ class PinnedEngine(Engine):
 
     def snapshot(self) -> Saved:
         """Refuse: snapshots are of the memory itself."""
-        raise StoreReadOnly(f"this is a view of position {self._frame.position}; take a snapshot of the memory itself")
+        raise StoreReadOnly(f"this is a view of position {self._position}; take a snapshot of the memory itself")
 
     def _refusal(self) -> StoreReadOnly:
         return StoreReadOnly(
-            f"this is a view of position {self._frame.position}, which does not change; write to the memory itself"
+            f"this is a view of position {self._position}, which does not change; write to the memory itself"
         )
 
     def close(self) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, Final, cast
+from typing import Any, Final, NamedTuple, cast
 
 import msgspec
 
@@ -21,7 +21,7 @@ from memorygraph.actors.review_queries import GetReviews
 from memorygraph.actors.shard import Shard
 from memorygraph.actors.sight_queries import InSight
 from memorygraph.actors.touches import review_of, version_of
-from memorygraph.events.errors import BatchTooLarge, InputError, TransactionConflict
+from memorygraph.events.errors import BatchTooLarge, InputError, Overloaded, TransactionConflict
 from memorygraph.events.ports import IdSource
 from memorygraph.events.types import LIMITS
 from memorygraph.projections.contradictions import StatementIndex
@@ -30,16 +30,46 @@ from memorygraph.projections.recall import RecallIndex
 
 _encode: Final = msgspec.msgpack.Encoder().encode
 Mark = tuple[int, int, int]
+BUSY_S: Final = 0.01  # when a session that must not wait may ask again
+
+
+class Session(NamedTuple):
+    """Somebody who is not a thread of this process, whose calls come on any thread: a token, and an id drawn there."""
+
+    token: str
+    command_id: str
+
+
+class _Acting(threading.local):
+    session: Session | None = None
+
+
+_ACTING: Final = _Acting()
+
+
+@contextmanager
+def acting_for(session: Session) -> Iterator[None]:
+    """Let what this thread does be done by a session, as far as transactions go."""
+    _ACTING.session, before = session, _ACTING.session
+    try:
+        yield
+    finally:
+        _ACTING.session = before
+
+
+def _present_owner() -> Session | int:
+    """Return whose calls this thread makes: a session's, or its own."""
+    return _ACTING.session or threading.get_ident()
 
 
 class Transaction:
-    """A transaction of the thread that makes it.
+    """A transaction of the thread, or session, that makes it.
 
     What it reads by id and what it revises must not be changed by others meanwhile; what a search or a count gives may.
     """
 
     def __init__(self, shard: Shard, frame: Frame, ids: IdSource, principal: str) -> None:
-        self.thread = threading.get_ident()
+        self.owner = _present_owner()
         self.principal = principal
         self.operations: list[cmd.Operation] = []
         self.accessed = Accesses()
@@ -114,8 +144,9 @@ class Transaction:
 
     def command(self, command_id: str | None, ids: IdSource, principal: str, provenance: dict[str, str]) -> cmd.Command:
         """Return the whole as one command."""
+        drawn = self.owner.command_id if isinstance(self.owner, Session) else ids.command_id()
         return cmd.Command(
-            id=command_id or ids.command_id(),
+            id=command_id or drawn,
             operations=cast("Any", tuple(self.operations)),
             principal=principal,
             provenance=provenance,
@@ -136,13 +167,17 @@ class Transactions:
         self._present: Transaction | None = None
 
     def own(self) -> Transaction | None:
-        """Return the transaction that the calling thread is in."""
+        """Return the transaction that the calling thread, or the session that it acts for, is in."""
         present = self._present
-        return present if present is not None and present.thread == threading.get_ident() else None
+        return present if present is not None and present.owner == _present_owner() else None
 
     @contextmanager
     def block(self, begin: Callable[[], Transaction]) -> Iterator[Transaction | None]:
-        """Give a new transaction, or None in one: then an exception undoes what was done in the inner block."""
+        """Give a new transaction, or None in one: then an exception undoes what was done in the inner block.
+
+        Raises:
+            Overloaded: a session, which does not wait, found another's transaction under way.
+        """
         outer = self.own()
         if outer is not None:
             mark = outer.mark()
@@ -152,12 +187,14 @@ class Transactions:
                 outer.back_to(mark)
                 raise
             return
-        with self._waiting:
+        if not self._waiting.acquire(blocking=_ACTING.session is None):
+            raise Overloaded("another transaction of this memory is under way; try again soon", retry_after_s=BUSY_S)
+        try:
             self._present = begin()
-            try:
-                yield self._present
-            finally:
-                self._present = None
+            yield self._present
+        finally:
+            self._present = None
+            self._waiting.release()
 
 
 class TriedOut(Shard):

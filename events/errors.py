@@ -19,6 +19,7 @@
     ├── ConflictError                      the memory moved on; nothing was written
     │   ├── ExpectationFailed              an expected version is not the current one
     │   ├── TransactionConflict            still in conflict after all retries
+    │   │   └── TransactionLost            the host of a transaction was lost, or undid it
     │   ├── CommandIdReused                a command id seen before with another body
     │   └── CommandExpired                 a command id older than the table's horizon
     ├── StoreError                         the log or its directory
@@ -34,6 +35,11 @@
     │   │   └── Fenced                     another process took the log over
     │   ├── StoreReadOnly                  a write to a memory opened read-only or to a past view
     │   └── ClosedError                    used after close()
+    ├── FleetError                         the hosts that a memory lives on
+    │   ├── Unreachable                    nobody answers at an address
+    │   ├── TimedOut (TimeoutError)        no answer by the deadline; the command may have been carried out
+    │   ├── NotHosted                      the host does not have this memory, or not any more; ask another
+    │   └── HostFailed                     a host met an error that is a defect of ours
     ├── EmbedderFailed                     an embedder could not make vectors: no network, no key, a refusal
     ├── Overloaded                         a queue stayed full; ``about`` has ``retry_after_s``
     ├── ShardError                         a shard of a memory that is spread over several
@@ -134,6 +140,10 @@ class TransactionConflict(ConflictError):
     """The command was still in conflict after all its retries."""
 
 
+class TransactionLost(TransactionConflict):
+    """A transaction ended before its block did: its host was lost, or did not hear of it for too long; do it again."""
+
+
 class CommandIdReused(ConflictError):
     """The command id was used before with another body."""
 
@@ -195,6 +205,26 @@ class StoreReadOnly(StoreError):
 
 class ClosedError(StoreError):
     """The memory was used after ``close()``."""
+
+
+class FleetError(MemoryGraphError):
+    """What went wrong between a caller and the hosts of a fleet; ``about`` names memory and host, as far as known."""
+
+
+class Unreachable(FleetError):
+    """Nobody answers at an address: the host has died, is starting, or cannot be reached from here."""
+
+
+class TimedOut(FleetError, TimeoutError):
+    """There was no answer by the deadline. A command may have been carried out; the same id is safe to send again."""
+
+
+class NotHosted(FleetError):
+    """The host does not have the memory, or not any more; the directory knows who has it."""
+
+
+class HostFailed(FleetError):
+    """A host met an error that it does not know: a defect of ours, told by its kind and message."""
 
 
 class EmbedderFailed(MemoryGraphError):

@@ -173,6 +173,13 @@ class EventLog(ABC):
     def size_bytes(self) -> int:
         """Return the bytes that the log takes in its store."""
 
+    def require_epoch(self) -> None:  # noqa: B027 - a store may have one writer only
+        """Check that the log is still this process's, if it was opened to be so until it is closed; takes no lock.
+
+        Raises:
+            Fenced: another process took it over.
+        """
+
     def tend(self) -> None:  # noqa: B027 - a store may have nothing to do
         """Do work that can wait, such as indexes of what is no longer written to; for a background thread.
 

@@ -80,6 +80,20 @@ class EpochLock:
                 self.release(lock)
             self._open(lock.look().superseded_by)
 
+    def require_epoch(self) -> None:
+        """Check that nobody took over a log whose lock is held for good; it takes no lock.
+
+        Raises:
+            Fenced: somebody did.
+            StoreError: the disk cannot read the lock file.
+        """
+        if self._owned is None:
+            return
+        with named_errors(self._directory.path, "read the lock file"):
+            is_superseded = self._owned.look().is_superseded
+        if is_superseded:
+            raise fenced(self._directory, None)
+
     def own(self, lock: LockFile) -> None:
         """Keep a lock that was taken until ``close``."""
         with named_errors(self._directory.path, "hold the lock"):

@@ -251,6 +251,10 @@ class SegmentLog(BaseLog):
             with suppress(StoreError, OSError):
                 index_sealed(self._directory, tail.segments)
 
+    def require_epoch(self) -> None:
+        """Check that nobody took over a log whose lock is held for good."""
+        self._locking.require_epoch()
+
     def release(self) -> None:
         """Let go of the descriptors; the lock's stays with one who is exclusive."""
         if (tail := self._tail) is not None:
@@ -423,13 +427,11 @@ class SegmentLog(BaseLog):
         return self._failed(error, doing)
 
     def _failed(self, error: OSError, doing: str) -> LogFailed:
-        return self._stop(
-            LogFailed(
-                f"{self.location}: could not {doing}: {error.strerror or error}; nothing is acknowledged until the "
-                "memory is opened anew",
-                path=self.location,
-            )
+        message = (
+            f"{self.location}: could not {doing}: {error.strerror or error}; nothing is acknowledged until the "
+            "memory is opened anew"
         )
+        return self._stop(LogFailed(message, path=self.location))
 
     def _stop(self, error: LogFailed) -> LogFailed:
         """Stop for good: what is on the disk is known only after opening it anew."""
