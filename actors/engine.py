@@ -8,6 +8,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
+from typing import Any
 
 from msgspec import Struct
 
@@ -68,6 +69,11 @@ class Engine(ABC):
 
     memory_id: str
     location: str
+
+    def __getstate__(self) -> Any:
+        raise InputError(
+            "this memory lives in this process and cannot be pickled; one of a fleet can: AgentMemory.connect(name)"
+        )
 
     @property
     @abstractmethod

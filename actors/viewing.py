@@ -48,6 +48,9 @@ class ViewEngine(Engine):
         hidden = () if live is None else live.ask(MovedAway(partitions=viewer.partitions)).value
         self._sight = Sight(partitions=viewer.partitions, hidden=frozenset(hidden))
 
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__
+
     @property
     def read_only(self) -> bool:
         """Whether commands are refused."""

@@ -11,7 +11,6 @@ from typing import Any, Self
 from memorygraph import checks, exports, portable
 from memorygraph.actors.commands import (
     AddNodes,
-    Associate,
     Describe,
     ForgetNodes,
     Receipt,
@@ -22,9 +21,9 @@ from memorygraph.actors.local import LocalEngine
 from memorygraph.actors.signing import HeadSigner
 from memorygraph.author import Author
 from memorygraph.bulk import Bulk
+from memorygraph.connecting import Connecting
 from memorygraph.core.graph import MemoryGraph
 from memorygraph.core.node import MemoryNode, revision
-from memorygraph.core.searching import asked_recall
 from memorygraph.drafts import Draft, change_of, chunks_of, draft_of, id_of, size_bytes, turn_of
 from memorygraph.embeddings import Embedder, Embedders, HashingEmbedder, embed_batch, fitting_embedder, space_of
 from memorygraph.events.errors import CommandIdReused, EmbedderMismatch, InputError
@@ -34,12 +33,11 @@ from memorygraph.events.ports import SystemClock
 from memorygraph.events.records import NodeAdded, NodeRevised, NodesForgotten, SpaceDeclared
 from memorygraph.events.stores import MemoryLog, SegmentLog
 from memorygraph.events.types import LIMITS, EdgeType, Limits, MemoryType
-from memorygraph.evidence import BEST_EFFORT, recording
+from memorygraph.evidence import BEST_EFFORT
 from memorygraph.home import Home
 from memorygraph.hooks import Hooks
 from memorygraph.linking import Linking
 from memorygraph.persistence.backend import StorageBackend
-from memorygraph.projections.faiss_index import load_faiss
 from memorygraph.projections.text import analyzer_for
 from memorygraph.reader import MemoryReader
 from memorygraph.reembedding import Reembedding
@@ -47,11 +45,12 @@ from memorygraph.times import Expiry, TimeLike
 from memorygraph.upkeep import Upkeep
 
 
-class AgentMemory(Linking, Upkeep, Reembedding, MemoryReader):
+class AgentMemory(Connecting, Linking, Upkeep, Reembedding, MemoryReader):
     """A memory of texts that are linked, weighed, recalled and forgotten; every change is an event in its log.
 
     ``AgentMemory()`` lives in this process only. ``AgentMemory(path="folder")`` is durable: when a method returns, its
-    change is on disk, and several processes may have the folder open at once. Safe to use from several threads.
+    change is on disk, and several processes may have the folder open at once. ``AgentMemory.connect("name")`` lives on
+    a fleet of hosts. Safe to use from several threads.
 
     Args:
         path: folder of the store (made if it is not there); None: in memory. A path that ends in ``.json`` is a file as
@@ -101,23 +100,19 @@ class AgentMemory(Linking, Upkeep, Reembedding, MemoryReader):
         limits: Limits = LIMITS,
         progress: Callable[[int, int], None] | None = None,
     ) -> None:
-        if not isinstance(limits, Limits):
-            raise InputError(f"limits must be Limits(...), not {checks.shown(limits)}")
-        self._policy = Associate(
-            checks.count("associate_k", associate_k, 0, limits.k_max),
-            checks.within("associate_threshold", associate_threshold, -1.0, 1.0),
+        self._configure(
+            auto_associate=auto_associate,
+            associate_k=associate_k,
+            associate_threshold=associate_threshold,
+            decay_rate=decay_rate,
+            use_faiss=use_faiss,
+            record=record,
+            limits=limits,
         )
-        self._auto_associate = bool(auto_associate)
-        self._use_faiss = asked_recall(use_faiss)
-        if use_faiss:
-            load_faiss()
-        self._decay_rate = checks.decay_rate(decay_rate)
-        self._limits = limits
         # What cannot be used is refused before anything is made.
         analyzer_for(checks.identifier("language", language))
         space_of(HashingEmbedder(embedding_dim) if embedder is None else embedder)
         author = Author(principal, provenance)
-        self._record = recording(record)
         checks.note("name", name)
         signer = None if signing_key is None else signer_of(signing_key)
         checks.count("sign_every", sign_every, 1, 2**62)

@@ -85,6 +85,14 @@ class AsyncAgentMemory:
         """Return the memory of a JSON file, as ``AgentMemory.load``."""
         return cls(await asyncio.to_thread(partial(AgentMemory.load, path, embedder=embedder)))
 
+    @classmethod
+    async def connect(cls, name: str, **options: Any) -> Self:
+        """Return a memory of a fleet, as ``AgentMemory.connect``."""
+        return cls(await asyncio.to_thread(partial(AgentMemory.connect, name, **options)))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _around, (type(self), self.memory, self._threads._max_workers)
+
     async def revise(self, id: str | MemoryNode, **fields: Any) -> MemoryNode:
         """Replace fields of a memory and return its new view, as ``AgentMemory.revise``."""
         return await self.run(lambda memory: memory.revise(id, **fields))
@@ -149,6 +157,10 @@ class AsyncAgentMemory:
 
     def __repr__(self) -> str:
         return f"AsyncAgentMemory({self.memory!r})"
+
+
+def _around(cls: type[AsyncAgentMemory], memory: AgentMemory, threads: int) -> AsyncAgentMemory:
+    return cls(memory, threads=threads)
 
 
 def _narrowed(

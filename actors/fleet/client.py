@@ -375,6 +375,9 @@ class FleetView(PinnedEngine):
         self.memory_id = live.memory_id
         self.location = live.location
 
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__
+
     def ask(self, query: Query) -> Answer:
         """Answer at the pinned position."""
         return self._live._ask(query, self._kept)
