@@ -65,7 +65,7 @@ def _checked(said: Mapping[str, str] | None) -> dict[str, str]:
     size_bytes = sum(len(text.encode()) for pair in said.items() for text in pair)
     if size_bytes > PROVENANCE_BYTES_MAX:
         raise InputError(
-            f"provenance takes {size_bytes} bytes, more than {PROVENANCE_BYTES_MAX}; it is in every record"
+            f"provenance takes {size_bytes} bytes, more than {PROVENANCE_BYTES_MAX}; it is in every record: say less"
         )
     return dict(said)
 

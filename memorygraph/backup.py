@@ -139,7 +139,8 @@ def _continued(engine: Engine, folder: Path, position: int, digest: str) -> Back
     known = _begun(folder, engine.memory_id)
     if known.position > position:
         raise BackupMismatch(
-            f"{folder}: holds positions up to {known.position}, more than the memory, which ends at {position}",
+            f"{folder}: holds positions up to {known.position}, more than the memory, which ends at {position}; "
+            "if it is this memory that shall be backed up, do so elsewhere",
             path=str(folder),
         )
     chain = bytes.fromhex(known.chain)
@@ -211,7 +212,7 @@ def _name_of(first: int) -> str:
 def _require_ours(folder: Path) -> None:
     """Check that a folder holds a backup or nothing."""
     if not folder.is_dir():
-        raise ForeignStore(f"{folder}: is a file; a backup is a folder", path=str(folder))
+        raise ForeignStore(f"{folder}: is a file, and a backup is a folder; choose another path", path=str(folder))
     foreign = sorted(path.name for path in folder.iterdir() if not _OURS.fullmatch(path.name))
     if foreign:
         raise ForeignStore(
@@ -227,7 +228,10 @@ def _locked(folder: Path) -> Iterator[None]:
     lock = disk.create(str(folder / _LOCK), truncate=False)
     try:
         if not disk.lock(lock, LOCK_TIMEOUT_S):
-            raise LogLocked(f"{folder}: another process is writing this backup and does not finish", path=str(folder))
+            raise LogLocked(
+                f"{folder}: another process is writing this backup and does not finish; try again later",
+                path=str(folder),
+            )
         for path in folder.glob(".*"):
             path.unlink()
         yield
@@ -241,7 +245,9 @@ def _begun(folder: Path, memory_id: str) -> Manifest:
         return Manifest(FORMAT, VERSION, memory_id, 0, NO_CHAIN.hex(), "", 0, ())
     manifest = _manifest_of(folder)
     if manifest.memory_id != memory_id:
-        raise ForeignStore(f"{folder}: is a backup of another memory ({manifest.memory_id})", path=str(folder))
+        raise ForeignStore(
+            f"{folder}: is a backup of another memory ({manifest.memory_id}); choose another folder", path=str(folder)
+        )
     return manifest
 
 

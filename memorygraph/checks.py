@@ -53,7 +53,9 @@ def tags(given: Iterable[str] | None, limits: Limits) -> tuple[str, ...]:
         raise InputError(f"tags must be non-empty texts, not {shown(listed)}")
     unique = tuple(dict.fromkeys(listed))
     if len(unique) > limits.tags_max:
-        raise ContentTooLongError(f"{len(unique)} tags are more than {limits.tags_max}", tags=len(unique))
+        raise ContentTooLongError(
+            f"{len(unique)} tags are more than {limits.tags_max}; give fewer, or pass larger limits=", tags=len(unique)
+        )
     return unique
 
 
@@ -71,7 +73,9 @@ def metadata(given: Mapping[str, Any] | None, limits: Limits) -> dict[str, Any]:
         ) from error
     if len(encoded) > limits.metadata_bytes_max:
         raise ContentTooLongError(
-            f"metadata takes {len(encoded)} bytes, more than {limits.metadata_bytes_max}", size_bytes=len(encoded)
+            f"metadata takes {len(encoded)} bytes, more than {limits.metadata_bytes_max}; put less there, or pass "
+            "larger limits=",
+            size_bytes=len(encoded),
         )
     return plain
 

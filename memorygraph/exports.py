@@ -130,7 +130,10 @@ def import_log(path: str | Path, to: str | Path) -> None:
     try:
         with log.lock() as head:
             if not _is_same_history(log, head, exported.chains):
-                raise DamagedLog(f"{folder}: tells another history than {path}; nothing was written", where=folder)
+                raise DamagedLog(
+                    f"{folder}: tells another history than {path}; nothing was written: import to another path",
+                    where=folder,
+                )
             for frame, header in exported.frames:
                 if header.last > head.position:
                     log.adopt(bytes(frame))

@@ -60,7 +60,9 @@ def repair(path: str | Path, to: str | Path, *, rest: str | Path | None = None) 
         if report.whole:
             raise InputError(f"{path}: the store is whole; there is nothing to repair")
         if not report.head.position:
-            raise DamagedLog(f"{path}: nothing can be read before the first damage ({report.damage[0].where})")
+            raise DamagedLog(
+                f"{path}: nothing can be read before the first damage ({report.damage[0].where}); restore a backup"
+            )
         make_store(checks.path("to", to), log.memory_id, _beginning(log, report.head.position), lambda _: None)
         written = 0 if rest is None else _write_rest(log, report.head.position, rest)
     behind = tuple(one for one in _without_beginning(report) if one[0] <= one[1])

@@ -236,7 +236,9 @@ class MemoryGraph(GraphSearches, GraphAlgorithms, GraphSettling, Querying):
             InputError: it has edges, and they were not to go with it.
         """
         if not cascade and self.degree(node_id):
-            raise InputError(f"the node {node_id!r} has edges; remove them first, or let them go with it", id=node_id)
+            raise InputError(
+                f"the node {node_id!r} has edges; remove them first, or let them go with it (cascade=True)", id=node_id
+            )
         operation = ForgetNodes(ids=[checks.identifier("id", node_id)], reason="removed")
         self._home.execute(operation, command_id=command_id)
 
