@@ -16,7 +16,8 @@ def reembed(
     embedder: Annotated[
         str,
         typer.Argument(
-            help="hashing; minilm; openai or openai:MODEL; else a model of sentence-transformers, by name or folder."
+            metavar="EMBEDDER",
+            help="hashing; minilm; openai or openai:MODEL; else a model of sentence-transformers, by name or folder.",
         ),
     ],
     agent: AgentOption = "",

@@ -39,7 +39,8 @@ app = typer.Typer(
     name="memorygraph",
     help="Memory for AI agents: what was remembered, why it is recalled, and every change to it.",
     epilog="The store is a folder: --store PATH, else $MEMORYGRAPH_STORE, else ./agent.memory. "
-    "Every command takes --json. Times are UTC.",
+    "Every command takes --json. Times are UTC. Exit codes: 0 done, 1 an error or damage, 2 wrong usage; more in "
+    "verify --help.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},

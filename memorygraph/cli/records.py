@@ -122,7 +122,8 @@ def _print_change(change: Change, width: int | None, *, as_json: bool) -> None:
 def verify(
     context: typer.Context,
     file: Annotated[
-        Path | None, typer.Argument(help="A file that export wrote, in place of the store.", show_default=False)
+        Path | None,
+        typer.Argument(metavar="FILE", help="A file that export wrote, in place of the store.", show_default=False),
     ] = None,
     heads: Annotated[
         Path | None,
@@ -181,7 +182,7 @@ def replay(context: typer.Context, store: StoreOption = None, as_json: JsonOptio
 
 def export_file(
     context: typer.Context,
-    file: Annotated[Path, typer.Argument(help="The file to write.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The file to write.")],
     partial: Annotated[
         bool, typer.Option("--partial", help="Of a damaged store, write what comes before the damage.")
     ] = False,
@@ -271,7 +272,7 @@ def restore(
 
 def import_file(
     context: typer.Context,
-    file: Annotated[Path, typer.Argument(help="A file that export wrote.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A file that export wrote.")],
     store: StoreOption = None,
     as_json: JsonOption = False,
 ) -> None:

@@ -14,7 +14,9 @@ from memorygraph.exports import add_heads
 
 
 def keygen(
-    file: Annotated[Path, typer.Argument(help="The file for the private key; the public one goes to FILE.pub.")],
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="The file for the private key; the public one goes to FILE.pub.")
+    ],
     as_json: JsonOption = False,
 ) -> None:
     """Make a key pair to sign heads with.

@@ -33,7 +33,10 @@ from memorygraph.events.errors import InputError
 from memorygraph.events.types import EdgeType, Scope
 from memorygraph.ingest import harvest_path, sync
 
-ImportanceOption = Annotated[float | None, typer.Option(help="0 to 1.", min=0.0, max=1.0, show_default=False)]
+ImportanceOption = Annotated[
+    float | None,
+    typer.Option(help="How much it matters, 0 to 1; new ones have 0.5.", min=0.0, max=1.0, show_default=False),
+]
 SpeakerOption = Annotated[str | None, typer.Option(help="Who said it.", metavar="NAME", show_default=False)]
 SessionOption = Annotated[
     str | None, typer.Option(help="The conversation it belongs to.", metavar="NAME", show_default=False)
@@ -69,7 +72,9 @@ ExpiresOption = Annotated[
 
 def ingest_path(
     context: typer.Context,
-    path: Annotated[Path, typer.Argument(help="A folder, a git repository, a text file or a chat log (JSONL).")],
+    path: Annotated[
+        Path, typer.Argument(metavar="PATH", help="A folder, a git repository, a text file or a chat log (JSONL).")
+    ],
     agent: AgentOption = "",
     store: StoreOption = None,
     as_json: JsonOption = False,
@@ -138,12 +143,12 @@ def remember(
 
 def link(
     context: typer.Context,
-    source: Annotated[str, typer.Argument(help="Id of the memory that the link starts from.")],
-    target: Annotated[str, typer.Argument(help="Id of the memory that it leads to.")],
+    source: Annotated[str, typer.Argument(metavar="SOURCE", help="Id of the memory that the link starts from.")],
+    target: Annotated[str, typer.Argument(metavar="TARGET", help="Id of the memory that it leads to.")],
     edge_type: Annotated[
         str, typer.Option("--type", help="Such as association, causal, temporal, contradicts.", metavar="TYPE")
     ] = EdgeType.ASSOCIATION.value,
-    weight: Annotated[float, typer.Option(help="0 to 1.", min=0.0, max=1.0)] = 0.8,
+    weight: Annotated[float, typer.Option(help="How strong it is, 0 to 1.", min=0.0, max=1.0)] = 0.8,
     undirected: Annotated[bool, typer.Option("--undirected", help="Leads both ways.")] = False,
     quiet: QuietOption = False,
     agent: AgentOption = "",
