@@ -13,7 +13,7 @@ from memorygraph.actors.graph_queries import row_of
 from memorygraph.projections.conductance import SpreadRules
 from memorygraph.projections.frame import Frame
 from memorygraph.projections.similarity import births, top
-from memorygraph.projections.spreading import spread, strongest_chain
+from memorygraph.projections.spreading import Activation, spread, strongest_chain
 
 ACTIVATION: Final = "activation"
 DEPTH: Final = "depth"
@@ -59,14 +59,31 @@ class Activated(Struct, frozen=True):
 
 
 def _spread(frame: Frame, query: Spread) -> Activated:
+    seeds, values = seeds_of(frame, query)
+    return activated(frame, query, seeds, spread(frame, seeds, values, query.rules, query.now_us, wanted=wanted(query)))
+
+
+def seeds_of(frame: Frame, query: Spread) -> tuple[Any, Any]:
+    """Return the rows of the sources, ascending, each once, and their activations.
+
+    Raises:
+        NodeNotFoundError: one of them is not there.
+    """
     given: dict[int, float] = {}
     for node_id, value in zip(query.sources, query.values, strict=True):
         row = row_of(frame, node_id)
         given[row] = max(value, given.get(row, 0.0))
     seeds = np.array(sorted(given), dtype=np.int32)
-    values = np.array([given[row] for row in seeds.tolist()], dtype=np.float64)
-    wanted = query.limit if query.sort_by == ACTIVATION else None
-    found = spread(frame, seeds, values, query.rules, query.now_us, wanted=wanted)
+    return seeds, np.array([given[row] for row in seeds.tolist()], dtype=np.float64)
+
+
+def wanted(query: Spread) -> int | None:
+    """Return how many of the most active nodes must be right; None: all that are reached."""
+    return query.limit if query.sort_by == ACTIVATION else None
+
+
+def activated(frame: Frame, query: Spread, seeds: Any, found: Activation) -> Activated:
+    """Return the nodes that activation came to, in the order that was asked for."""
     others = ~np.isin(found.rows, seeds)
     rows, activations = found.rows[others], found.values[others]
     limit = len(rows) if query.limit is None else query.limit

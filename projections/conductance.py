@@ -65,6 +65,11 @@ class Shares(NamedTuple):
     shares: Doubles
 
 
+def share_max(rules: SpreadRules) -> float:
+    """Return what no share is above."""
+    return rules.decay * (1.0 + BOOST if rules.temporal_boost else 1.0)
+
+
 class Conductance:
     """The shares of a Frame's arcs under some rules at a time.
 
@@ -80,11 +85,6 @@ class Conductance:
         self._types = types_mask(rules.include, rules.exclude)
         self._factors: Doubles = np.ones(frame.nodes.count)
         self._is_known = np.full(frame.nodes.count, not (rules.importance or rules.temporal_boost))
-
-    @property
-    def share_max(self) -> float:
-        """What no share is above."""
-        return self._rules.decay * (1.0 + BOOST if self._rules.temporal_boost else 1.0)
 
     def onward(self, nodes: Rows) -> Shares:
         """Return the shares of some nodes' arcs."""

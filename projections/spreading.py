@@ -7,27 +7,61 @@
 - ``reference``: best first, each node expanded once, at most ``max_nodes`` of them: what older packages do. A weaker
   but shorter way is lost, so with a limit of depth it finds less than ``max``.
 
-``conductance.py`` says what the share of an edge is.
+``conductance.py`` says what the share of an edge is. What happens at nodes is a generator: it yields the nodes that
+pass activation on, and is sent what arrives along their arcs. So the arcs may be here, or divided among shards.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Generator
 from heapq import heappop, heappush
-from typing import Any, Final, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
 from memorygraph.projections.arcs import Mask, Rows, distinct
-from memorygraph.projections.conductance import PPR, REFERENCE, SUM, Conductance, Shares, SpreadRules
+from memorygraph.projections.conductance import PPR, REFERENCE, SUM, Conductance, Shares, SpreadRules, share_max
 from memorygraph.projections.frame import NO_ROW, Frame
 
 RESIDUAL: Final = 1e-7
 ROUNDS_MAX: Final = 1000
 
+ONWARD: Final = "onward"
+TRANSITIONS: Final = "transitions"
+BACK: Final = "back"
+LINKS: Final = "links"
+
 Doubles = NDArray[np.float64]
 Level = tuple[Rows, Rows]
+
+
+class Frontier(NamedTuple):
+    """Nodes that pass activation on: by which shares (a method of ``Conductance``), their rows, and what all have.
+
+    ``values`` is by node row, shape (node rows,).
+    """
+
+    kind: str
+    rows: Rows
+    values: Doubles
+
+
+class Moved(NamedTuple):
+    """What is passed on, by column, shape (arcs,) each: from, to, how much.
+
+    Arcs with one target may be combined to one. Then ``most`` is the largest part, which came from ``origins``.
+    """
+
+    origins: Rows
+    targets: Rows
+    amounts: Doubles
+    most: Doubles
+
+
+Steps = Generator[Frontier, Moved, "Activation"]
+"""Yields frontiers, is sent what they pass on, and returns where activation came to."""
 
 
 class Trails(Protocol):
@@ -102,13 +136,52 @@ def spread(
             have less than they would. None: all must be right.
     """
     seen = frame.live_rows() if visible is None else visible
-    seeds, values = seeds[seen[seeds]], values[seen[seeds]]
-    flow = _Flow(frame.nodes.count, Conductance(frame, rules, now_us, seen), rules, seeds, values)
+    steps = spread_steps(frame, seeds, values, rules, visible=seen, wanted=wanted)
+    return driven(steps, Conductance(frame, rules, now_us, seen))
+
+
+def spread_steps(
+    frame: Frame, seeds: Rows, values: Doubles, rules: SpreadRules, *, visible: Mask, wanted: int | None = None
+) -> Steps:
+    """Spread as ``spread`` does, along arcs that somebody else looks up."""
+    seeds, values = seeds[visible[seeds]], values[visible[seeds]]
+    flow = _Flow(frame.nodes.count, rules, seeds, values)
     if rules.mode == REFERENCE:
         return flow.best_first(frame.interner.ids)
     if rules.mode == PPR:
         return flow.page_rank()
     return flow.add_up() if rules.mode == SUM else flow.strongest(wanted)
+
+
+def driven(steps: Steps, conductance: Conductance) -> Activation:
+    """Return where activation comes to along the arcs of a Frame."""
+    try:
+        frontier = next(steps)
+        while True:
+            frontier = steps.send(passed_on(frontier, conductance))
+    except StopIteration as done:
+        found: Activation = done.value
+        return found
+
+
+def passed_on(frontier: Frontier, conductance: Conductance) -> Moved:
+    """Return what nodes pass on along the arcs of a Frame."""
+    origins, targets, shares = _SHARES[frontier.kind](conductance, frontier.rows)
+    moved = frontier.values.take(origins)
+    moved *= shares
+    return Moved(origins, targets, moved, moved)
+
+
+def combined(moved: Moved, *, adding: bool) -> Moved:
+    """Return what is passed on with one arc to each target, ascending: the largest part, or ``adding``, the sum."""
+    targets, group = np.unique(moved.targets, return_inverse=True)
+    most = np.zeros(len(targets))
+    np.maximum.at(most, group, moved.most)
+    origins = np.full(len(targets), np.iinfo(np.int32).max, dtype=np.int32)
+    largest = np.flatnonzero(moved.most == most[group])
+    np.minimum.at(origins, group[largest], moved.origins[largest])
+    amounts = np.bincount(group, moved.amounts, len(targets)).astype(np.float64, copy=False) if adding else most
+    return Moved(origins, targets.astype(np.int32), amounts, most)
 
 
 def strongest_chain(
@@ -123,8 +196,8 @@ def strongest_chain(
     sides = []
     for row, depth in ((start, hops - hops // 2), (end, hops // 2)):
         seeds = np.array([row], dtype=np.int32)
-        flow = _Flow(frame.nodes.count, conductance, rules, seeds, np.ones(1))
-        sides.append(flow.reach(conductance.links, depth, 0.0))
+        flow = _Flow(frame.nodes.count, rules, seeds, np.ones(1))
+        sides.append(driven(flow.reach(LINKS, depth, 0.0), conductance))
     rows, ours, theirs = np.intersect1d(sides[0].rows, sides[1].rows, assume_unique=True, return_indices=True)
     if not len(rows):
         return None
@@ -137,8 +210,7 @@ def strongest_chain(
 class _Flow:
     """Activation on its way: what each node has, and what arrives."""
 
-    def __init__(self, total: int, conductance: Conductance, rules: SpreadRules, seeds: Rows, values: Doubles) -> None:
-        self._conductance = conductance
+    def __init__(self, total: int, rules: SpreadRules, seeds: Rows, values: Doubles) -> None:
         self._rules = rules
         self._seeds = seeds
         self._value = np.zeros(total)
@@ -147,21 +219,22 @@ class _Flow:
         self._came = np.empty(total, dtype=np.int32)
         self._levels: list[Level] = []
 
-    def strongest(self, wanted: int | None) -> Activation:
+    def strongest(self, wanted: int | None) -> Steps:
         """Return the best product over paths."""
         rules = self._rules
         wanted = None if rules.feedback else wanted
-        found = self.reach(self._conductance.onward, rules.max_depth, rules.min_activation, wanted)
-        return self._fed_back(found)
+        found = yield from self.reach(ONWARD, rules.max_depth, rules.min_activation, wanted)
+        return (yield from self._fed_back(found))
 
-    def reach(self, shares_of: Any, depth: int, least: float, wanted: int | None = None) -> Activation:
+    def reach(self, kind: str, depth: int, least: float, wanted: int | None = None) -> Steps:
         """Go on level by level to whatever gains, and might still be among the most active that are wanted."""
         frontier = self._seeds[(self._value[self._seeds] >= least) & (self._value[self._seeds] > 0)]
         reached = self._seeds
         for left in range(depth, 0, -1):
             if not len(frontier):
                 break
-            frontier = self._improve(shares_of(frontier), least)
+            moved = yield Frontier(kind, frontier, self._value)
+            frontier = self._improve(moved, least)
             if wanted is not None:
                 reached = distinct(np.concatenate([reached, frontier]), len(self._value))
                 frontier = self._promising(frontier, reached, wanted, left - 1)
@@ -172,11 +245,11 @@ class _Flow:
         values = np.sort(self._value.take(np.setdiff1d(reached, self._seeds, assume_unique=True)))
         if not 0 < wanted <= len(values):
             return frontier if wanted else frontier[:0]
-        most = self._conductance.share_max
+        most = share_max(self._rules)
         enough = self._value.take(frontier) * max(most, most**left) >= values[-wanted]
         return frontier.take(np.flatnonzero(enough))
 
-    def add_up(self) -> Activation:
+    def add_up(self) -> Steps:
         """Return the sum over walks."""
         rules = self._rules
         frontier, wave = self._seeds, self._value.copy()
@@ -185,17 +258,16 @@ class _Flow:
             frontier = frontier[wave[frontier] >= rules.min_activation]
             if not len(frontier):
                 break
-            arcs = self._conductance.onward(frontier)
-            moved = wave[arcs.origins] * arcs.shares
-            frontier, arriving = self._arriving(arcs.targets, moved)
+            moved = yield Frontier(ONWARD, frontier, wave)
+            frontier, arriving = self._arriving(moved)
             enough = arriving >= rules.min_activation
             frontier, arriving = frontier[enough], arriving[enough]
-            self._note_first(arcs, moved, frontier, is_new)
+            self._note_first(moved, frontier, is_new)
             wave[frontier] = arriving
             self._value[frontier] += arriving
-        return self._fed_back(self._activation())
+        return (yield from self._fed_back(self._activation()))
 
-    def page_rank(self) -> Activation:
+    def page_rank(self) -> Steps:
         """Return the stationary distribution of the walker, all mass counted."""
         going_on = self._rules.decay
         start = self._value / max(self._value.sum(), 1e-300)
@@ -209,12 +281,13 @@ class _Flow:
             frontier = frontier[~stays]
             if not len(frontier):
                 break
-            arcs = self._conductance.transitions(frontier)
-            moved = going_on * wave[arcs.origins] * arcs.shares
-            lost = going_on * wave[frontier].sum() - moved.sum()  # of nodes without a way on: back to the sources
+            moved = _scaled((yield Frontier(TRANSITIONS, frontier, wave)), going_on)
+            lost = (
+                going_on * wave[frontier].sum() - moved.amounts.sum()
+            )  # of nodes without a way on: back to the sources
             wave[frontier] = 0.0
-            reached, arriving = self._arriving(arcs.targets, moved)
-            self._note_first(arcs, moved, reached, is_new)
+            reached, arriving = self._arriving(moved)
+            self._note_first(moved, reached, is_new)
             wave[reached] = arriving
             if lost > RESIDUAL:
                 wave[self._seeds] += lost * start[self._seeds]
@@ -224,13 +297,14 @@ class _Flow:
             frontier = reached
         return self._activation()
 
-    def best_first(self, names: list[str]) -> Activation:
+    def best_first(self, names: list[str]) -> Steps:
         """Expand the most active node first, each once, ties by depth and id."""
         rules, value = self._rules, self._value
         trails: dict[int, tuple[int, ...]] = {row: (row,) for row in self._seeds.tolist()}
         heap = [(-value[row], 0, names[row], row, (row,)) for row in self._seeds.tolist()]
         heap.sort()
         expanded: set[int] = set()
+        activation = np.zeros(len(value))
         while heap and len(expanded) < rules.max_nodes:
             negative, depth, _, row, trail = heappop(heap)
             if row in expanded:
@@ -238,18 +312,18 @@ class _Flow:
             expanded.add(row)
             if depth >= rules.max_depth or -negative < rules.min_activation:
                 continue
-            arcs = self._conductance.onward(np.array([row], dtype=np.int32))
-            for target, share in zip(arcs.targets.tolist(), arcs.shares.tolist(), strict=True):
-                gained = -negative * share
+            activation[row] = -negative
+            moved = yield Frontier(ONWARD, np.array([row], dtype=np.int32), activation)
+            for target, gained in zip(moved.targets.tolist(), moved.amounts.tolist(), strict=True):
                 if gained >= rules.min_activation and gained > value[target]:
                     value[target] = gained
                     trails[target] = (*trail, target)
                     if target not in expanded:
                         heappush(heap, (-gained, depth + 1, names[target], target, trails[target]))
         rows = np.flatnonzero(value).astype(np.int32)
-        return self._fed_back(Activation(rows, value[rows], KeptTrails(trails)))
+        return (yield from self._fed_back(Activation(rows, value[rows], KeptTrails(trails))))
 
-    def _fed_back(self, found: Activation) -> Activation:
+    def _fed_back(self, found: Activation) -> Steps:
         """Let what was activated, but for the seeds, activate what leads to it, damped more with every round."""
         rules = self._rules
         if not rules.feedback:
@@ -260,42 +334,40 @@ class _Flow:
         for _ in range(rules.feedback):
             damping *= rules.damping
             active = np.setdiff1d(np.flatnonzero(self._value).astype(np.int32), self._seeds)
-            arcs = self._conductance.back(active)
-            self._improve(arcs._replace(shares=arcs.shares * damping), rules.min_activation)
+            moved = _scaled((yield Frontier(BACK, active, self._value)), damping)
+            self._improve(moved, rules.min_activation)
         rows = np.flatnonzero(self._value).astype(np.int32)
         return Activation(rows, self._value[rows], _Joined(before, LevelTrails(self._levels)))
 
-    def _improve(self, arcs: Shares, least: float) -> Rows:
+    def _improve(self, moved: Moved, least: float) -> Rows:
         """Let nodes have the most that arrives, where that is more than they have; return these nodes."""
-        value = self._value
-        moved = value.take(arcs.origins)
-        moved *= arcs.shares
-        more = np.flatnonzero((moved >= least) & (moved > value.take(arcs.targets)))
-        origins, targets, moved = arcs.origins.take(more), arcs.targets.take(more).astype(np.intp), moved.take(more)
-        np.maximum.at(self._gain, targets, moved)
-        reached = self._note(origins, targets, moved == self._gain.take(targets))
+        value, most = self._value, moved.most
+        more = np.flatnonzero((most >= least) & (most > value.take(moved.targets)))
+        origins, targets, most = moved.origins.take(more), moved.targets.take(more).astype(np.intp), most.take(more)
+        np.maximum.at(self._gain, targets, most)
+        reached = self._note(origins, targets, most == self._gain.take(targets))
         value[reached] = self._gain[reached]
         self._gain[reached] = 0.0
         return reached
 
-    def _arriving(self, targets: Rows, moved: Doubles) -> tuple[Rows, Doubles]:
+    def _arriving(self, moved: Moved) -> tuple[Rows, Doubles]:
         """Add up what arrives at each node."""
-        np.add.at(self._gain, targets.astype(np.intp), moved)
-        reached = distinct(targets, len(self._gain))
+        np.add.at(self._gain, moved.targets.astype(np.intp), moved.amounts)
+        reached = distinct(moved.targets, len(self._gain))
         arriving = self._gain[reached]
         self._gain[reached] = 0.0
         return reached, arriving
 
-    def _note_first(self, arcs: Shares, moved: Doubles, reached: Rows, is_new: Mask) -> None:
+    def _note_first(self, moved: Moved, reached: Rows, is_new: Mask) -> None:
         """Note, for nodes that are reached for the first time, where most came from."""
         first = reached[is_new[reached]]
         is_new[first] = False
         wanted = np.zeros(len(is_new), dtype=np.bool_)
         wanted[first] = True
-        mine = wanted[arcs.targets]
-        origins, targets, moved = arcs.origins[mine], arcs.targets[mine].astype(np.intp), moved[mine]
-        np.maximum.at(self._gain, targets, moved)
-        self._note(origins, targets, moved == self._gain[targets])
+        mine = wanted[moved.targets]
+        origins, targets, most = moved.origins[mine], moved.targets[mine].astype(np.intp), moved.most[mine]
+        np.maximum.at(self._gain, targets, most)
+        self._note(origins, targets, most == self._gain[targets])
         self._gain[first] = 0.0
 
     def _note(self, origins: Rows, targets: NDArray[np.intp], most: Mask) -> Rows:
@@ -333,6 +405,11 @@ class _Joined:
         return trails
 
 
+def _scaled(moved: Moved, factor: float) -> Moved:
+    amounts = factor * moved.amounts
+    return moved._replace(amounts=amounts, most=amounts if moved.most is moved.amounts else factor * moved.most)
+
+
 def _without_loops(rows: list[int]) -> list[int]:
     """Leave out what leads back to a row that was there before."""
     kept: list[int] = []
@@ -342,3 +419,11 @@ def _without_loops(rows: list[int]) -> list[int]:
         else:
             kept.append(row)
     return kept
+
+
+_SHARES: Final[dict[str, Callable[[Conductance, Rows], Shares]]] = {
+    ONWARD: Conductance.onward,
+    TRANSITIONS: Conductance.transitions,
+    BACK: Conductance.back,
+    LINKS: Conductance.links,
+}

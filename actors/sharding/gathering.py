@@ -68,7 +68,7 @@ class Gathering:
         others = {number: query for number, query in asked.items() if number != own}
         found = self.member.peers.ask_each(self.moment, others) if others else {}
         if own in asked:
-            found[own] = parts.ANSWERS[type(asked[own])](self.member, self.frame, asked[own])
+            found[own] = self.member.part_of(self.frame, asked[own])
         return dict(sorted(found.items()))
 
     def ask_holders(self, query: cmd.Query, nodes: Mask | None = None) -> dict[int, Any]:

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 
-from memorygraph.actors.commands import Answer, Query
+from memorygraph.actors.commands import Answer, Describe, Query
 from memorygraph.actors.engine import Committed
 from memorygraph.actors.shard import sight_of
 from memorygraph.actors.sharding.member import Member
 from memorygraph.actors.sharding.peers import InProcess
 from memorygraph.actors.sharding.placement import Placement
+from memorygraph.actors.sight_queries import InSight
+from memorygraph.actors.spread_queries import Spread
 from memorygraph.events.errors import PositionNotKept
 from memorygraph.events.ports import Clock
-from memorygraph.projections.sight import PUBLIC
+from memorygraph.projections.sight import PRESENT, PUBLIC, Sight
 
 PUBLISH_RECORDS: Final = 256  # while catching up: texts are kept whole until they are published
 TRIES_MAX: Final = 3
@@ -64,6 +66,11 @@ class ShardGroup:
             except PositionNotKept as error:  # it took longer than positions are kept
                 late = error
         raise late
+
+    def spread_together(self, queries: Sequence[Spread], sight: Sight = PRESENT, now_us: int = 0) -> Answer:
+        """Answer questions about activation in supersteps, all together -> ``list[Activated]``."""
+        position, owner = self.position, self.owner_of(InSight(sight=sight, asked=Describe()))
+        return Answer(position, owner.spread_together(position, queries, sight, now_us))
 
     def owner_of(self, query: Query) -> Member:
         """Return the shard to ask: that of the narrowest partition of those that are looked at."""

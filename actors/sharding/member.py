@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,12 +15,15 @@ from memorygraph.actors.sharding.gathering import GATHERED, Gathering
 from memorygraph.actors.sharding.kept import KeptFrames
 from memorygraph.actors.sharding.peers import InProcess, Moment, Peers
 from memorygraph.actors.sharding.placement import Placement
+from memorygraph.actors.sharding.supersteps import Conductances, PassOn, pass_on, spread_together
+from memorygraph.actors.spread_queries import Activated, Spread
 from memorygraph.events.ports import Clock, SystemClock
+from memorygraph.projections.conductance import Conductance, SpreadRules
 from memorygraph.projections.expiry import unexpired
 from memorygraph.projections.frame import Frame
 from memorygraph.projections.partial import PartialIndex, PartialState, held_nodes, homes_in
 from memorygraph.projections.recall import RecallIndex
-from memorygraph.projections.sight import seen
+from memorygraph.projections.sight import PRESENT, Sight, seen
 
 Mask = NDArray[np.bool_]
 
@@ -43,6 +47,7 @@ class Member(Shard):
         self._held = placement.homes_of(number)
         self._table = placement.table()
         self._part_state = PartialState(placement.home, self._held)
+        self._conductances = Conductances()
         self._kept = KeptFrames(number, clock or SystemClock())
         super().__init__(self._part_state)
 
@@ -94,7 +99,27 @@ class Member(Shard):
     def part(self, moment: Moment, query: cmd.Query) -> Any:
         """Answer another shard from what is kept here."""
         frame = seen(self.frame_at(moment.position, moment.now_us), moment.sight)
-        return parts.ANSWERS[type(query)](self, frame, query)
+        return self.part_of(frame, query)
+
+    def part_of(self, frame: Frame, query: cmd.Query) -> Any:
+        """Answer from what is kept here, on a Frame as it is seen."""
+        return PARTS[type(query)](self, frame, query)
+
+    def spread_together(
+        self, position: int, queries: Sequence[Spread], sight: Sight = PRESENT, now_us: int = 0
+    ) -> list[Activated]:
+        """Answer several questions about activation over the edges of all shards; see ``supersteps.py``.
+
+        Raises:
+            NodeNotFoundError: a source is not there.
+            ShardError: this shard or another cannot answer at that position.
+        """
+        frame = seen(self.frame_at(position, now_us), sight)
+        return spread_together(Gathering(self, frame, Moment(position=position, sight=sight, now_us=now_us)), queries)
+
+    def conductance(self, frame: Frame, rules: SpreadRules, now_us: int) -> Conductance:
+        """Return how a Frame's arcs pass activation on; kept for the steps that follow."""
+        return self._conductances.of(frame, rules, now_us)
 
     def part_index(self, frame: Frame) -> PartialIndex:
         """Return the recall index as what it is."""
@@ -120,4 +145,5 @@ class Member(Shard):
         return PartialIndex(language, self._held)
 
 
-_OF_ALL = (cmd.Digest, cmd.Summary)
+_OF_ALL: Final = (cmd.Digest, cmd.Summary)
+PARTS: Final[dict[type[cmd.Query], Callable[[Member, Frame, Any], Any]]] = parts.ANSWERS | {PassOn: pass_on}

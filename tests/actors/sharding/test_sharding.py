@@ -15,7 +15,7 @@ from memorygraph.actors.commands import Query
 from memorygraph.actors.shard import Shard
 from memorygraph.actors.sharding import gathering, kept, parts
 from memorygraph.actors.sharding.group import ShardGroup
-from memorygraph.actors.sharding.member import Member
+from memorygraph.actors.sharding.member import PARTS, Member
 from memorygraph.actors.sharding.peers import InProcess, Moment
 from memorygraph.actors.sharding.placement import placed_on
 from memorygraph.actors.sight_queries import InSight
@@ -251,15 +251,15 @@ def _late(patch: pytest.MonkeyPatch) -> None:
 
 def _filtered_after(patch: pytest.MonkeyPatch) -> None:
     """What filters leave out takes the places of what they let through."""
-    nearest = parts.ANSWERS[parts.NearestOf]
+    nearest = PARTS[parts.NearestOf]
 
-    def late(member: Member, frame: Any, query: Any) -> Any:
-        found = nearest(member, frame, msgspec.structs.replace(query, filters=OPEN))
-        visible = member.part_index(frame).own_at(frame, query.filters).nodes
+    def late(shard: Member, frame: Any, query: Any) -> Any:
+        found = nearest(shard, frame, msgspec.structs.replace(query, filters=OPEN))
+        visible = shard.part_index(frame).own_at(frame, query.filters).nodes
         row_of = frame.interner.rows
         return [[hit for hit in each if visible[row_of[hit[1]]]] for each in found]
 
-    patch.setitem(parts.ANSWERS, parts.NearestOf, late)
+    patch.setitem(PARTS, parts.NearestOf, late)
 
 
 def _unseen(patch: pytest.MonkeyPatch) -> None:
