@@ -76,11 +76,15 @@ class ForgetNodes(Operation, frozen=True, kw_only=True):
 
 
 class ForgetFaded(Operation, frozen=True, kw_only=True):
-    """Forget up to ``limit`` nodes whose retention is below the threshold; important and long-term ones stay."""
+    """Forget up to ``limit`` nodes whose retention is below the threshold; important and long-term ones stay.
+
+    ``ids``: only of these (None: of all).
+    """
 
     retention_threshold: float
     limit: int = 50_000
     reason: str = ""
+    ids: list[str] | None = None
 
 
 class ForgetExpired(Operation, frozen=True, kw_only=True):

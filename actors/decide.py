@@ -45,16 +45,14 @@ from memorygraph.events.errors import (
     NodeNotFoundError,
 )
 from memorygraph.events.ports import IdSource
-from memorygraph.events.types import CODE_MAX, LIMITS, ConsolidationState, DecayFunction
+from memorygraph.events.types import CODE_MAX, LIMITS
 from memorygraph.projections.cells import fits_columns
 from memorygraph.projections.expiry import expired_rows
+from memorygraph.projections.fading import faded
 from memorygraph.projections.frame import ORDINAL_BITS, ORDINAL_MASK, EdgeState, Frame, parse_edge_id
 from memorygraph.projections.graph import GraphState
-from memorygraph.projections.retention import retention_now
 from memorygraph.projections.sight import PRESENT, Sight, Viewer, seen
 from memorygraph.projections.similarity import Norms
-
-IMPORTANT: Final = 0.9  # contract item 27: memories this important are never forgotten for having faded
 
 
 class Proposer:
@@ -205,13 +203,12 @@ class Proposer:
 
     def forget_faded(self, operation: cmd.ForgetFaded) -> None:
         """Forget what has faded; the curve is computed here, once, and its outcome carried in the event."""
-        nodes = self._frame.nodes
-        faded = self._frame.live_rows() & (retention_now(self._frame, self._now_us) < operation.retention_threshold)
-        faded &= nodes.column("importance") < IMPORTANT
-        faded &= nodes.column("decay_function") != DecayFunction.NO_DECAY.code
-        faded &= nodes.column("consolidation_state") != ConsolidationState.LONG_TERM.code
-        names = self._frame.interner.ids
-        ids = tuple(names[row] for row in np.flatnonzero(faded).tolist() if owns(self.viewer, self._frame, row))
+        frame, names = self._frame, self._frame.interner.ids
+        rows = np.flatnonzero(frame.live_rows()).astype(np.int32)
+        if operation.ids is not None:
+            rows = np.array(sorted({row for row in frame.rows(operation.ids) if row is not None}), dtype=np.int32)
+        gone = faded(frame, rows, operation.retention_threshold, self._now_us).tolist()
+        ids = tuple(names[row] for row in gone if owns(self.viewer, frame, row))
         ids = ids[: operation.limit]
         self.reads += ids
         self._forget(ids, operation.reason)

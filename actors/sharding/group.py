@@ -16,6 +16,7 @@ from memorygraph.actors.sight_queries import InSight
 from memorygraph.actors.spread_queries import Spread
 from memorygraph.events.errors import PositionNotKept
 from memorygraph.events.ports import Clock
+from memorygraph.projections.fading import SweepRules
 from memorygraph.projections.sight import PRESENT, PUBLIC, Sight
 
 PUBLISH_RECORDS: Final = 256  # while catching up: texts are kept whole until they are published
@@ -71,6 +72,11 @@ class ShardGroup:
         """Answer questions about activation in supersteps, all together -> ``list[Activated]``."""
         position, owner = self.position, self.owner_of(InSight(sight=sight, asked=Describe()))
         return Answer(position, owner.spread_together(position, queries, sight, now_us))
+
+    def sweep(self, rules: SweepRules, now_us: int) -> Answer:
+        """Return what the shards propose to forget, put away and advance -> ``Swept``; ``carry_out`` does it."""
+        position = self.position
+        return Answer(position, self.members[0].sweep(position, rules, now_us))
 
     def owner_of(self, query: Query) -> Member:
         """Return the shard to ask: that of the narrowest partition of those that are looked at."""

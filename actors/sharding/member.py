@@ -16,10 +16,12 @@ from memorygraph.actors.sharding.kept import KeptFrames
 from memorygraph.actors.sharding.peers import InProcess, Moment, Peers
 from memorygraph.actors.sharding.placement import Placement
 from memorygraph.actors.sharding.supersteps import Conductances, PassOn, pass_on, spread_together
+from memorygraph.actors.sharding.sweeping import SweepOf, Swept, sweep_of, together
 from memorygraph.actors.spread_queries import Activated, Spread
 from memorygraph.events.ports import Clock, SystemClock
 from memorygraph.projections.conductance import Conductance, SpreadRules
 from memorygraph.projections.expiry import unexpired
+from memorygraph.projections.fading import SweepRules
 from memorygraph.projections.frame import Frame
 from memorygraph.projections.partial import PartialIndex, PartialState, held_nodes, homes_in
 from memorygraph.projections.recall import RecallIndex
@@ -117,6 +119,16 @@ class Member(Shard):
         frame = seen(self.frame_at(position, now_us), sight)
         return spread_together(Gathering(self, frame, Moment(position=position, sight=sight, now_us=now_us)), queries)
 
+    def sweep(self, position: int, rules: SweepRules, now_us: int) -> Swept:
+        """Return what all shards propose for their memories; see ``sweeping.py``.
+
+        Raises:
+            ShardError: this shard or another cannot answer at that position.
+        """
+        frame = seen(self.frame_at(position), PRESENT)
+        gathering = Gathering(self, frame, Moment(position=position, sight=PRESENT))
+        return together(gathering.ask_holders(SweepOf(rules=rules, now_us=now_us)).values())
+
     def conductance(self, frame: Frame, rules: SpreadRules, now_us: int) -> Conductance:
         """Return how a Frame's arcs pass activation on; kept for the steps that follow."""
         return self._conductances.of(frame, rules, now_us)
@@ -146,4 +158,7 @@ class Member(Shard):
 
 
 _OF_ALL: Final = (cmd.Digest, cmd.Summary)
-PARTS: Final[dict[type[cmd.Query], Callable[[Member, Frame, Any], Any]]] = parts.ANSWERS | {PassOn: pass_on}
+PARTS: Final[dict[type[cmd.Query], Callable[[Member, Frame, Any], Any]]] = parts.ANSWERS | {
+    PassOn: pass_on,
+    SweepOf: sweep_of,
+}
