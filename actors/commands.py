@@ -94,10 +94,11 @@ class ForgetExpired(Operation, frozen=True, kw_only=True):
 
 
 class ReinforceNodes(Operation, frozen=True, kw_only=True):
-    """Raise importance by I += delta (1 - I)."""
+    """Raise importance by I += delta (1 - I); what comes to ``settles_from`` (None: nothing) consolidates by a state."""
 
     ids: list[str]
     delta: float
+    settles_from: float | None = None
 
 
 class RecordAccesses(Operation, frozen=True, kw_only=True):

@@ -19,7 +19,7 @@ from msgspec import UNSET
 from memorygraph.actors import commands as cmd
 from memorygraph.actors import reviews
 from memorygraph.actors.association import links_of_added, superseding_links
-from memorygraph.actors.consolidating import advance_consolidation
+from memorygraph.actors.consolidating import advance_consolidation, settle_reinforced
 from memorygraph.actors.merging import merge_similar
 from memorygraph.actors.placing import (
     archive_nodes,
@@ -230,6 +230,7 @@ class Proposer:
         """Raise importance."""
         self._all_own(operation.ids)
         self.events.append(ev.NodesReinforced(ids=tuple(operation.ids), deltas=(operation.delta,) * len(operation.ids)))
+        settle_reinforced(self, operation)
 
     def record_accesses(self, operation: cmd.RecordAccesses) -> None:
         """Record accesses of the nodes that are still there."""

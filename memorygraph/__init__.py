@@ -23,6 +23,7 @@ from memorygraph.core.types import (
     Limits,
     MemoryGraphError,
     MemoryType,
+    RetrievalStrategy,
     Scope,
 )
 from memorygraph.decay.forgetting import SpacedRepetitionScheduler
@@ -75,6 +76,7 @@ __all__ = [
     "MergeStrategy",
     "OpenAIEmbedder",
     "RetentionPolicy",
+    "RetrievalStrategy",
     "Scope",
     "SentenceTransformerEmbedder",
     "SharedMemoryPool",

@@ -38,6 +38,7 @@ class Home:
         self.embedders = embedders or Embedders()
         self.clock = clock or SystemClock()
         self.ids = ids or RandomIds()
+        self.settles_from: float | None = None  # from which importance on a reinforced memory consolidates
         self.listeners = [] if listeners is None else listeners  # called when something was written
 
     @property

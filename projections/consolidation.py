@@ -25,6 +25,10 @@ NEXT: Final = {
     State.EARLY_LTP: State.LATE_LTP,
     State.LATE_LTP: State.CONSOLIDATED,
 }
+SETTLING: Final = frozenset(
+    state.code for state in (State.LABILE, State.CONSOLIDATING, State.CONSOLIDATED, State.EARLY_LTP, State.LATE_LTP)
+)
+"""The states of what is on its way to long-term memory."""
 
 
 def next_state(code: int) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from memorygraph import checks
@@ -87,14 +88,17 @@ class GraphAlgorithms:
         max_depth: int = 3,
         edge_type: EdgeType | str | None = None,
         direction: str = BOTH,
+        *,
+        filter_fn: Callable[[MemoryNode], bool] | None = None,
     ) -> Visits:
         """Search breadth first: return (node, depth) of all that is up to ``max_depth`` edges away, itself first.
 
         Args:
             max_depth: from 0 on. edge_type: follow only edges of this type.
             direction: along edges ("out"), against them ("in"), or "both".
+            filter_fn: give only the nodes for which it is true; the search goes through the others, too.
         """
-        return self._traverse(start_id, max_depth, edge_type, direction, depth_first=False)
+        return self._traverse(start_id, max_depth, edge_type, direction, filter_fn, depth_first=False)
 
     def dfs(
         self,
@@ -102,13 +106,15 @@ class GraphAlgorithms:
         max_depth: int = 5,
         edge_type: EdgeType | str | None = None,
         direction: str = BOTH,
+        *,
+        filter_fn: Callable[[MemoryNode], bool] | None = None,
     ) -> Visits:
         """Search depth first: return (node, depth) in preorder, over the oldest edges first.
 
         A depth is the length of the way that was taken, so a node that is found late on a long way is not looked for
         again on a shorter one. Arguments are those of ``bfs``.
         """
-        return self._traverse(start_id, max_depth, edge_type, direction, depth_first=True)
+        return self._traverse(start_id, max_depth, edge_type, direction, filter_fn, depth_first=True)
 
     def shortest_path(self, source_id: str, target_id: str, max_length: float = 10) -> list[str] | None:
         """Return the ids along the cheapest path from one node to another, both included; None if there is none.
@@ -140,7 +146,14 @@ class GraphAlgorithms:
         return found
 
     def _traverse(
-        self, start_id: str, max_depth: int, edge_type: EdgeType | str | None, direction: str, *, depth_first: bool
+        self,
+        start_id: str,
+        max_depth: int,
+        edge_type: EdgeType | str | None,
+        direction: str,
+        filter_fn: Callable[[MemoryNode], bool] | None,
+        *,
+        depth_first: bool,
     ) -> Visits:
         asked = Traverse(
             start=checks.identifier("id", start_id),
@@ -150,7 +163,11 @@ class GraphAlgorithms:
             edge_type=_code(edge_type),
         )
         pinned = self._home.engine.pinned()
-        return Visits(pinned.ask(asked).value, self._home, pinned)
+        visits = Visits(pinned.ask(asked).value, self._home, pinned)
+        if filter_fn is None:
+            return visits
+        kept = [visit for visit in visits if filter_fn(visit.node)]
+        return Visits(Traversal([visit.id for visit in kept], [visit.depth for visit in kept]), self._home, pinned)
 
 
 def _direction(given: str) -> str:

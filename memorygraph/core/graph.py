@@ -49,13 +49,15 @@ class MemoryGraph(GraphSearches, GraphAlgorithms, GraphSettling, Querying):
     Args:
         embedding_dim: the length that vectors are expected to have; the first vector fixes it.
         name: of the memory.
+        auto_consolidate: bring a memory to the next state of its consolidation, up to long term, each time that
+            ``reinforce`` brings or finds its importance at ``consolidation_threshold`` or above.
         use_faiss: search for vectors through faiss. Up to 49,151 of them the answers are exact, for half the bytes.
             From then on it looks into the nearest groups of vectors only, as many as a check on its own rows says are
             enough to find on average 95 % of the neighbours that there are; where none are, it is exact. A number
             asks for another share, 0..1; 1 is always exact.
 
     Raises:
-        InputError: the share is not in 0..1.
+        InputError: the share or the threshold is not in 0..1.
         ImportError: faiss is to be used and not installed.
     """
 
@@ -64,6 +66,8 @@ class MemoryGraph(GraphSearches, GraphAlgorithms, GraphSettling, Querying):
         embedding_dim: int = 768,
         name: str = "memory_graph",
         *,
+        auto_consolidate: bool = False,
+        consolidation_threshold: float = 0.85,
         use_faiss: bool | float = False,
         home: Home | None = None,
     ) -> None:
@@ -72,7 +76,10 @@ class MemoryGraph(GraphSearches, GraphAlgorithms, GraphSettling, Querying):
         self._use_faiss = asked_recall(use_faiss)
         if use_faiss:
             load_faiss()
+        threshold = checks.within("consolidation_threshold", consolidation_threshold, 0.0, 1.0)
         self._home = home or Home(LocalEngine(MemoryLog(), name=name))
+        if auto_consolidate:
+            self._home.settles_from = threshold
 
     @property
     def embedding_dim(self) -> int:

@@ -230,7 +230,7 @@ class MemoryNode(NodeMeasures):
         if self._home is None:
             self._set(importance=self._state.importance + delta * (1.0 - self._state.importance))
             return self
-        self._home.execute(ReinforceNodes(ids=[self.id], delta=delta))
+        self._home.execute(ReinforceNodes(ids=[self.id], delta=delta, settles_from=self._home.settles_from))
         return self._renewed()
 
     def add_tag(self, tag: str) -> MemoryNode:

@@ -10,6 +10,7 @@ from memorygraph import checks
 from memorygraph.actors.commands import FindNodes, Similar
 from memorygraph.actors.graph_queries import ByImportance, ByTime, SimilarEach
 from memorygraph.core.node import MemoryNode
+from memorygraph.core.types import RetrievalStrategy
 from memorygraph.events.errors import EmbeddingDimensionError
 from memorygraph.events.types import MemoryType
 from memorygraph.home import Home
@@ -28,6 +29,11 @@ class SearchResult(NamedTuple):
 
     node_id: str
     score: float
+
+    @property
+    def strategy(self) -> RetrievalStrategy:
+        """How it was found."""
+        return RetrievalStrategy.SIMILARITY
 
 
 class GraphSearches:

@@ -67,6 +67,19 @@ class ImportanceLevel(float, Enum):
     PERMANENT = 1.0
 
 
+class RetrievalStrategy(Enum):
+    """How a memory was come to; a result of a search says it as ``strategy``."""
+
+    SIMILARITY = "similarity"  # MemoryGraph.similarity_search
+    TEMPORAL = "temporal"  # MemoryTimeline, MemoryGraph.query_temporal
+    IMPORTANCE = "importance"  # MemoryGraph.query_by_importance
+    SPREADING = "spreading"  # SpreadingActivation
+    NEURAL = "neural"  # learned retrieval
+    HYBRID = "hybrid"  # AgentMemory.recall: words, names and vectors
+    CUED_RECALL = "cued_recall"  # AgentMemory.reason, from a cue
+    FREE_RECALL = "free_recall"  # without a cue: MemoryTimeline.recent
+
+
 __all__ = [
     "LIMITS",
     "BackupMismatch",
@@ -107,6 +120,7 @@ __all__ = [
     "NotOwnerError",
     "Overloaded",
     "Partition",
+    "RetrievalStrategy",
     "Scope",
     "StoreError",
     "StoreNotFound",

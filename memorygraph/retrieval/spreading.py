@@ -10,6 +10,7 @@ import numpy as np
 
 from memorygraph import checks
 from memorygraph.actors.spread_queries import ACTIVATION, ORDERS, Activated, Chain, Spread
+from memorygraph.core.types import RetrievalStrategy
 from memorygraph.events.errors import InputError
 from memorygraph.events.types import EdgeType
 from memorygraph.lazy import LazyList
@@ -109,6 +110,11 @@ class ActivationResult(NamedTuple):
     depth: int
     path: list[str]
     source_id: str
+
+    @property
+    def strategy(self) -> RetrievalStrategy:
+        """How it was found."""
+        return RetrievalStrategy.SPREADING
 
 
 class SpreadingActivation:

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from memorygraph import AgentMemory, ConsolidationState, MemoryEdge, MemoryGraph, MemoryNode
-from memorygraph.core.types import ConsolidationError, NodeNotFoundError
+from memorygraph.core.types import ConsolidationError, InputError, NodeNotFoundError
 from memorygraph.decay.forgetting import SpacedRepetitionScheduler
 from memorygraph.projections import duplicates
 
@@ -229,3 +229,24 @@ def test_merged_graphs_are_quotients(nodes, links, cells):
     found = [(kind[int(edge.source_id)], kind[int(edge.target_id)], edge.directed) for edge in graph.edges()]
     found = [(one, two, True) if directed else (*sorted((one, two)), False) for one, two, directed in found]
     assert sorted(found) == sorted(ways)
+
+
+def test_what_is_reinforced_enough_consolidates_by_itself():
+    graph = MemoryGraph(auto_consolidate=True, consolidation_threshold=0.75)
+    graph.add_nodes([MemoryNode("", node_id="n", importance=0.4), MemoryNode("", node_id="other")])
+    states = []
+    for _ in range(6):
+        node = graph.get_node("n").reinforce(0.5)  # 0.7, 0.85, ...
+        states.append(node.consolidation_state.value)
+    assert states == ["labile", "consolidating", "consolidated", "long_term", "long_term", "long_term"]
+    assert graph.get_node("other").consolidation_state is ConsolidationState.LABILE
+    graph.add_node(MemoryNode("", node_id="archived", importance=0.9, consolidation_state="archived"))
+    assert graph.get_node("archived").reinforce().consolidation_state is ConsolidationState.ARCHIVED
+
+
+def test_without_being_asked_nothing_does():
+    graph = MemoryGraph()
+    graph.add_node(MemoryNode("", node_id="n", importance=0.9))
+    assert graph.get_node("n").reinforce(0.5).consolidation_state is ConsolidationState.LABILE
+    with pytest.raises(InputError, match="consolidation_threshold"):
+        MemoryGraph(auto_consolidate=True, consolidation_threshold=1.5)

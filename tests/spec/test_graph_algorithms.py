@@ -3,7 +3,7 @@
 import contextlib
 import math
 
-from memorygraph import EdgeType, MemoryEdge, MemoryGraph, MemoryNode
+from memorygraph import EdgeType, MemoryEdge, MemoryGraph, MemoryNode, RetrievalStrategy, SpreadingActivation
 
 
 def graph_of_causes():
@@ -36,6 +36,10 @@ def test_graph_algorithms():
     assert [(visit.node.id, visit.depth) for visit in nodes] == [("a", 0), ("b", 1), ("c", 2)]
     assert path == ["a", "b", "c"]  # 0.1 + 0.1, less than 0.3
     assert sccs == [["a", "b", "c"], ["d"], ["e"]]
+
+    found = graph.bfs(start_id, filter_fn=lambda node: node.id != "c")
+    assert [(visit.id, visit.depth) for visit in found] == [("a", 0), ("b", 1), ("d", 1)]
+    assert graph.dfs(start_id, filter_fn=lambda node: node.id in "cd", direction="out").ids == ["c", "d"]
 
 
 def test_merging_and_pruning():
@@ -123,3 +127,11 @@ def test_transactions():
         raise ZeroDivisionError
     assert (len(graph), graph.edge_count) == (2, 1)
     assert graph.get_node(node_a.id).content == "a"
+
+
+def test_results_say_how_they_were_found():
+    graph = graph_of_causes()
+    graph.update_node_embedding("a", [1.0, 0.0])
+    assert graph.similarity_search([1.0, 0.0], k=1)[0].strategy is RetrievalStrategy.SIMILARITY
+    assert SpreadingActivation(graph).spread(["a"])[0].strategy is RetrievalStrategy.SPREADING
+    assert RetrievalStrategy("cued_recall") is RetrievalStrategy.CUED_RECALL
