@@ -94,7 +94,7 @@ class ForgetExpired(Operation, frozen=True, kw_only=True):
 
 
 class ReinforceNodes(Operation, frozen=True, kw_only=True):
-    """Raise importance by I += delta (1 - I); what comes to ``settles_from`` (None: nothing) consolidates by a state."""
+    """Raise importance by I += delta (1 - I); what comes to ``settles_from`` (None: nothing) advances a state."""
 
     ids: list[str]
     delta: float

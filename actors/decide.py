@@ -28,6 +28,7 @@ from memorygraph.actors.placing import (
     placed,
     require_allowed,
     require_an_end,
+    require_free,
     require_owner,
     restore_nodes,
 )
@@ -160,7 +161,7 @@ class Proposer:
             if node.vector:
                 fields["space"] = space
             event = msgspec.structs.replace(node, **fields) if fields else node
-            self._claim(event.id, taken)
+            self._claim(event, taken)
             if not fits_columns(event):
                 raise InputError(f"the node {event.id!r} has a code, count or time out of range", id=event.id)
             if event.expires_us is not None:
@@ -330,15 +331,11 @@ class Proposer:
                 expires_us=expires_us,
             )
 
-    def _claim(self, node_id: str, taken: set[str]) -> None:
+    def _claim(self, node: ev.NodeAdded, taken: set[str]) -> None:
         """Take a new id: that nobody has it is a read, too."""
-        if node_id in taken or self._whole.row(node_id) is not None:
-            raise DuplicateIdError(
-                f"the memory already has a node {node_id!r}; revise it, or leave the id out to get a new one",
-                id=node_id,
-            )
-        taken.add(node_id)
-        self.reads.append(node_id)
+        require_free(self._whole, node, taken)
+        taken.add(node.id)
+        self.reads.append(node.id)
 
     def _claim_edge(self, name: str, taken: set[str]) -> None:
         if parse_edge_id(name) is not None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from typing import TYPE_CHECKING, Any, Final
 
 from memorygraph.actors import commands as cmd
 from memorygraph.events import records as ev
-from memorygraph.events.errors import NodeNotFoundError, NotOwnerError
+from memorygraph.events.errors import DuplicateIdError, NodeNotFoundError, NotOwnerError
+from memorygraph.events.records import NodeAdded
 from memorygraph.projections.frame import Frame
 from memorygraph.projections.sight import Sight, Viewer
 
@@ -58,6 +59,25 @@ def placed(viewer: Viewer) -> dict[str, Any]:
 def owns(viewer: Viewer | None, frame: Frame, row: int) -> bool:
     """Whether a viewer may change a node; without one everything may be changed."""
     return viewer is None or frame.extras(row).owner == viewer.agent
+
+
+def require_free(frame: Frame, node: NodeAdded, taken: Container[str]) -> None:
+    """Refuse an id that a node has, or that a forgotten one of somebody else had, whose history would go by it.
+
+    Raises:
+        DuplicateIdError: it is such an id.
+    """
+    row = frame.interner.rows.get(node.id, frame.nodes.count)
+    if node.id in taken or (row < frame.nodes.count and frame.nodes.value("alive", row)):
+        raise DuplicateIdError(
+            f"the memory already has a node {node.id!r}; revise it, or leave the id out to get a new one", id=node.id
+        )
+    if row < frame.nodes.count and frame.extras(row).owner != node.owner:
+        raise DuplicateIdError(
+            f"the id {node.id!r} was that of a memory of somebody else, whose history it stays; choose another, or "
+            "leave it out to get a new one",
+            id=node.id,
+        )
 
 
 def require_owner(viewer: Viewer | None, frame: Frame, row: int) -> None:

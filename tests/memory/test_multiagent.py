@@ -171,7 +171,7 @@ def test_another_life_of_an_id_opens_nothing_of_the_first(pool: SharedMemoryPool
     ann, bob = pool.agent("ann"), pool.agent("bob")
     ann.remember("the first", node_id="n")
     ann.forget(ids=["n"])
-    bob.remember("the second", node_id="n", scope=Scope.PUBLIC)
+    ann.remember("the second", node_id="n", scope=Scope.PUBLIC)
     assert [change.kind for change in bob.history("n")] == ["added"]
     assert [len(bob.at(position)) for position in range(pool.memory.position + 1)] == [0] * 4 + [1]
 
@@ -307,3 +307,25 @@ def test_the_log_is_read_once_to_know_where_moved_memories_were(
 def test_a_pool_is_made_of_a_memory_only(given):
     with pytest.raises(InputError, match=r"must be an AgentMemory, .* SharedMemoryPool\(AgentMemory\(path=...\)\)"):
         SharedMemoryPool(given)
+
+
+def test_an_id_stays_with_whom_it_was_first_given_to(pool: SharedMemoryPool) -> None:
+    """Else the first one's history and past would be hidden from it: they are told by id."""
+    ann, bob = pool.agent("ann"), pool.agent("bob")
+    bob.remember("bob's plan", node_id="x")
+    position = bob.position
+    bob.forget(ids=["x"])
+    told_before = [change.kind for change in bob.history("x")]
+    for other in (ann, pool.memory):
+        with pytest.raises(DuplicateIdError, match="'x' was that of a memory of somebody else, whose history it stays"):
+            other.remember("mine now", node_id="x")
+    assert [change.kind for change in bob.history("x")] == told_before == ["added", "forgotten"]
+    assert "x" in bob.at(position)
+    bob.remember("bob's next plan", node_id="x", scope=Scope.PUBLIC)
+    assert [change.kind for change in bob.history("x")] == ["added", "forgotten", "added"]
+    assert [change.kind for change in ann.history("x")] == ["added"]
+    pool.memory.remember("the pool's", node_id="y")
+    pool.memory.forget(ids=["y"])
+    with pytest.raises(DuplicateIdError):
+        ann.remember("mine now", node_id="y")
+    pool.memory.remember("the pool's again", node_id="y")
