@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from memorygraph.actors import commands as cmd
 from memorygraph.actors.touches import SPACE, review_of, version_of
@@ -15,7 +16,6 @@ from memorygraph.events.types import LIMITS, EdgeType
 from memorygraph.projections.contents import columns_of
 from memorygraph.projections.duplicates import near_duplicates
 from memorygraph.projections.frame import ALIVE, EdgeState, Frame, parse_edge_id
-from memorygraph.projections.sight import only
 
 if TYPE_CHECKING:
     from memorygraph.actors.decide import Proposer
@@ -31,8 +31,8 @@ def merge_similar(proposer: Proposer, operation: cmd.MergeSimilar) -> None:
     frame = proposer._frame
     whole = proposer.frame()  # edges to what is in the archive are moved, too
     found: dict[int, list[int]] = {}
-    for place in _places(frame):
-        found |= near_duplicates(place, proposer.norms(), operation.threshold, operation.candidates)
+    for rows in _places(frame):
+        found |= near_duplicates(frame, proposer.norms(), operation.threshold, operation.candidates, rows)
     into: dict[str, str] = {}  # the id that goes -> the id that stays
     labels: list[ev.NodeRevised] = []
     moves = 0
@@ -74,23 +74,19 @@ def _rest_on(proposer: Proposer, into: Mapping[str, str], revised: list[ev.EdgeR
         proposer.reads += [change.id, version_of(change.id)]
 
 
-def _places(frame: Frame) -> Iterator[Frame]:
-    """Give what is in one partition, of one owner and expires together: nobody gets to see, or loses, by a merge."""
+def _places(frame: Frame) -> Iterator[NDArray[np.int32]]:
+    """Give the rows of what is in one partition, of one owner and expires together.
+
+    So nobody gets to see anything by a merge, or loses it.
+    """
     rows = np.flatnonzero(frame.live_rows())
     partitions = frame.nodes.column("partition")
     members: dict[tuple[int, str | None, int | None], list[int]] = {}
     for row in rows.tolist():
         extras = frame.extras(row)
         members.setdefault((int(partitions[row]), extras.owner, extras.expires_us), []).append(row)
-    if len(members) == 1:
-        yield frame
-        return
     for some in members.values():
-        if len(some) == 1:
-            continue
-        visible = np.zeros(frame.nodes.count, dtype=np.bool_)
-        visible[some] = True
-        yield only(frame, visible)
+        yield np.array(some, dtype=np.int32)
 
 
 def _free_to_go(frame: Frame, keeper: int, others: list[int], opposed: set[tuple[int, int]]) -> list[int]:

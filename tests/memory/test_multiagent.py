@@ -14,7 +14,7 @@ from memorygraph.decay.forgetting import SpacedRepetitionScheduler
 from memorygraph.events.errors import DuplicateIdError, InputError, NodeNotFoundError, NotOwnerError, StoreReadOnly
 from memorygraph.events.records import EVENT_TYPES, MemoryCreated
 from memorygraph.multiagent import AgentView
-from memorygraph.projections import told
+from memorygraph.projections import duplicates, told
 from memorygraph.projections.places import whereabouts
 
 NOT_TOLD = {"SpaceDeclared", "SpaceActivated", "RecordsReplaced"}  # of the memory as a whole
@@ -329,3 +329,20 @@ def test_an_id_stays_with_whom_it_was_first_given_to(pool: SharedMemoryPool) -> 
     with pytest.raises(DuplicateIdError):
         ann.remember("mine now", node_id="y")
     pool.memory.remember("the pool's again", node_id="y")
+
+
+def test_a_merge_compares_memories_of_one_place_alone(pool: SharedMemoryPool, monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes: list[tuple[int, int]] = []
+    cosines = duplicates._cosines
+
+    def counted(frame: Any, norms: Any, some: Any, others: Any) -> Any:
+        sizes.append((len(some), len(others)))
+        return cosines(frame, norms, some, others)
+
+    for number in range(8):
+        agent = pool.agent(f"agent{number}")
+        for copy in range(3):
+            agent.remember(f"harbour note {'twice ' * copy}")
+    monkeypatch.setattr(duplicates, "_cosines", counted)
+    assert pool.memory.graph.merge_similar_nodes(similarity_threshold=0.99) == 0
+    assert sizes == [(3, 3)] * 8
