@@ -2,7 +2,8 @@
 
 What looks like a date is found by the patterns below (a word such as "may" or "sat" alone is none); dateutil reads the
 dates and does the arithmetic of calendars. A window is a calendar unit: "a week ago" is the week, Monday to Sunday,
-that holds the day seven days ago. A date without a year is the last one that is not after the question. English only.
+that holds the day seven days ago. A date without a year is the last one that is not after the question. 02/03/2026 is
+both days that it may be. English only.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from functools import cache
 from typing import Any, Final, NamedTuple
 
 from memorygraph.projections.window import Window
-from memorygraph.times import TimeLike, to_us
+from memorygraph.times import TimeLike, may_be_two, to_us
 
 Span = tuple[datetime, datetime]  # from, and up to but without
 
@@ -42,7 +43,7 @@ def date_window(question: str, asked_at: TimeLike) -> Window | None:
         words.append(found.words)
     if not spans:
         return None
-    return Window(", ".join(words), tuple((to_us(start), to_us(end)) for start, end in spans))
+    return Window(", ".join(dict.fromkeys(words)), tuple((to_us(start), to_us(end)) for start, end in spans))
 
 
 class _Found(NamedTuple):
@@ -72,7 +73,7 @@ def _found(text: str, asked: datetime) -> Iterator[_Found]:
                 span = None
             if span is not None:
                 taken.append((start, end))
-                found.append(_Found(start, match[0].strip(" ,"), span))
+                found += [_Found(start, match[0].strip(" ,"), one) for one in (span, *_other_reading(match, asked))]
     return iter(sorted(found))
 
 
@@ -115,6 +116,15 @@ def _open_ended(match: re.Match[str], asked: datetime) -> Span | None:
 
 def _date(match: re.Match[str], asked: datetime) -> Span | None:
     return _absolute(match["date"], asked)
+
+
+def _other_reading(match: re.Match[str], asked: datetime) -> Iterator[Span]:
+    """Give the day that a date of digits means with day and month changed over, if it may mean that."""
+    digits = re.fullmatch(r"(\d{1,2})/(\d{1,2})/(\d{4})", match[0])
+    if digits is not None and may_be_two(digits[1], digits[2]):
+        other = _absolute(f"{digits[2]}/{digits[1]}/{digits[3]}", asked)
+        if other is not None:
+            yield other
 
 
 def _absolute(words: str, asked: datetime) -> Span | None:

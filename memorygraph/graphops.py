@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from enum import Enum
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeVar
 
 from msgspec import Struct
 from msgspec.structs import asdict, replace
@@ -31,6 +31,8 @@ from memorygraph.projections.frame import EdgeState
 from memorygraph.projections.sight import WHOLE
 from memorygraph.syncing import bring_in_line
 
+T = TypeVar("T")
+_Tags = tuple[str, ...]
 _USAGE: Final = frozenset({"access_count", "access_times_us"})
 _OWN: Final = ("recorded_us", "owner", "partition", "space", *_USAGE)
 """Of a node that both have, these stay as the left one has them."""
@@ -244,7 +246,7 @@ class _Later:
             else getattr(newer, name)
             for name in left.__struct_fields__
         }
-        fields["tags"] = tuple(_tags(left.tags, right.tags, () if before is None else before.tags))
+        fields["tags"] = _tags(left.tags, right.tags, () if before is None else before.tags, newer.tags)
         fields["metadata"] = _metadata(left, right, before, newer)
         return NodeAdded(**fields)
 
@@ -261,18 +263,26 @@ class _Later:
         return strong
 
 
-def _field(left: Any, right: Any, before: Any, newer: Any) -> Any:
+def _field(left: T, right: T, before: T | None, newer: T) -> T:
     """Return a field that one side changed as that side has it; that both changed, as the later one."""
     if left == before:
         return right
     return left if right == before else newer
 
 
-def _tags(left: Iterable[str], right: Iterable[str], before: Iterable[str]) -> Iterable[str]:
-    """Give the tags of both, without those that one of them took away."""
+def _tags(left: _Tags, right: _Tags, before: _Tags, newer: _Tags) -> _Tags:
+    """Return the tags of both, without those that one of them took away; in the order of a side that has just these.
+
+    So two that are brought in line with each other in turns come to the same order, and stay there.
+    """
     ours, theirs, were = set(left), set(right), set(before)
-    gone = were - (ours & theirs)
-    return (tag for tag in dict.fromkeys([*left, *right]) if tag not in gone)
+    if ours == theirs:
+        return _field(left, right, before, newer)
+    kept = (ours | theirs) - (were - (ours & theirs))
+    for side, has in ((left, ours), (right, theirs)):
+        if has == kept:
+            return side
+    return tuple(tag for tag in dict.fromkeys([*left, *right]) if tag in kept)
 
 
 def _metadata(left: NodeAdded, right: NodeAdded, before: NodeAdded | None, newer: NodeAdded) -> dict[str, Any]:

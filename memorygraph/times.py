@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
 
@@ -11,8 +12,12 @@ from memorygraph.events.errors import TimeFormatError
 TimeLike = datetime | float | int | str
 Expiry = TimeLike | timedelta
 
+_MONTHS = 12
 _YEARS_MAX_S = 253_402_300_799  # the end of the year 9999
 _YEARS_MIN_S = -62_135_596_800  # the start of the year 1
+
+
+_DIGITS = re.compile(r"(?<!\d)(\d{1,2})[/.-](\d{1,2})[/.-](?:\d{4}|\d{2})(?!\d)")
 
 
 def to_us(given: TimeLike) -> int:
@@ -23,7 +28,7 @@ def to_us(given: TimeLike) -> int:
             "1:56 pm on 8 May, 2023" (UTC unless it names an offset).
 
     Raises:
-        TimeFormatError: it cannot be read as a time.
+        TimeFormatError: it cannot be read as a time, or as two: in 02/03/2026 nothing says which is the month.
     """
     if isinstance(given, bool):
         raise _unreadable(given)
@@ -64,6 +69,12 @@ def _parsed(text: str) -> datetime:
         return datetime.fromisoformat(text.strip())
     except ValueError:
         pass
+    if (digits := _DIGITS.search(text)) and may_be_two(*digits.groups()):
+        raise TimeFormatError(
+            f"{checks.shown(text)} may be one of two days, as nothing says which number is the month; put the year "
+            "first ('2026-03-02') or name the month ('2 March 2026')",
+            given=checks.shown(text),
+        )
     from dateutil import parser  # slow to import, and rarely needed
 
     try:
@@ -75,6 +86,11 @@ def _parsed(text: str) -> datetime:
     if read != again:  # it names no year
         raise _unreadable(text)
     return read
+
+
+def may_be_two(one: str, other: str) -> bool:
+    """Whether two numbers, such as 02 and 03 in 02/03/2026, may be month and day either way."""
+    return int(one) != int(other) and all(0 < int(number) <= _MONTHS for number in (one, other))
 
 
 def _zone(name: str | None, offset_s: int | None) -> tzinfo:

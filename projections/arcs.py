@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from memorygraph.projections.frame import ALIVE, UNDIRECTED, Frame
-from memorygraph.projections.tables import CHUNK_BITS
 
 OUT: Final = "out"
 IN: Final = "in"
@@ -102,13 +101,8 @@ def _kept(rows: Rows, which: NDArray[Any]) -> Rows:
 
 
 def _confidences(frame: Frame, rows: Rows) -> Doubles:
-    """Edge confidences are rare; read them one by one, where their chunk has any."""
-    result = np.ones(len(rows))
-    with_extras = np.array([chunk is not None for chunk in frame.edges.chunks["extras"]])
-    if not with_extras.any():
-        return result
-    for place in np.flatnonzero(with_extras[rows >> CHUNK_BITS]).tolist():
-        extras = frame.edges.value("extras", int(rows[place]))
-        if extras is not None:
-            result[place] = extras.confidence
-    return result
+    """Edge confidences are rare, and beside the columns: they are read where any edge has something there."""
+    if all(chunk is None for chunk in frame.edges.chunks["extras"]):
+        return np.ones(len(rows))
+    found = frame.edges.gather("extras", rows)
+    return np.array([1.0 if extras is None else extras.confidence for extras in found])

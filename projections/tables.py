@@ -73,19 +73,25 @@ class View:
         """
         if name in self.joined or len(self.chunks[name]) == 1:
             return self._taken(name, rows)
-        index = rows >> CHUNK_BITS
-        order = np.argsort(index, kind="stable")
-        index = index[order]
-        starts = [0, *(np.flatnonzero(index[1:] != index[:-1]) + 1).tolist(), len(rows)]
-        visits = self.visits[name] = self.visits.get(name, 0) + len(starts) - 1
+        groups = _by_chunk(rows)
+        visits = self.visits[name] = self.visits.get(name, 0) + len(groups)
         if visits * _ROWS_PER_VISIT >= self.count:
             return self._taken(name, rows)
         chunks = self.chunks[name]
         found = np.empty(len(rows), dtype=_array(chunks[0]).dtype)
-        for start, end in pairwise(starts) if len(rows) else ():
-            mine = order[start:end]
-            found[mine] = _array(chunks[int(index[start])])[rows[mine] & CHUNK_MASK]
+        for index, mine in groups:
+            found[mine] = _array(chunks[index])[rows[mine] & CHUNK_MASK]
         return found
+
+    def gather(self, name: str, rows: NDArray[Any]) -> list[Any]:
+        """Return the cells of some rows of a column of objects, None where none was written."""
+        found = np.empty(len(rows), dtype=object)
+        for index, mine in _by_chunk(rows):
+            chunk = self.chunks[name][index]
+            if chunk is not None:
+                found[mine] = chunk[rows[mine] & CHUNK_MASK]
+        cells: list[Any] = found.tolist()
+        return cells
 
     def tail(self, name: str, first: int) -> NDArray[Any]:
         """Return a column (not of objects) from row ``first`` on, at the cost of these rows."""
@@ -140,6 +146,17 @@ class View:
 def chunks_of(values: NDArray[Any]) -> tuple[NDArray[Any], ...]:
     """Cut a column into chunks, at least one."""
     return tuple(values[first : first + CHUNK_ROWS] for first in range(0, max(len(values), 1), CHUNK_ROWS))
+
+
+def _by_chunk(rows: NDArray[Any]) -> list[tuple[int, NDArray[np.intp]]]:
+    """Return, for each chunk that has some of the rows, its number and the places of these."""
+    if not len(rows):
+        return []
+    index = rows >> CHUNK_BITS
+    order = np.argsort(index, kind="stable")
+    index = index[order]
+    starts = [0, *(np.flatnonzero(index[1:] != index[:-1]) + 1).tolist(), len(rows)]
+    return [(int(index[start]), order[start:end]) for start, end in pairwise(starts)]
 
 
 def _array(chunk: Chunk) -> NDArray[Any]:

@@ -144,3 +144,12 @@ def test_a_boost_that_ignores_the_window_is_caught(dated, monkeypatch):
     monkeypatch.setattr("memorygraph.projections.recall.inside", lambda frame, _: frame.live_rows() & np.False_)
     with pytest.raises(AssertionError):
         test_a_window_raises_what_happened_in_it(dated)
+
+
+def test_a_date_that_may_be_two_days_means_both():
+    window = date_window("What happened on 02/03/2026?", "2026-08-01")
+    assert [datetime.fromtimestamp(start / 1e6, UTC).date().isoformat() for start, _ in window.spans] == [
+        "2026-02-03", "2026-03-02",
+    ]  # fmt: skip
+    assert window.text == "02/03/2026"
+    assert len(date_window("on 13/02/2026", "2026-08-01").spans) == 1

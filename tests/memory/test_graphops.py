@@ -243,3 +243,22 @@ def test_a_large_sync_is_made_in_several_commands() -> None:
     assert len(sync_into(left.graph, right.graph).added) == 2100
     assert diff_graphs(left.graph, right.graph).is_empty
     assert str(diff_graphs(left.graph, right.graph)).startswith("0 added nodes")
+
+
+def test_two_that_are_synced_in_turns_come_to_the_same_tags_in_the_same_order(tmp_path: Path) -> None:
+    left, right = forked(memory_with("a"), tmp_path)
+    left.revise("a", tags=["l", "t", "m"])
+    right.revise("a", tags=["r", "t"])
+    for _ in range(2):
+        sync_into(left.graph, right.graph)
+        sync_into(right.graph, left.graph)
+    positions = left.position, right.position
+    assert left.get("a").tags == right.get("a").tags
+    assert set(left.get("a").tags) == {"l", "m", "r", "t"}
+    for target, source in ((left, right), (right, left)):
+        assert sync_into(target.graph, source.graph).is_empty
+    left.revise("a", tags=["r", "m", "l", "t"])  # another order is a change as any other
+    sync_into(right.graph, left.graph)
+    sync_into(left.graph, right.graph)
+    assert left.get("a").tags == right.get("a").tags == ["r", "m", "l", "t"]
+    assert positions < (left.position, right.position)

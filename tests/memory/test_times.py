@@ -138,3 +138,14 @@ def test_a_text_is_the_same_time_wherever_it_is_read():
     }
     assert len(answers) == 1
     assert answers.pop().split()[-1] == "TimeFormatError"
+
+
+@pytest.mark.parametrize("text", ["02/03/2026", "2.3.2026", "02-03-2026", "1:56 pm on 02/03/2026", "12/1/26"])
+def test_a_date_that_may_be_two_days_is_refused(text):
+    with pytest.raises(TimeFormatError, match=r"may be one of two days.*put the year first \('2026-03-02'\)"):
+        to_us(text)
+
+
+@pytest.mark.parametrize("text", ["13/02/2026", "02/13/2026", "3/3/2026", "2026/02/03", "2026-02-03 5 pm"])
+def test_a_date_of_digits_that_is_one_day_is_read(text):
+    assert to_text(to_us(text))[:7] in {"2026-02", "2026-03"}

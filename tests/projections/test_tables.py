@@ -210,3 +210,15 @@ def test_an_interner_keeps_rows_for_ever() -> None:
     assert interner.rows == {"a": 0, "b": 1}
     assert interner.ids == ["a", "b"]
     assert interner.size_bytes() > 0
+
+
+def test_objects_are_gathered_from_any_chunks() -> None:
+    with chunks_of(2):
+        table = Table({"value": "O"})
+        values = [None] * 4 + ["a", None, {"b": 1}, "c", None]
+        for value in values:
+            table.append(value)
+        view = table.publish()
+        rows = np.array([8, 6, 0, 4, 6, 3, 7], dtype=np.int32)
+        assert view.gather("value", rows) == [values[row] for row in rows]
+        assert view.gather("value", rows[:0]) == []
