@@ -25,6 +25,11 @@ def test_every_public_name_is_there() -> None:
     assert unnamed(PAGE, [*memorygraph.__all__, "InputError", "MemoryQuery", "render_graphviz", "recall_stream"]) == []
 
 
+def test_every_name_says_what_it_is() -> None:
+    rows = [row for row in PAGE.splitlines() if row.startswith("| `")]
+    assert [row for row in rows if not row.rpartition("` |")[2].strip("| ")] == []
+
+
 def test_a_name_that_is_missing_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(MAKE.MODULES, "memorygraph", ("AgentMemory",))
     page = MAKE.page()
