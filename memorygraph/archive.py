@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -27,7 +27,7 @@ from memorygraph.actors.commands import (
 )
 from memorygraph.actors.sight_queries import InSight
 from memorygraph.actors.viewing import ViewEngine
-from memorygraph.core.graph import MemoryGraph
+from memorygraph.core.graph import HasGraph, MemoryGraph, graph_in
 from memorygraph.core.node import MemoryNode
 from memorygraph.drafts import CHUNK_ITEMS, id_of
 from memorygraph.embeddings import HashingEmbedder, embed_batch
@@ -41,9 +41,6 @@ from memorygraph.projections.contents import columns_of
 from memorygraph.projections.frame import NodeState
 from memorygraph.projections.selecting import OneOf
 from memorygraph.projections.sight import Sight
-
-if TYPE_CHECKING:
-    from memorygraph.agent import AgentMemory
 
 _ARCHIVE: Final = Sight(archive="only")
 _TRIES_MAX: Final = 5  # of a run whose memories are forgotten by others meanwhile
@@ -77,8 +74,8 @@ class MemoryArchiver:
             put away.
     """
 
-    def __init__(self, graph: MemoryGraph | AgentMemory) -> None:
-        self._graph = graph if isinstance(graph, MemoryGraph) else graph.graph
+    def __init__(self, graph: MemoryGraph | HasGraph) -> None:
+        self._graph = graph_in(graph)
         self._home = self._graph._home
 
     def run(self, policy: ArchivePolicy | None = None) -> list[str]:

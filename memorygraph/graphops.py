@@ -3,7 +3,7 @@
 Nodes are the same if their ids are, edges if they join the same nodes in the same way. Where the two share a history
 (copies, forks and views of one memory, or one was synced with the other before), what both had then is known: so a
 deletion on one side is a deletion, a change on one side is that change, and only what both changed is a conflict, which
-a strategy decides. Recalls are no changes.
+a strategy decides. Recalls are no changes. Where a graph is asked for, the ``AgentMemory`` that has it does.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from memorygraph.actors.commands import Describe, Everything, GetNodes
 from memorygraph.actors.engine import Committed, Engine
 from memorygraph.actors.sight_queries import InSight
 from memorygraph.actors.spaces import foreign_vectors, same_space
-from memorygraph.core.graph import MemoryGraph
+from memorygraph.core.graph import HasGraph, MemoryGraph, graph_in
 from memorygraph.events.errors import InputError
 from memorygraph.events.records import EdgesAdded, NodeAdded
 from memorygraph.events.types import EdgeType
@@ -115,16 +115,20 @@ class _Side(NamedTuple):
     edges: dict[EdgeKey, EdgeState]
 
 
-def diff_graphs(left: MemoryGraph, right: MemoryGraph) -> GraphDiff:
+def diff_graphs(left: MemoryGraph | HasGraph, right: MemoryGraph | HasGraph) -> GraphDiff:
     """Return what the right graph has otherwise than the left one, in any field but when and how often it was recalled.
 
     Nodes are the same if their ids are, edges if they join the same nodes with the same type and direction.
     """
-    return _diff(_side_of(contents_of(left)), _side_of(contents_of(right)))
+    return _diff(_side_of(contents_of(graph_in(left))), _side_of(contents_of(graph_in(right))))
 
 
 def merge_graphs(
-    left: MemoryGraph, right: MemoryGraph, strategy: MergeStrategy | str = MergeStrategy.UNION, *, name: str = "merged"
+    left: MemoryGraph | HasGraph,
+    right: MemoryGraph | HasGraph,
+    strategy: MergeStrategy | str = MergeStrategy.UNION,
+    *,
+    name: str = "merged",
 ) -> MemoryGraph:
     """Return a new graph, in memory, of what both have; neither is changed.
 
@@ -136,6 +140,7 @@ def merge_graphs(
         InputError: there is no such strategy.
         EmbedderMismatch: their vectors come from two embedders.
     """
+    left, right = graph_in(left), graph_in(right)
     contents = contents_of(left)
     merged = _merged(left, contents, right, _strategy(strategy))
     graph = MemoryGraph(contents.embedding_dim, name)
@@ -145,7 +150,7 @@ def merge_graphs(
 
 
 def sync_into(
-    target: MemoryGraph, source: MemoryGraph, strategy: MergeStrategy | str = MergeStrategy.UNION
+    target: MemoryGraph | HasGraph, source: MemoryGraph | HasGraph, strategy: MergeStrategy | str = MergeStrategy.UNION
 ) -> GraphDiff:
     """Bring a graph in line with another in place, and return what changed in it; the other is not changed.
 
@@ -159,6 +164,7 @@ def sync_into(
         EmbedderMismatch: their vectors come from two embedders.
         TransactionConflict: somebody changed the target meanwhile; sync again.
     """
+    target, source = graph_in(target), graph_in(source)
     contents = contents_of(target)
     before = _side_of(contents)
     said = _synced(source._home.engine)

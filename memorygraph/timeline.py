@@ -5,21 +5,18 @@ Time is event time (``occurred_at``), which is the time of recording where nothi
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from msgspec import Struct
 
 from memorygraph import checks
 from memorygraph.actors.commands import Summary
 from memorygraph.actors.timeline_queries import Histogram, Timeline
-from memorygraph.core.graph import MemoryGraph
+from memorygraph.core.graph import HasGraph, MemoryGraph, graph_in
 from memorygraph.core.node import MemoryNode
 from memorygraph.events.types import MemoryType
 from memorygraph.projections.timeline import ACCESSED, BOTH, BUCKETS, CREATED, KINDS, Between
 from memorygraph.times import TimeLike, to_seconds, to_text, to_us
-
-if TYPE_CHECKING:
-    from memorygraph.agent import AgentMemory
 
 
 class TimelineEvent(Struct, frozen=True):
@@ -72,8 +69,8 @@ class MemoryTimeline:
         InputError: by each method, of a value that cannot be used; ``TimeFormatError`` of a time.
     """
 
-    def __init__(self, graph: MemoryGraph | AgentMemory) -> None:
-        self._graph = graph if isinstance(graph, MemoryGraph) else graph.graph
+    def __init__(self, graph: MemoryGraph | HasGraph) -> None:
+        self._graph = graph_in(graph)
         self._home = self._graph._home
 
     def events(

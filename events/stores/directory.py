@@ -212,11 +212,15 @@ class StoreDirectory:
             if _MEMORY not in names:
                 self._require_ours(names)
                 if not create:
-                    raise StoreNotFound(f"{self.path}: there is no memory here", path=self.path)
+                    raise StoreNotFound(
+                        f"{self.path}: there is no memory here; open it for writing to make one", path=self.path
+                    )
                 self._make(memory_id or os.urandom(16), clock)
             found = self._read_memory_file()
         if memory_id not in {None, found}:
-            raise ForeignStore(f"{self.path}: holds another memory ({found.hex()})", path=self.path)
+            raise ForeignStore(
+                f"{self.path}: holds another memory ({found.hex()}); choose another directory", path=self.path
+            )
         self.memory_id = found
         return found
 
@@ -226,7 +230,9 @@ class StoreDirectory:
         except FileNotFoundError:
             return []
         except NotADirectoryError as error:
-            raise ForeignStore(f"{self.path}: is a file, not a memory's directory", path=self.path) from error
+            raise ForeignStore(
+                f"{self.path}: is a file, not a memory's directory; choose another path", path=self.path
+            ) from error
 
     def _require_no_links(self, names: list[str]) -> None:
         """A link out of the store would be written through; those in the place of files are not opened at all."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 from memorygraph import checks
 from memorygraph.actors.commands import (
@@ -335,6 +335,24 @@ class MemoryGraph(GraphSearches, GraphAlgorithms, GraphSettling, Querying):
 
     def __iter__(self) -> Iterator[MemoryNode]:
         return self.nodes()
+
+
+class HasGraph(Protocol):
+    """What has a graph, such as an ``AgentMemory``: it may stand wherever a graph is asked for."""
+
+    graph: MemoryGraph
+
+
+def graph_in(given: MemoryGraph | HasGraph) -> MemoryGraph:
+    """Return a graph, or the graph of what has one.
+
+    Raises:
+        InputError: it is something else.
+    """
+    graph = getattr(given, "graph", given)
+    if not isinstance(graph, MemoryGraph):
+        raise InputError(f"expected a MemoryGraph or an AgentMemory, not {checks.shown(given)}")
+    return graph
 
 
 def _all_of(kind: type, given: Sequence[Any]) -> bool:

@@ -11,7 +11,7 @@ from typing import Any, Final
 from memorygraph import checks
 from memorygraph.actors.local import LocalEngine
 from memorygraph.author import Author, place
-from memorygraph.core.graph import MemoryGraph
+from memorygraph.core.graph import HasGraph, MemoryGraph, graph_in
 from memorygraph.events.errors import InputError, StoreError
 from memorygraph.events.stores.memory import MemoryLog
 from memorygraph.home import Home
@@ -50,7 +50,8 @@ _STAMP: Final = "%Y%m%dT%H%M%S%fZ"  # of a checkpoint; sorts by time
 class GraphStorageManager:
     """Saves graphs and loads them again, elsewhere too, without loss; forgotten memories stay forgotten.
 
-    What is saved is the present of a graph. ``AgentMemory.export`` writes its whole log, past included.
+    What is saved is the present of a graph, or of the ``AgentMemory`` that has it; ``AgentMemory.export`` writes the
+    whole log, past included.
 
     Args:
         backend: "json", "sqlite" or "pickle", or a ``StorageBackend`` of your own.
@@ -63,7 +64,7 @@ class GraphStorageManager:
         self._backend = backend_of(backend)
         self._graph: MemoryGraph | None = None
 
-    def save(self, graph: MemoryGraph, path: str | Path) -> str | Path:
+    def save(self, graph: MemoryGraph | HasGraph, path: str | Path) -> str | Path:
         """Write a graph in place of what is there, whole or not at all, and return the path.
 
         Raises:
@@ -90,7 +91,7 @@ class GraphStorageManager:
 
     def save_with_backup(
         self,
-        graph: MemoryGraph | str | Path | None = None,
+        graph: MemoryGraph | HasGraph | str | Path | None = None,
         path: str | Path | None = None,
         keep_backups: int = 3,
     ) -> Path:
@@ -111,7 +112,7 @@ class GraphStorageManager:
 
     def checkpoint(
         self,
-        graph: MemoryGraph | str | Path | None = None,
+        graph: MemoryGraph | HasGraph | str | Path | None = None,
         directory: str | Path | None = None,
         prefix: str = "checkpoint",
     ) -> Path:
@@ -141,7 +142,7 @@ class GraphStorageManager:
         found = [path for path in folder.iterdir() if form.fullmatch(path.name)] if folder.is_dir() else []
         return sorted(found, reverse=True)
 
-    def export_embeddings(self, graph: MemoryGraph, path: str | Path) -> int:
+    def export_embeddings(self, graph: MemoryGraph | HasGraph, path: str | Path) -> int:
         """Write the vectors of a graph as npz: ``ids``, shape (n,), and ``embeddings``, float32, shape (n, dim).
 
         Returns:
@@ -149,7 +150,7 @@ class GraphStorageManager:
         """
         return write_vectors(contents_of(self._remembered(graph)), path)
 
-    def import_embeddings(self, graph: MemoryGraph, path: str | Path) -> int:
+    def import_embeddings(self, graph: MemoryGraph | HasGraph, path: str | Path) -> int:
         """Give nodes the vectors of such a file; those of nodes that are not in the graph are passed over.
 
         Returns:
@@ -161,21 +162,20 @@ class GraphStorageManager:
         """
         return set_vectors(self._remembered(graph), read_vectors(path))
 
-    def _remembered(self, graph: Any) -> MemoryGraph:
-        if not isinstance(graph, MemoryGraph):
-            raise InputError(f"expected a MemoryGraph (memory.graph of an AgentMemory), not {checks.shown(graph)}")
-        self._graph = graph
-        return graph
+    def _remembered(self, graph: MemoryGraph | HasGraph) -> MemoryGraph:
+        self._graph = graph_in(graph)
+        return self._graph
 
     def _graph_and(self, graph: Any, where: Any, call: str) -> tuple[MemoryGraph, Any]:
         """Return the graph, or the last one where only a place was given, and the place."""
-        if graph is not None and not isinstance(graph, MemoryGraph) and where is None:
+        if where is None and not isinstance(getattr(graph, "graph", graph), MemoryGraph):
             graph, where = None, graph
         if where is None:
             raise InputError(f"write {call}, with a graph before it if it is not the one saved or loaded last")
-        if graph is None and self._graph is None:
+        graph = self._graph if graph is None else graph
+        if graph is None:
             raise InputError(f"{call}: this manager saved and loaded no graph yet; give one as the first argument")
-        return self._remembered(self._graph if graph is None else graph), where
+        return self._remembered(graph), where
 
     def _files(self, what: str) -> FileBackend:
         if not isinstance(self._backend, FileBackend):

@@ -4,21 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 
 from memorygraph import checks
 from memorygraph.actors.spread_queries import ACTIVATION, ORDERS, Activated, Chain, Spread
+from memorygraph.core.graph import HasGraph, MemoryGraph, graph_in
 from memorygraph.core.types import RetrievalStrategy
 from memorygraph.events.errors import InputError
 from memorygraph.events.types import EdgeType
 from memorygraph.lazy import LazyList
 from memorygraph.projections.arcs import DIRECTIONS, OUT
 from memorygraph.projections.conductance import AGGREGATES, MAX, MODES, PPR, SpreadRules
-
-if TYPE_CHECKING:
-    from memorygraph.core.graph import MemoryGraph
 
 COUNT_MAX: Final = 1 << 31
 VALUE_MAX: Final = 1e6
@@ -121,12 +119,12 @@ class SpreadingActivation:
     """Activation that spreads from memories over the links of a graph.
 
     Args:
-        graph: a ``MemoryGraph``; ``AgentMemory(...).graph`` is one.
+        graph: a ``MemoryGraph``, or the ``AgentMemory`` that has one.
         config: default: ``SpreadingConfig()``.
     """
 
-    def __init__(self, graph: MemoryGraph, config: SpreadingConfig | None = None) -> None:
-        self.graph = graph
+    def __init__(self, graph: MemoryGraph | HasGraph, config: SpreadingConfig | None = None) -> None:
+        self.graph = graph_in(graph)
         self.config = config or SpreadingConfig()
 
     def spread(

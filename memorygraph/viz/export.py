@@ -1,4 +1,7 @@
-"""A graph's present, at one position, in the forms of other programs; and from NetworkX back."""
+"""A graph's present, at one position, in the forms of other programs; and from NetworkX back.
+
+Where a graph is asked for, the ``AgentMemory`` that has it does.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ from msgspec.structs import replace
 from memorygraph import checks
 from memorygraph.actors.commands import AllEdges, FindNodes
 from memorygraph.core.edge import MemoryEdge
-from memorygraph.core.graph import MemoryGraph
+from memorygraph.core.graph import HasGraph, MemoryGraph, graph_in
 from memorygraph.core.node import MemoryNode
 from memorygraph.drafts import chunks_of, size_bytes
 from memorygraph.events.errors import InputError, StoreError
@@ -43,7 +46,7 @@ class _Present(NamedTuple):
     edges: list[MemoryEdge]
 
 
-def to_networkx(graph: MemoryGraph, *, multi: bool = False, embeddings: bool = False) -> Any:
+def to_networkx(graph: MemoryGraph | HasGraph, *, multi: bool = False, embeddings: bool = False) -> Any:
     """Return a graph as ``networkx.DiGraph``, with all fields of nodes and edges as attributes.
 
     An undirected edge is there in both directions, with ``directed`` False and one ``id``. A DiGraph has one edge from
@@ -57,6 +60,7 @@ def to_networkx(graph: MemoryGraph, *, multi: bool = False, embeddings: bool = F
         ImportError: NetworkX is not installed.
     """
     networkx = _networkx()
+    graph = graph_in(graph)
     made = networkx.MultiDiGraph(name=graph.name) if multi else networkx.DiGraph(name=graph.name)
     present = _present(graph, vectors=embeddings)
     for node in present.nodes:
@@ -101,13 +105,14 @@ def from_networkx(given: Any, name: str = "from_networkx") -> MemoryGraph:
     return graph
 
 
-def to_dot(graph: MemoryGraph, rankdir: str = "LR") -> str:
+def to_dot(graph: MemoryGraph | HasGraph, rankdir: str = "LR") -> str:
     """Return a graph in Graphviz's language; nodes are coloured by type and sized by importance, edges by weight.
 
     Args:
         rankdir: which way edges lead: "LR", "TB", "RL" or "BT".
     """
     checks.one_of("rankdir", rankdir, RANKDIRS)
+    graph = graph_in(graph)
     present = _present(graph)
     lines = [
         f"digraph {_quoted(graph.name)} {{",
@@ -132,7 +137,7 @@ def to_dot(graph: MemoryGraph, rankdir: str = "LR") -> str:
 
 
 def render_graphviz(
-    graph: MemoryGraph, path: str | Path = "memory_graph", fmt: str = "png", rankdir: str = "LR"
+    graph: MemoryGraph | HasGraph, path: str | Path = "memory_graph", fmt: str = "png", rankdir: str = "LR"
 ) -> str:
     """Draw a graph with Graphviz and return the path of the picture, ``<path>.<fmt>``; it is written whole or not.
 
@@ -166,7 +171,7 @@ def render_graphviz(
     return str(target)
 
 
-def to_cytoscape(graph: MemoryGraph) -> dict[str, Any]:
+def to_cytoscape(graph: MemoryGraph | HasGraph) -> dict[str, Any]:
     """Return a graph as Cytoscape.js takes it: ``{"elements": [{"data": {...}}, ...]}``, nodes first."""
     present = _present(graph)
     taken = {node.id for node in present.nodes}
@@ -180,7 +185,7 @@ def to_cytoscape(graph: MemoryGraph) -> dict[str, Any]:
     return {"elements": elements}
 
 
-def to_d3(graph: MemoryGraph) -> dict[str, Any]:
+def to_d3(graph: MemoryGraph | HasGraph) -> dict[str, Any]:
     """Return a graph for D3's force layout: ``{"nodes": [...], "links": [...]}``."""
     present = _present(graph)
     degree = Counter(end for edge in present.edges for end in (edge.source_id, edge.target_id))
@@ -190,9 +195,8 @@ def to_d3(graph: MemoryGraph) -> dict[str, Any]:
     }
 
 
-def _present(graph: MemoryGraph, *, vectors: bool = False) -> _Present:
-    if not isinstance(graph, MemoryGraph):
-        raise InputError(f"expected a MemoryGraph (memory.graph of an AgentMemory), not {checks.shown(graph)}")
+def _present(graph: MemoryGraph | HasGraph, *, vectors: bool = False) -> _Present:
+    graph = graph_in(graph)
     pinned = graph._home.engine.pinned()
     found, links = pinned.ask(FindNodes(vectors=vectors)), pinned.ask(AllEdges())
     states = found.value if vectors else [replace(state, vector=b"") for state in found.value]

@@ -313,4 +313,4 @@ def test_bad_arguments_are_named(tmp_path):
         to_dot(graph, rankdir="up; x")
     for call in (to_networkx, to_dot, to_cytoscape, to_d3):
         with pytest.raises(InputError, match="expected a MemoryGraph"):
-            call(AgentMemory())
+            call("graph")
