@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from memorygraph.events.errors import EmbeddingDimensionError
 from memorygraph.projections.frame import Frame
 from memorygraph.projections.products import BATCH_CELLS_MAX, ProductQueue, products
+from memorygraph.projections.sparse import SparseVectors
 from memorygraph.projections.tables import View
 
 Floats = NDArray[np.float32]
@@ -24,12 +25,18 @@ HIDDEN: Final = -4.0  # below every cosine
 class Norms:
     """Euclidean length of each vector row; grows with the rows and serves every Frame, also those of a former space.
 
-    ``queue`` is where searches that come at once meet.
+    ``queue`` is where searches that come at once meet. Of sparse vectors the entries are kept besides, when products are
+    asked for (``sparse.py``).
+
+    Args:
+        is_fork: what goes on for a short time only: entries are not worth keeping.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, is_fork: bool = False) -> None:
         self.queue = ProductQueue()
         self._spaces: dict[int, _Lengths] = {}
+        self._sparse: dict[int, SparseVectors] = {}
+        self._is_fork = is_fork
         self._growing = threading.Lock()
 
     def upto(self, frame: Frame) -> Floats:
@@ -45,11 +52,22 @@ class Norms:
 
     def fork(self, frame: Frame) -> Norms:
         """Return the lengths of a Frame's vectors; more of them do not become known here."""
-        norms = Norms()
+        norms = Norms(is_fork=True)
         if frame.space is not None:
             lengths = self.upto(frame)
             norms._spaces[frame.space.space] = _Lengths(lengths, len(lengths))
         return norms
+
+    def products(self, frame: Frame, query: Floats) -> Floats | None:
+        """Return the products of a query, shape (dim,), with a Frame's vectors, shape (rows,), if they are sparse."""
+        if frame.vectors is None or frame.space is None or self._is_fork:
+            return None
+        sparse = self._sparse.get(frame.space.space)
+        if sparse is None or sparse.count < frame.vectors.count:
+            with self._growing:
+                sparse = self._sparse.setdefault(frame.space.space, SparseVectors())
+                sparse.grow(frame.vectors)
+        return sparse.products(query, frame.vectors.count)
 
     def load(self, data: bytes, space: int = 1) -> None:
         """Take in the lengths of the next rows of a space (float32 bytes), before anything was asked.
@@ -65,8 +83,9 @@ class Norms:
         self._spaces[space] = _Lengths(values, len(values))
 
     def size_bytes(self) -> int:
-        """Return the bytes of the arrays."""
-        return sum(lengths.values.nbytes for lengths in list(self._spaces.values()))
+        """Return the bytes of lengths and entries."""
+        lengths = sum(lengths.values.nbytes for lengths in list(self._spaces.values()))
+        return lengths + sum(sparse.size_bytes() for sparse in list(self._sparse.values()))
 
 
 class _Lengths:
@@ -220,7 +239,10 @@ def _products(frame: Frame, norms: Norms, query: Floats) -> Floats:
     vectors = frame.vectors
     if vectors is None or not vectors.count:
         return np.zeros(0, dtype=np.float32)
-    scores = norms.queue.product(vectors, unit_of(frame, query))
+    unit = unit_of(frame, query)
+    scores = norms.products(frame, unit)
+    if scores is None:
+        scores = norms.queue.product(vectors, unit)
     scores /= norms.upto(frame)
     return scores
 
