@@ -33,12 +33,13 @@ from memorygraph.projections.frame import ALIVE, ORDINAL_BITS, EdgeState, Frame,
 from memorygraph.projections.graph import GraphState
 from memorygraph.projections.hit import Concept, Hit
 from memorygraph.projections.places import census, moved_away, whereabouts
-from memorygraph.projections.recall import RecallIndex, Source
+from memorygraph.projections.recall import RecallIndex
 from memorygraph.projections.selecting import ordered, selected
 from memorygraph.projections.sharing import sharing
 from memorygraph.projections.sight import PRESENT, WHOLE, Sight, seen
 from memorygraph.projections.similarity import Norms, nearest, nearest_each
 from memorygraph.projections.snapshot_format import Part
+from memorygraph.projections.source import Source
 
 _SETTLED_MAX: Final = 200  # hits that are put in order by what supersedes what; further down it would not be seen
 _SETTLED: Final = (ConsolidationState.CONSOLIDATED.code, ConsolidationState.LONG_TERM.code)

@@ -1,10 +1,10 @@
 """Chains of evidence: two memories that share a name and together answer more of a question than either alone.
 
 A question such as "When was the director of X born?" is answered in two places. From each of the best memories we go to
-those that share a name with it, and value each by what it adds: how much of the question's words it has that the first
-lacks, more when the name that joins them is rare and the second is about it::
+those that share a name with it, and value each by what it adds: how much it has of what the first leaves open of the
+question's words, more when the name that joins them is rare and the second is about it::
 
-    chain(a, b) = score(a) * added(a, b) * (1 + JOINED * join(a, b))
+    chain(a, b) = score(a) * added(a, b) / open(a) * (1 + JOINED * join(a, b))
 """
 
 from __future__ import annotations
@@ -14,28 +14,25 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from memorygraph.projections.frame import NO_ROW
 from memorygraph.projections.lexical import LexicalMatches
 from memorygraph.projections.seen import Seen
 from memorygraph.projections.weights import Weights
 
 Doubles = NDArray[np.float64]
-BEGINNINGS: Final = 10
 TERMS_MAX: Final = 32  # of a question, those that tell most
 JOINED: Final = 2.0
 _CLOSENESS: Final = np.array([0.0, 0.5, 0.8, 1.0])  # of a join: mentioned, in the title, the title
 
 
-def chained(seen: Seen, scores: Doubles, matches: LexicalMatches, weights: Weights) -> Doubles:
+def chained(seen: Seen, scores: Doubles, begins: list[int], matches: LexicalMatches, weights: Weights) -> Doubles:
     """Return the value of the best chain that ends in each memory, 0..1 as a rule, shape (node rows,).
 
     Args:
         scores: of the memories as beginnings, the best one 1, shape (node rows,).
+        begins: the best of them that have a text, best first.
     """
     best = np.zeros(len(scores))
-    first = np.argsort(-scores, kind="stable")[:BEGINNINGS]
     text_of = seen.graph.text_of
-    begins = first[(scores[first] > 0) & (text_of[first] != NO_ROW)].tolist()
     joined = [_joined(seen, begin, seen.specificity_with(weights)) for begin in begins]
     if not joined:
         return best
@@ -46,7 +43,8 @@ def chained(seen: Seen, scores: Doubles, matches: LexicalMatches, weights: Weigh
     place[reached] = np.arange(len(reached))
     for begin, (nodes, join) in zip(begins, joined, strict=True):
         added = np.maximum(parts[place[nodes]] - parts[place[begin]], 0.0).sum(axis=1)
-        value = scores[begin] * added * (1.0 + JOINED * join)
+        left = max(1.0 - float(parts[place[begin]].sum()), 1e-9)
+        value = scores[begin] * added / left * (1.0 + JOINED * join)
         best[nodes] = np.maximum(best[nodes], value)
     return best
 

@@ -28,7 +28,7 @@ from memorygraph.projections.postings import RowLists, post, spans
 from memorygraph.projections.segments import Lists, adder, part_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
     from numpy.typing import NDArray
 
@@ -82,6 +82,8 @@ class LexicalMatches:
     """What each posting adds to the score of its row. Shape (p,)."""
     terms: tuple[str, ...]
     """The analysed query: its different terms, in order. Those that no visible row holds are among them."""
+    weights: NDArray[np.float64]
+    """The share of the query that each term is; they sum to 1, or all are 0 if nothing matches. Shape (terms,)."""
     _words: dict[str, str] = field(repr=False)  # each term as the query spells it
     _posting_rows: NDArray[np.int64] = field(repr=False)  # (p,)
     _posting_terms: NDArray[np.intp] = field(repr=False)  # (p,) index into terms, ascending
@@ -109,6 +111,19 @@ class LexicalMatches:
         place, column, parts = place[wanted], column[self._posting_terms[wanted]], self.parts[wanted]
         table[place[column >= 0], column[column >= 0]] = parts[column >= 0]
         return table
+
+    def missing(self, row: int) -> list[str]:
+        """Return the words of the query that a row does not hold, as the query spells them, in its order."""
+        held = set(self._posting_terms[self._posting_rows == row].tolist())
+        return [self._words[term] for index, term in enumerate(self.terms) if index not in held]
+
+    def of_terms(self, terms: Collection[str]) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+        """Return the rows and the scores that a query of some of the terms alone would find, shape (m,) each."""
+        chosen = np.array([term in terms for term in self.terms], dtype=np.bool_)
+        mine = chosen[self._posting_terms]
+        scores = np.bincount(self._posting_rows[mine], self.parts[mine])
+        rows = np.flatnonzero(scores)
+        return rows, scores[rows] / self.weights[chosen].sum()
 
     def matched(self, rows: NDArray[np.integer]) -> dict[int, list[str]]:
         """Return the words of the query that each of some rows matched, as the query spells them, in its order."""
@@ -313,20 +328,22 @@ def scored(words: dict[str, str], found: Postings, statistics: LexicalStatistics
     rows, term_of, frequencies, lengths = found
     terms = tuple(words)
     if not len(rows):
-        return LexicalMatches(np.empty(0, np.int32), np.empty(0), np.empty(0), terms, words, rows, term_of)
+        none = np.empty(0)
+        return LexicalMatches(none.astype(np.int32), none, none, terms, np.zeros(len(terms)), words, rows, term_of)
     starts = np.searchsorted(term_of, np.arange(len(terms) + 1))
     with_term = starts[1:] - starts[:-1]
     idf = np.log1p((statistics.rows - with_term + 0.5) / (with_term + 0.5))
     damping = lengths * (K1 * B * statistics.rows / statistics.terms)
     damping += K1 * (1.0 - B)
     damping += frequencies
-    parts = (idf / idf.sum())[term_of]
+    weights = idf / idf.sum()
+    parts = weights[term_of]
     parts *= frequencies
     parts /= damping
     scores = np.bincount(rows, weights=parts)
     hits = np.flatnonzero(scores > 0.0)
     shares = scores[hits].astype(np.float64, copy=False)  # bincount is typed as whole numbers
-    return LexicalMatches(hits.astype(np.int32), shares, parts, terms, words, rows, term_of)
+    return LexicalMatches(hits.astype(np.int32), shares, parts, terms, weights, words, rows, term_of)
 
 
 def shared_terms(codes: NDArray[np.int32], sizes: NDArray[np.int64]) -> NDArray[np.float64]:

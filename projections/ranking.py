@@ -17,6 +17,7 @@ import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
+from memorygraph.projections.bridges import Bridges
 from memorygraph.projections.lexical import LexicalMatches
 from memorygraph.projections.names import key_of, words_of
 from memorygraph.projections.question import Named
@@ -57,6 +58,7 @@ class Ranked(Struct, frozen=True):
     date: Mask | None = None
     walked: Walked | None = None
     asked: tuple[int, ...] = ()  # concepts that the question names
+    bridges: Bridges | None = None
 
 
 class Speakers(Struct, frozen=True):

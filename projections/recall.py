@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import numpy as np
 from msgspec.msgpack import encode
@@ -23,16 +23,17 @@ from memorygraph.projections.filters import OPEN, Filters, LabelIndex, visible_n
 from memorygraph.projections.frame import Frame
 from memorygraph.projections.hit import Concept, Hit
 from memorygraph.projections.lexical import VERSION as POSTINGS_VERSION
-from memorygraph.projections.lexical import LexicalIndex, LexicalMatches
+from memorygraph.projections.lexical import LexicalIndex
 from memorygraph.projections.names import DEFINED, names_in
 from memorygraph.projections.profiles import RELEVANCE, considered, weights_of
 from memorygraph.projections.question import Named, without
 from memorygraph.projections.ranking import DECIMALS, Legs, Ranked, Speakers, rank, speaker_names, speakers_named
-from memorygraph.projections.reasoning import led_to, with_seeds
+from memorygraph.projections.reasoning import led_to, over_bridge, with_seeds
 from memorygraph.projections.seen import Indexes, Seen
 from memorygraph.projections.segments import Segments
 from memorygraph.projections.similarity import Norms, births, cosines, top
 from memorygraph.projections.snapshot_format import Part
+from memorygraph.projections.source import Looked, Source
 from memorygraph.projections.text import analyzer_for
 from memorygraph.projections.turns import Questions
 from memorygraph.projections.variety import POOL, varied
@@ -45,25 +46,6 @@ Doubles = NDArray[np.float64]
 SEEN_MAX: Final = 16  # filters whose outcome is kept,
 FRAMES_MAX: Final = 8  # for so many Frames
 _NORMS_ROWS: Final = 65_536
-
-
-class Source(Protocol):
-    """Where a recall looks up what is large: words and vectors. The index itself, or the shards that have a part each.
-
-    Everything else that it needs (concepts, links, sessions, labels, times) is at hand.
-    """
-
-    def legs(self, seen: Seen, words: str | None, vector: NDArray[np.float32] | None) -> Looked:
-        """Look up the words and the vector of a question, as far as they are given."""
-        ...
-
-    def shared(self, text_rows: Rows) -> Doubles:
-        """Return the share of terms that each two of some text rows have in common; see ``LexicalIndex.shared``."""
-        ...
-
-
-Looked = tuple[LexicalMatches | None, Doubles | None]
-"""Which text rows match the words, and the cosine of each node, at least 0, shape (node rows,)."""
 
 
 class RecallIndex:
@@ -217,12 +199,13 @@ class RecallIndex:
         seeds = rows[top(scores[rows], births(frame, rows), seed_k)]
         if text is None:
             ranked = _only(ranked, seeds)
-        ranked = led_to(seen, ranked, hops, self.weights)
+        ranked = led_to(seen, ranked, hops, self.weights, source)
         scores = np.round(ranked.scores, DECIMALS)
         rows, values = self._best(seen, scores, max(k, POOL), None if text is None else source)
         rows, values = with_seeds(rows[values > 0], values[values > 0], seeds, k)
         hits = hits_of(seen, ranked, rows, values, self.weights, "" if window is None else window.text)
-        return [hit if hit.path else replace(hit, path=(hit.node.id,)) for hit in hits]
+        found = zip(rows.tolist(), hits, strict=True)
+        return [hit if hit.path else over_bridge(seen, ranked, place, hit) for place, hit in found]
 
     def concepts(self, frame: Frame, text: str | None, limit: int) -> list[Concept]:
         """Return what the memories name: what is in a text, else what is named most, each with who names it."""
@@ -285,6 +268,10 @@ class RecallIndex:
     def shared(self, text_rows: Rows) -> Doubles:
         """Return the share of terms that each two of some text rows have in common."""
         return self.lexical.shared(text_rows)
+
+    def contents(self, seen: Seen, text_rows: Rows) -> list[str]:
+        """Return the texts of some text rows."""
+        return [seen.frame.texts.value("content", row) for row in text_rows.tolist()]
 
     def seen_at(self, frame: Frame, filters: Filters) -> Seen:
         """Return what is seen at a Frame through some filters; kept for the last Frames (each agent has its own)."""

@@ -15,6 +15,7 @@ from memorygraph.projections.concepts import ConceptIndex
 from memorygraph.projections.filters import LabelIndex
 from memorygraph.projections.frame import Frame
 from memorygraph.projections.lexical import LexicalIndex, LexicalStatistics
+from memorygraph.projections.text import Analyzer
 from memorygraph.projections.turns import Questions, Turns, turns_of
 from memorygraph.projections.walk import ConceptGraph
 from memorygraph.projections.weights import WEIGHTS, Weights
@@ -63,6 +64,11 @@ class Seen:
     def statistics(self) -> LexicalStatistics:
         """What BM25 needs of them."""
         return self._indexes.lexical.statistics(self.texts)
+
+    @property
+    def analyzer(self) -> Analyzer:
+        """What cuts their texts into terms."""
+        return self._indexes.lexical.analyzer
 
     @cached_property
     def graph(self) -> ConceptGraph:

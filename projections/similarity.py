@@ -25,8 +25,8 @@ HIDDEN: Final = -4.0  # below every cosine
 class Norms:
     """Euclidean length of each vector row; grows with the rows and serves every Frame, also those of a former space.
 
-    ``queue`` is where searches that come at once meet. Of sparse vectors the entries are kept besides, when products are
-    asked for (``sparse.py``).
+    ``queue`` is where searches that come at once meet. Of sparse vectors the entries are kept besides (``sparse.py``),
+    when products are asked for.
 
     Args:
         is_fork: what goes on for a short time only: entries are not worth keeping.

@@ -30,7 +30,7 @@ class Weights(Struct, frozen=True, kw_only=True):
     common: float = 0.1  # concepts of a larger share of the memories connect nothing
     rounds: int = 4  # steps of the walk
     link: float = 5.0  # weight of a link of weight 1, beside the idf of concepts
-    similar: float = 0.2  # of that, for links by similarity: what they say, words and vectors say too
+    similar: float = 0.01  # of that, for links by similarity: what they say, words and vectors say too
 
 
 WEIGHTS: Final = Weights()

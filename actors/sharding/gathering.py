@@ -31,10 +31,10 @@ from memorygraph.projections.frame import Frame, NodeState
 from memorygraph.projections.hit import Hit
 from memorygraph.projections.lexical import LexicalMatches, LexicalStatistics, Postings, scored, shared_terms
 from memorygraph.projections.partial import LentTexts, with_texts
-from memorygraph.projections.recall import Looked
 from memorygraph.projections.seen import Seen
 from memorygraph.projections.selecting import Selection, ordered, selected
 from memorygraph.projections.similarity import top, unit_of
+from memorygraph.projections.source import Looked
 
 if TYPE_CHECKING:
     from memorygraph.actors.sharding.member import Member
@@ -166,6 +166,12 @@ class Gathering:
         lists = [codes[name] for name in ids]
         sizes = np.array([len(each) for each in lists], dtype=np.int64)
         return shared_terms(np.concatenate([np.zeros(0, np.int32), *lists]), sizes)
+
+    def contents(self, seen: Seen, text_rows: NDArray[np.int32]) -> list[str]:
+        """Return some texts."""
+        ids = self._names(seen.frame.texts.take("node", text_rows))
+        found = self.ask_by_id(ids, lambda some: parts.TextsOf(ids=some))
+        return [found[name] for name in ids]
 
     # -- texts and states that are kept elsewhere ----------------------------------------------------------------
 

@@ -199,7 +199,7 @@ def counting(group: ShardGroup) -> Counting:
     [
         (cmd.Recall(text="the garden of Alice in winter", k=10), 4),
         (cmd.Recall(text="the garden of Alice", vector=bytes(16), k=10), 4),
-        (cmd.Reason(text="the garden of Alice", k=10), 4),
+        (cmd.Reason(text="the garden of Alice", k=10), 6),
         (cmd.Similar(vector=bytes(16), k=5), 1),
         (cmd.FindNodes(vectors=True), 1),
         (cmd.Digest(), 1),
