@@ -40,7 +40,9 @@ class Connecting:
         cls,
         name: str,
         *,
-        transport: Transport,
+        address: str | None = None,
+        namespace: str = "memorygraph",
+        transport: Transport | None = None,
         create: bool = True,
         embedder: Embedder | None = None,
         embedding_dim: int = 256,
@@ -59,7 +61,9 @@ class Connecting:
 
         Args:
             name: of the memory: 1 to 64 of a-z, 0-9, _ and -.
-            transport: the way to the fleet.
+            address: of the Ray cluster that the fleet runs on; None: the one that this process belongs to.
+            namespace: of the fleet on that cluster.
+            transport: another way to a fleet, instead of Ray (``memorygraph.actors.fleet.transport.Transport``).
             create: make the memory if the fleet has none of that name, in this ``language``.
             deadline_s: how long a call may take; a memory whose host died is back in about a second.
             options: ``embedder``, ``embedding_dim``, ``read_only``, ``principal``, ``provenance``, ``auto_associate``,
@@ -67,6 +71,7 @@ class Connecting:
                 ``AgentMemory``.
 
         Raises:
+            ImportError: Ray is not installed: pip install 'memorygraph[ray]'.
             StoreNotFound: there is no such memory, and none was to be made.
             TimedOut: no host of the fleet answers.
             EmbedderMismatch: the memory holds vectors of another embedder than the one given.
@@ -81,6 +86,10 @@ class Connecting:
         memory._configure(**options)
         memory.path = None
         founding = Founding(name=name, language=language, principal=principal, provenance=author.provenance())
+        if transport is None:
+            from memorygraph.actors.fleet.cluster import transport_to
+
+            transport = transport_to(address, namespace)
         engine = FleetEngine(
             name,
             transport,

@@ -352,7 +352,7 @@ class FleetEngine(Engine):
 
     def _call(self, call: calls.HostCall, kind: Any, *, deadline_s: float | None = None) -> Any:
         if self._closed:
-            raise ClosedError(f"the memory {self.name!r} is closed; connect again")
+            raise ClosedError(f"the memory {self.name!r} is closed; open it again")
         return self._caller.call(call, kind, deadline_s=deadline_s, once=deadline_s is not None)
 
     def _require_writable(self) -> None:

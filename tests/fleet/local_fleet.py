@@ -14,12 +14,12 @@ from memorygraph.actors.fleet.transport import DIRECTORY, LocalTransport
 
 
 class LocalFleet:
-    def __init__(self, root, hosts: int = 2, steady: Any = None, **outside: Any) -> None:
+    def __init__(self, root, hosts: int = 2, steady: Any = None, dead_s: float = 1e9, **outside: Any) -> None:
         self.root = root
         self.steady = steady or SystemSteady()
         self.transport = LocalTransport()
         self.outside = outside  # clock, ids
-        self.directory = Directory(self.steady)
+        self.directory = Directory(self.steady, dead_s=dead_s)
         self.transport.serve(DIRECTORY, self.directory)
         self.hosts: dict[str, Host] = {}
         for number in range(hosts):

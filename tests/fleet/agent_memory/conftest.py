@@ -1,0 +1,61 @@
+"""What holds for an ``AgentMemory`` in this process holds for one on a fleet: the same tests, unchanged.
+
+Each file here is one of ``tests/memory``, in which ``AgentMemory(path, ...)`` is a memory of a fleet; the same path is
+the same memory. Left out are those about files, engines and processes of their own.
+"""
+
+from __future__ import annotations
+
+import itertools
+import sys
+from typing import Any
+
+import pytest
+
+from memorygraph import AgentMemory
+from memorygraph.actors.fleet.calls import Founding
+from memorygraph.actors.fleet.client import FleetEngine
+from tests.fleet.local_fleet import LocalFleet
+
+_numbers = itertools.count()
+
+
+@pytest.fixture(scope="session")
+def fleet(tmp_path_factory):
+    fleet = LocalFleet(tmp_path_factory.mktemp("fleet"))
+    yield fleet
+    fleet.stop()
+
+
+@pytest.fixture(autouse=True)
+def hosted(fleet, monkeypatch, request):
+    class HostedMemory(AgentMemory):
+        def __init__(
+            self, path: Any = None, *, name: str = "agent_memory", language: str = "en", **options: Any
+        ) -> None:
+            hosted = f"hosted{next(_numbers)}" if path is None else f"path{abs(hash(str(path)))}"
+            if not options.get("read_only"):
+                FleetEngine(hosted, fleet.transport, founding=Founding(name=name, language=language)).close()
+            self.__dict__.update(AgentMemory.connect(hosted, transport=fleet.transport, **options).__dict__)
+
+    module = sys.modules[request.function.__module__]
+    if hasattr(module, "AgentMemory"):
+        monkeypatch.setattr(module, "AgentMemory", HostedMemory)
+    return HostedMemory
+
+
+@pytest.fixture
+def memory(hosted):
+    with hosted() as memory:
+        yield memory
+
+
+@pytest.fixture
+def store(tmp_path):
+    return tmp_path / "store"
+
+
+@pytest.fixture
+def durable(hosted, store):
+    with hosted(store) as memory:
+        yield memory

@@ -1,0 +1,1 @@
+from tests.memory.test_supersedes import *  # noqa: F403 - the same tests

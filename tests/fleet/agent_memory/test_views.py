@@ -1,0 +1,1 @@
+from tests.memory.test_views import *  # noqa: F403 - the same tests
