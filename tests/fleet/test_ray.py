@@ -147,7 +147,7 @@ def test_a_memory_goes_to_tasks_and_actors(ray_fleet, name) -> None:
     ids = ray.get([note.remote(memory, text) for text in ("the cat sleeps", "the dog barks")])
     assert {memory.get(node_id).content for node_id in ids} == {"the cat sleeps", "the dog barks"}
     assert memory.recall("Which animal barks?", k=1)[0].content == "the dog barks"
-    pids = {entry.provenance["pid"] for entry in memory.audit(first=2)}
+    pids = {record.provenance["pid"] for record in memory._engine.read(2, 3)}
     assert str(os.getpid()) not in pids
 
 
