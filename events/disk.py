@@ -6,19 +6,38 @@ are numbers (descriptors) with positioned reads and writes, so threads share the
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import fcntl
 import os
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final, Protocol, cast
 
 _WAIT_MIN_S: Final = 50e-6  # about a commit on a fast disk, so that those who take turns lose little
 _WAIT_MAX_S: Final = 2e-3
 # A store is no place for links and pipes: who prepares one could have us write elsewhere, or wait for ever.
 _PLAIN: Final = os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 _NO_SPACE: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+_ZEROS: Final = bytes(256 << 10)  # at a time, so that who writes to the same file meanwhile waits little
+_SYNC_FILE_RANGE_WRITE: Final = 2
+
+
+def _find_sync_file_range() -> Callable[[int, int, int, int], int] | None:
+    """Look for Linux's call in the C library; Python has no name for it."""
+    if sys.platform != "linux":
+        return None
+    try:
+        call = ctypes.CDLL(None).sync_file_range
+    except (OSError, AttributeError):
+        return None
+    call.argtypes = (ctypes.c_int, ctypes.c_int64, ctypes.c_int64, ctypes.c_uint)
+    return cast("Callable[[int, int, int, int], int]", call)
+
+
+_sync_file_range: Final = _find_sync_file_range()
 
 
 class Disk(Protocol):
@@ -40,8 +59,16 @@ class Disk(Protocol):
         """Read up to ``size_bytes`` at ``offset``; fewer at the end of the file."""
         ...
 
-    def pwrite(self, fd: int, data: bytes, offset: int) -> int:
+    def pwrite(self, fd: int, data: bytes | bytearray, offset: int) -> int:
         """Write ``data`` at ``offset`` and give how many bytes were written."""
+        ...
+
+    def append_zeros(self, path: str, size_bytes: int) -> None:
+        """Make an existing file longer by that many zeros, wherever it ends by then: nothing in it is written over."""
+        ...
+
+    def start_writing(self, fd: int, offset: int, size_bytes: int) -> None:
+        """Begin to bring a part of a file to stable storage; only ``sync`` says that it is there, or why not."""
         ...
 
     def sync(self, fd: int) -> None:
@@ -128,9 +155,24 @@ class OsDisk:
         """Read at an offset."""
         return os.pread(fd, size_bytes, offset)
 
-    def pwrite(self, fd: int, data: bytes, offset: int) -> int:
+    def pwrite(self, fd: int, data: bytes | bytearray, offset: int) -> int:
         """Write at an offset."""
         return os.pwrite(fd, data, offset)
+
+    def append_zeros(self, path: str, size_bytes: int) -> None:
+        """Write zeros with O_APPEND: the system looks for the end and writes there in one step."""
+        fd = os.open(path, os.O_WRONLY | os.O_APPEND | _PLAIN)
+        try:
+            left_bytes = size_bytes
+            while left_bytes > 0:
+                left_bytes -= os.write(fd, memoryview(_ZEROS)[:left_bytes])
+        finally:
+            os.close(fd)
+
+    def start_writing(self, fd: int, offset: int, size_bytes: int) -> None:
+        """Hand dirty pages to the disk and do not wait, where the system can; errors are kept for the sync."""
+        if _sync_file_range is not None:
+            _sync_file_range(fd, offset, size_bytes, _SYNC_FILE_RANGE_WRITE)
 
     def sync(self, fd: int) -> None:
         """Sync data: fdatasync on Linux; F_FULLFSYNC on macOS, where fsync does not reach the platters."""

@@ -18,7 +18,7 @@ import msgspec
 from crc32c import crc32c
 
 from memorygraph.events.errors import BatchTooLarge, DamagedLog, InputError, NewerFormat
-from memorygraph.events.log import LogEntry
+from memorygraph.events.log import Head, LogEntry
 from memorygraph.events.types import LIMITS
 
 MAGIC: Final = b"MGF1"
@@ -86,22 +86,23 @@ def encode_frame(
         InputError: there is no record.
         BatchTooLarge: the frame would pass 16 MiB.
     """
-    frame = pack_frame(records, memory_id=memory_id, first=first, time_us=time_us, epoch=epoch, chain=chain)
-    return frame, _chain(chain, frame, _digests_of(records))
+    frame = bytearray()
+    _pack(frame, records, epoch=epoch, memory_id=memory_id, first=first, time_us=time_us, chain=chain)
+    return bytes(frame), _chain(chain, frame, _digests_of(records))
 
 
-def pack_frame(
-    records: Sequence[bytes], *, memory_id: bytes, first: int, time_us: int, epoch: int, chain: bytes
-) -> bytes:
-    """Encode records as one frame; see ``encode_frame``."""
-    if not records:
-        raise InputError("a commit frame needs at least one record")
-    return _pack(records, epoch=epoch, memory_id=memory_id, first=first, time_us=time_us, chain=chain)
+def pack_frame(frame: bytearray, records: Sequence[bytes], memory_id: bytes, head: Head, time_us: int) -> None:
+    """Encode records as the frame behind a head; see ``encode_frame``.
+
+    It takes the place of what ``frame`` holds, whose memory is used again: fresh memory costs more than the encoding.
+    """
+    first = head.position + 1
+    _pack(frame, records, epoch=head.epoch, memory_id=memory_id, first=first, time_us=time_us, chain=head.chain)
 
 
-def chain_behind(frame: bytes, records: Sequence[bytes]) -> bytes:
-    """Compute the chain after a frame that ``pack_frame`` made of these records (32 bytes)."""
-    return _chain(frame_header(frame).chain_before, frame, _digests_of(records))
+def head_behind(frame: bytes | bytearray, records: Sequence[bytes], head: Head) -> Head:
+    """Compute the head behind a frame that ``pack_frame`` made of these records."""
+    return Head(head.position + len(records), _chain(head.chain, frame, _digests_of(records)), head.epoch)
 
 
 def with_hashes(frame: bytes | memoryview, header: FrameHeader, positions: Collection[int]) -> bytes:
@@ -118,7 +119,9 @@ def with_hashes(frame: bytes | memoryview, header: FrameHeader, positions: Colle
         else:
             digest = entry.digest if entry.data is None else sha256(entry.data).digest()
             items.append(msgspec.msgpack.Ext(REPLACED, digest or b""))
-    return _pack(
+    whole = bytearray()
+    _pack(
+        whole,
         items,
         epoch=header.epoch,
         memory_id=header.memory_id,
@@ -126,13 +129,17 @@ def with_hashes(frame: bytes | memoryview, header: FrameHeader, positions: Colle
         time_us=header.time_us,
         chain=header.chain_before,
     )
+    return bytes(whole)
 
 
-def _pack(items: Sequence[object], *, epoch: int, memory_id: bytes, first: int, time_us: int, chain: bytes) -> bytes:
+def _pack(
+    frame: bytearray, items: Sequence[object], *, epoch: int, memory_id: bytes, first: int, time_us: int, chain: bytes
+) -> None:
     """Encode a frame's header and body."""
     count = len(items)
+    if not count:
+        raise InputError("a commit frame needs at least one record")
     # The encoder writes "array of n" and then exactly our body: the array's head goes where the header will be.
-    frame = bytearray(HEADER_BYTES)
     _encoder.encode_into(items, frame, HEADER_BYTES - len(_array_head(count)))
     if len(frame) > FRAME_BYTES_MAX:
         raise BatchTooLarge(
@@ -145,7 +152,6 @@ def _pack(items: Sequence[object], *, epoch: int, memory_id: bytes, first: int, 
         frame, 0, MAGIC, 0, len(frame) - HEADER_BYTES, 0, count, epoch, memory_id, first, time_us, chain, 0
     )
     _CRC.pack_into(frame, _CRC_AT, crc32c(memoryview(frame)[_CHECKED_FROM:]))
-    return bytes(frame)
 
 
 def frame_header(frame: bytes | memoryview) -> FrameHeader:
@@ -293,7 +299,7 @@ def _digests_of(records: Sequence[bytes]) -> list[bytes]:
     return [hashed.digest() for hashed in map(sha256, records)]
 
 
-def _chain(before: bytes, frame: bytes | memoryview, digests: list[bytes]) -> bytes:
+def _chain(before: bytes, frame: bytes | bytearray | memoryview, digests: list[bytes]) -> bytes:
     return sha256(b"".join((before, frame[_CHAINED], *digests))).digest()
 
 

@@ -10,21 +10,45 @@ from memorygraph.events.stores.recovery import Tail
 from memorygraph.events.stores.segment_file import SEGMENT_HEADER_BYTES, SegmentFile, SegmentHeader, SegmentName
 
 
-def put_frame(directory: StoreDirectory, lock: LockFile, tail: Tail, frame: bytes, segment_bytes: int) -> Tail:
-    """Write a frame behind the tail, or at the start of the next segment; give the tail before the frame.
+def make_room(directory: StoreDirectory, lock: LockFile, tail: Tail, size_bytes: int, segment_bytes: int) -> Tail:
+    """Take the space for a frame behind the tail, in the next segment if it is due; give the tail before the frame.
+
+    Raises:
+        OSError: the disk fails or is full.
+    """
+    end = tail.offset + size_bytes
+    if end > segment_bytes and tail.offset > SEGMENT_HEADER_BYTES:
+        tail = next_segment(directory, lock, tail)
+        end = tail.offset + size_bytes
+    tail.file.reserve(end)
+    return tail
+
+
+def put_frame(tail: Tail, frame: bytes | bytearray) -> None:
+    """Write a frame behind the tail, where there is room for it, and let the system begin to bring it to the disk.
 
     Raises:
         OSError: the disk fails or is full; what was written of the frame is taken back.
     """
-    if tail.offset + len(frame) > segment_bytes and tail.offset > SEGMENT_HEADER_BYTES:
-        tail = next_segment(directory, lock, tail)
-    tail.file.reserve(tail.offset + len(frame))
     try:
         tail.file.write(frame, tail.offset)
     except OSError:
         take_back(tail, len(frame))
         raise
-    return tail
+    tail.file.start_writing(tail.offset, len(frame))
+
+
+def sync_frame(tail: Tail, size_bytes: int) -> None:
+    """Return when a frame behind the tail is on stable storage.
+
+    Raises:
+        OSError: the disk fails; the frame is taken back.
+    """
+    try:
+        tail.file.sync()
+    except OSError:
+        take_back(tail, size_bytes)
+        raise
 
 
 def next_segment(directory: StoreDirectory, lock: LockFile, tail: Tail) -> Tail:

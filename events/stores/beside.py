@@ -1,4 +1,4 @@
-"""A second thread for what can be computed while the caller waits for the disk; it ends when there is nothing to do."""
+"""Second threads for what can be done while a writer waits for the disk; they end when there is nothing to do."""
 
 from __future__ import annotations
 
@@ -16,26 +16,32 @@ T = TypeVar("T")
 class _Call(Generic[T]):
     """A call that whoever comes first makes: the thread, or the caller who wants its result."""
 
+    __slots__ = ("_error", "_running", "_to_do", "_value")
+
     def __init__(self, function: Callable[[], T]) -> None:
-        self._function = function
-        self._taken, self._running = threading.Lock(), threading.Lock()
+        self._to_do = [function]  # who takes it out makes the call
+        self._running = threading.Lock()
         self._running.acquire()
         self._value: T
         self._error: BaseException | None = None
 
     def make(self) -> None:
         """Make the call, unless somebody has begun it."""
-        if self._taken.acquire(blocking=False):
-            try:
-                self._value = self._function()
-            except BaseException as error:  # noqa: BLE001 - handed to the caller
-                self._error = error
-            finally:
-                self._running.release()
+        try:
+            function = self._to_do.pop()
+        except IndexError:
+            return
+        try:
+            self._value = function()
+        except BaseException as error:  # noqa: BLE001 - handed to the caller
+            self._error = error
+        finally:
+            self._running.release()
 
     def result(self) -> T:
         """Wait for the value, or raise what the call raised."""
-        self.make()
+        if self._to_do:
+            self.make()
         with self._running:
             if self._error is not None:
                 raise self._error
@@ -83,4 +89,5 @@ class Beside:
                 call.make()
 
 
-BESIDE: Final = Beside()
+BESIDE: Final = Beside()  # what the writer waits for
+FILLING: Final = Beside()  # what nobody waits for

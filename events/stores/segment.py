@@ -24,6 +24,7 @@ import weakref
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import suppress
 from copy import copy
+from functools import partial
 from threading import Lock
 from typing import Final, Self
 
@@ -39,10 +40,10 @@ from memorygraph.events.errors import (
     StoreError,
     StoreReadOnly,
 )
-from memorygraph.events.frames import NO_CHAIN, chain_after, chain_behind, pack_frame, require_frame, require_next
+from memorygraph.events.frames import NO_CHAIN, chain_after, head_behind, pack_frame, require_frame, require_next
 from memorygraph.events.log import Head, LogEntry, VerifyReport, no_rest
 from memorygraph.events.ports import Clock, SystemClock
-from memorygraph.events.stores.appending import next_segment, put_frame, settle, take_back
+from memorygraph.events.stores.appending import make_room, next_segment, put_frame, settle, sync_frame
 from memorygraph.events.stores.base import BaseLog
 from memorygraph.events.stores.beside import BESIDE
 from memorygraph.events.stores.directory import StoreDirectory, named, named_errors
@@ -66,7 +67,7 @@ from memorygraph.events.stores.takeover import (
 from memorygraph.events.stores.verifying import verify_segments, walk
 
 SEGMENT_BYTES: Final = 64 << 20
-_LARGE_BYTES: Final = 16 << 10  # of a frame whose head is computed beside its sync: longer than waking a thread
+_LARGE_RECORD_BYTES: Final = 2048  # hashlib lets other threads of Python run while it hashes as much
 
 
 class SegmentLog(BaseLog):
@@ -89,6 +90,7 @@ class SegmentLog(BaseLog):
         self._held: LockFile | None = None  # the lock file, while we have it locked
         self._seen = b""  # what the lock file said when the tail was last brought up to it
         self._point = b""  # the tail as a commit point, if that was written or read last
+        self._frame = bytearray()  # what is appended; its memory is used again
         self._appends = 0  # odd while an append is under way
         self._indexed: tuple[SegmentName, ...] = ()  # the segments that ``tend`` has seen
         self._examined = False  # whether everything behind the tail was looked at, not only the next bytes
@@ -179,24 +181,18 @@ class SegmentLog(BaseLog):
 
     def append(self, records: Sequence[bytes], time_us: int) -> Head:
         """Append records as one commit frame and return the new head once it is durable."""
-        head = self._locked_tail().head
-        frame = pack_frame(
-            records,
-            memory_id=self.memory_id,
-            first=head.position + 1,
-            time_us=time_us,
-            epoch=head.epoch,
-            chain=head.chain,
-        )
-        return self._commit(frame, lambda: Head(head.position + len(records), chain_behind(frame, records), head.epoch))
+        tail, frame = self._locked_tail(), self._frame
+        pack_frame(frame, records, self.memory_id, tail.head, time_us)
+        takes_long = len(frame) >= _LARGE_RECORD_BYTES * max(len(records), 16)  # longer than to wake a thread
+        return self._commit(tail, frame, partial(head_behind, frame, records, tail.head), beside=takes_long)
 
     def adopt(self, frame: bytes) -> Head:
         """Append one frame of another copy of this log as it is."""
-        head = self._locked_tail().head
+        tail = self._locked_tail()
         header = require_frame(frame, self.memory_id)
-        require_next(header, head.position, head.chain)
-        head = Head(header.last, chain_after(frame, header), max(header.epoch, head.epoch))
-        return self._commit(frame, lambda: head)
+        require_next(header, tail.head.position, tail.head.chain)
+        head = Head(header.last, chain_after(frame, header), max(header.epoch, tail.head.epoch))
+        return self._commit(tail, frame, lambda: head)
 
     def read(self, first: int = 1, last: int | None = None) -> Iterator[LogEntry]:
         """Give the records at positions first..last (None: the head as last seen), in order."""
@@ -256,7 +252,8 @@ class SegmentLog(BaseLog):
         self._locking.require_epoch()
 
     def release(self) -> None:
-        """Let go of the descriptors; the lock's stays with one who is exclusive."""
+        """Let go of the descriptors and the frame's memory; the lock stays with one who is exclusive."""
+        self._frame = bytearray()
         if (tail := self._tail) is not None:
             tail.file.rest()
         self._locking.rest()
@@ -374,29 +371,32 @@ class SegmentLog(BaseLog):
 
     # -- writing -------------------------------------------------------------------------------------------------
 
-    def _commit(self, frame: bytes, head_after: Callable[[], Head]) -> Head:
-        """Write a frame behind the tail, sync it, see that nobody took the log over, and publish the new head."""
-        tail = self._locked_tail()
-        if len(frame) >= _LARGE_BYTES:
-            head_after = BESIDE.start(head_after)
+    def _commit(self, tail: Tail, frame: bytes | bytearray, after: Callable[[], Head], *, beside: bool = False) -> Head:
+        """Write a frame behind the tail, sync it, see that nobody took the log over, and publish the new head.
+
+        While the disk is at work, the head behind the frame is computed: here, or by a second thread (``beside``),
+        which takes long to wake, but finds Python free if the records are large.
+        """
         self._appends += 1
         try:
+            after = BESIDE.start(after) if beside else after
             try:
-                tail = put_frame(self._directory, self._held_lock(), tail, frame, self._segment_bytes)
+                tail = make_room(self._directory, self._held_lock(), tail, len(frame), self._segment_bytes)
+                put_frame(tail, frame)
             except OSError as error:
                 raise self._refused(error, "write") from error
+            head = None if beside else after()
             try:
-                tail.file.sync()
+                sync_frame(tail, len(frame))
             except OSError as error:
-                take_back(tail, len(frame))
                 raise self._failed(error, "sync") from error
-            tail.file.passed(tail.head.position + 1, tail.offset)
-            head = head_after()
-            self._acknowledge(tail.after(head, tail.offset, len(frame)))
+            reached = tail.after(head or after(), tail.offset, len(frame))
+            self._acknowledge(reached)
         finally:
             self._appends += 1
+        reached.file.appended(tail.head.position + 1, tail.offset, reached.offset, self._segment_bytes)
         self._announce()
-        return head
+        return reached.head
 
     def _acknowledge(self, tail: Tail) -> None:
         """Move the commit point to a tail that is durable, unless the log was taken over: then it came too late."""

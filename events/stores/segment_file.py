@@ -12,6 +12,7 @@ import errno
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
+from functools import partial
 from operator import itemgetter
 from struct import Struct
 from typing import Final, NamedTuple
@@ -29,6 +30,7 @@ from memorygraph.events.frames import (
     fault_of,
     whole_frame,
 )
+from memorygraph.events.stores.beside import FILLING
 
 SEGMENT_MAGIC: Final = b"MGSEG1\0\0"
 SEGMENT_HEADER_BYTES: Final = 128
@@ -37,6 +39,8 @@ _HEADER: Final = Struct("<8s16sQI32s56s")
 _CRC: Final = Struct("<I")
 _FILL_BYTES_MIN: Final = 16 << 10
 _FILL_BYTES_MAX: Final = 1 << 20
+_AHEAD_BYTES: Final = 4 << 20  # what the second thread fills at a time, in files of a megabyte and more
+_AHEAD_BYTES_MIN: Final = 2 << 20  # it is asked when less is left
 _WINDOW_BYTES_MIN: Final = 16 << 10
 _WINDOW_BYTES_MAX: Final = 1 << 20
 _WAYPOINT_BYTES: Final = 32 << 10
@@ -101,7 +105,7 @@ class OpenFile:
 class SegmentFile:
     """A segment, open or at rest."""
 
-    __slots__ = ("_fill_end", "_handle", "_waypoints", "_write", "disk", "header", "name", "path")
+    __slots__ = ("_asked_end", "_fill_end", "_handle", "_waypoints", "_write", "disk", "header", "name", "path")
 
     def __init__(self, file: OpenFile, path: str, name: SegmentName, header: SegmentHeader, *, write: bool) -> None:
         self.disk = file.disk
@@ -111,6 +115,7 @@ class SegmentFile:
         self._handle: OpenFile | None = file
         self._write = write
         self._fill_end = 0  # up to here the file is known to be allocated
+        self._asked_end = 0  # up to here it will be, if what was asked of the filling thread succeeds
         # Some frames' (offset, position), so that a read need not start at the first frame. Readers in several threads
         # add to it: an entry is one append or insert, and one that comes twice or out of order does no harm.
         self._waypoints = [(SEGMENT_HEADER_BYTES, header.first)]
@@ -179,7 +184,7 @@ class SegmentFile:
             StoreError: the disk cannot read them.
         """
         try:
-            handle = handle or self.handle()  # held by name until the call is over: see ``rest``
+            handle = handle or self._handle or self.handle()  # held by name until the call is over: see ``rest``
             return self.disk.pread(handle.fd, size_bytes, offset)
         except OSError as error:
             where = f"{self.path} at byte {offset}"
@@ -294,6 +299,25 @@ class SegmentFile:
             size_bytes = grown_bytes
         self._fill_end = size_bytes
 
+    def appended(self, position: int, offset: int, end: int, limit: int) -> None:
+        """Remember where a frame was appended, and have a second thread zero-fill a large file that has little left.
+
+        Args:
+            position: of the frame's first record.
+            offset: where it starts.
+            end: where it ends.
+            limit: how long the file is to become at most.
+        """
+        self.passed(position, offset)
+        known_end = max(self._fill_end, self._asked_end)
+        if end + _AHEAD_BYTES_MIN > known_end and _FILL_BYTES_MAX <= known_end < limit:
+            self._asked_end = min(known_end + _AHEAD_BYTES, limit)
+            FILLING.start(partial(self._append_zeros, self._asked_end - known_end))
+
+    def _append_zeros(self, size_bytes: int) -> None:
+        with suppress(OSError):  # then the writer fills, and tells why it cannot
+            self.disk.append_zeros(self.path, size_bytes)
+
     def _grow(self, handle: OpenFile, size_bytes: int, end: int) -> None:
         try:
             write_all(self.disk, handle.fd, bytes(end - size_bytes), size_bytes)
@@ -302,22 +326,27 @@ class SegmentFile:
                 self.disk.truncate(handle.fd, size_bytes)
             raise
 
-    def write(self, data: bytes, offset: int) -> None:
+    def write(self, data: bytes | bytearray, offset: int) -> None:
         """Write bytes."""
-        handle = self.handle()
+        handle = self._handle or self.handle()
         write_all(self.disk, handle.fd, data, offset)
 
     def erase(self, offset: int, size_bytes: int) -> None:
         """Write zeros."""
         self.write(bytes(size_bytes), offset)
 
+    def start_writing(self, offset: int, size_bytes: int) -> None:
+        """Let the system begin to bring a part to stable storage, for which ``sync`` then has to wait less."""
+        handle = self._handle or self.handle()
+        self.disk.start_writing(handle.fd, offset, size_bytes)
+
     def sync(self) -> None:
         """Return when all that was written is on stable storage."""
-        handle = self.handle()
+        handle = self._handle or self.handle()
         self.disk.sync(handle.fd)
 
 
-def write_all(disk: Disk, fd: int, data: bytes, offset: int) -> None:
+def write_all(disk: Disk, fd: int, data: bytes | bytearray, offset: int) -> None:
     """Write all of ``data`` or raise.
 
     After a short write the rest is tried once, only to learn the reason (a full disk shows itself that way); without

@@ -13,6 +13,9 @@ from memorygraph.events.disk import OsDisk
 class NoSyncDisk(OsDisk):
     """The operating system's disk without the waiting: for tests that cut no power."""
 
+    def start_writing(self, fd: int, offset: int, size_bytes: int) -> None:
+        pass
+
     def sync(self, fd: int) -> None:
         os.fstat(fd)
 

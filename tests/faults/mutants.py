@@ -17,10 +17,10 @@ from memorygraph.events.errors import LogFailed
 from memorygraph.events.frames import FrameHeader
 from memorygraph.events.log import Head
 from memorygraph.events.stores import SegmentLog, recovery, rewriting, segment, segment_file, takeover
-from memorygraph.events.stores.appending import put_frame
 from memorygraph.events.stores.directory import StoreDirectory, named_errors
 from memorygraph.events.stores.lock_file import LockFile, encoded_point
 from memorygraph.events.stores.segment_file import SegmentFile
+from tests.simulation.machine import Disk
 
 
 class Mutant(Struct, frozen=True):
@@ -91,14 +91,13 @@ def go_on(log: SegmentLog, error: OSError, doing: str) -> LogFailed:
 
 
 def point_first(
-    directory: StoreDirectory, lock: LockFile, tail: recovery.Tail, frame: bytes, segment_bytes: int, *, put=put_frame
-) -> recovery.Tail:
+    log: SegmentLog, tail: recovery.Tail, frame: bytes, after: Callable[[], Head], *, commit=SegmentLog._commit, **how
+) -> Head:
     """Say that a frame is durable before it is."""
-    written = put(directory, lock, tail, frame, segment_bytes)
-    header = frames.frame_header(frame)
-    after = written.behind(header, frames.chain_after(frame, header), written.offset)
-    lock.publish(encoded_point(after.point, directory.memory_id))
-    return written
+    if tail.offset + len(frame) <= log._segment_bytes:  # else it goes into a new segment
+        reached = tail.after(after(), tail.offset, len(frame))
+        log._held_lock().publish(encoded_point(reached.point, log.memory_id))
+    return commit(log, tail, frame, after, **how)
 
 
 def everything_found(log: SegmentLog, *, refresh=SegmentLog.refresh) -> Head:
@@ -131,6 +130,12 @@ def rewritten_in_place(
         offset += rewriting._write(new, [frames.with_hashes(frame, frames.frame_header(frame), positions)], offset)
 
 
+def zeros_at_the_last_end(disk: Disk, path: str, size_bytes: int) -> None:
+    """Look for the end of a file, and then write there."""
+    fd = disk.open(path, write=True)
+    disk.pwrite(fd, bytes(size_bytes), disk.size_bytes(fd))
+
+
 def always(*_: Any) -> bool:
     """Say yes."""
     return True
@@ -139,28 +144,36 @@ def always(*_: Any) -> bool:
 SYNCS_FAIL_SLOWLY = {"failed_sync": 0.2, "switch": 0.6, "pause": 0.5}
 SYNCS_FAIL_AND_KILL = {"failed_sync": 0.15, "switch": 0.2, "death_after_fault": 0.7}
 NOBODY_DIES = dict.fromkeys(("death", "death_at_sync", "death_after_fault", "error", "short"), 0.0)
+CROWDED = {"switch": 0.4, "pause": 0.7, **NOBODY_DIES}
 
 STORE_MUTANTS = (
     Mutant("acknowledged before the sync", "T1 T2", ((SegmentLog, "append", acknowledged_before_the_write),)),
     Mutant("no fdatasync", "T2", ((SegmentFile, "sync", nothing),)),
-    Mutant("no directory fsync", "T2", ((StoreDirectory, "sync_names", nothing),), 2),
-    Mutant("checksum ignored", "T2 T3", ((segment_file, "whole_frame", header_only),), 198),
-    Mutant("sync tried again after it failed", "T2", ((SegmentFile, "sync", sync_again),), 134),
+    Mutant("no directory fsync", "T2", ((StoreDirectory, "sync_names", nothing),), 5),
+    Mutant("checksum ignored", "T2 T3", ((segment_file, "whole_frame", header_only),), 17),
+    Mutant("sync tried again after it failed", "T2", ((SegmentFile, "sync", sync_again),), 10),
     Mutant("going on after a failure", "T5", ((SegmentLog, "_failed", go_on),), 5),
-    Mutant("a found frame is taken for durable", "T2", ((segment, "settle", nothing),), 0, SYNCS_FAIL_SLOWLY),
+    Mutant("a found frame is taken for durable", "T2", ((segment, "settle", nothing),), 23, SYNCS_FAIL_SLOWLY),
     Mutant(
-        "a found frame is synced, not written again", "T2", ((segment, "settle", only_synced),), 90, SYNCS_FAIL_AND_KILL
+        "a found frame is synced, not written again", "T2", ((segment, "settle", only_synced),), 31, SYNCS_FAIL_AND_KILL
     ),
-    Mutant("marked durable before the sync", "T2", ((segment, "put_frame", point_first),), 15),
+    Mutant("marked durable before the sync", "T2", ((SegmentLog, "_commit", point_first),), 5),
     Mutant(
         "readers see what is not durable yet",
         "T2",
         ((SegmentLog, "refresh", everything_found),),
-        0,
+        9,
         {**SYNCS_FAIL_SLOWLY, **NOBODY_DIES},
     ),
-    Mutant("segments rewritten in place", "T1 T2", ((rewriting, "_swap", rewritten_in_place),), 4),
-    Mutant("no lock between processes", "T6", ((LockFile, "acquire", always),), 17),
+    Mutant("segments rewritten in place", "T1 T2", ((rewriting, "_swap", rewritten_in_place),), 9),
+    Mutant("no lock between processes", "T6", ((LockFile, "acquire", always),)),
+    Mutant(
+        "zeros written where the file ended before",
+        "T2",
+        ((Disk, "append_zeros", zeros_at_the_last_end),),
+        707,
+        CROWDED,
+    ),
 )
 
 BYTE_MUTANTS = (

@@ -268,6 +268,20 @@ class Disk:
         self._late(fault)
         return count
 
+    def append_zeros(self, path: str, size_bytes: int) -> None:
+        fault = self._step("append_zeros", path, writes=True)
+        file = self._storage.file(path)
+        count = min(size_bytes, self._storage.room_bytes())
+        file.write(bytes(count), len(file.data))
+        if count < size_bytes:
+            raise failure(errno.ENOSPC)
+        self._late(fault)
+
+    def start_writing(self, fd: int, offset: int, size_bytes: int) -> None:
+        with suppress(OSError):
+            self._step("start_writing", f"{self._path(fd)}@{offset}+{size_bytes}")
+        self._file(fd).write_some_back(self._machine.dice)
+
     def sync(self, fd: int) -> None:
         fault = self._step("sync", self._path(fd), writes=True)
         self._sync(self._file(fd), fault)

@@ -8,6 +8,7 @@ from types import MappingProxyType
 from unittest import mock
 
 from memorygraph.actors.background import Background
+from memorygraph.events.stores import segment_file
 from tests.simulation.memories import MemoryScenario
 from tests.simulation.scenario import Outcome, Scenario
 
@@ -18,13 +19,19 @@ def run(seed: int, weather: Mapping[str, float] = MappingProxyType({})) -> Outco
     """Run one seed; the same seed gives the same outcome, call by call. ``weather`` are chances that are not drawn.
 
     What a process would do in the background is left out: its thread would take part at moments of its own. So would
-    a garbage collection, which closes files.
+    a garbage collection, which closes files. Files that are filled ahead are a process of the scenario's own.
     """
     scenario = MemoryScenario if seed % MEMORIES_EVERY == MEMORIES_EVERY - 1 else Scenario
     gc.disable()
     try:
-        with mock.patch.object(Background, "after"):
-            at_work = scenario(seed)
+        at_work = scenario(seed)
+        with (
+            mock.patch.object(Background, "after"),
+            mock.patch.object(segment_file, "FILLING"),
+            mock.patch.multiple(
+                segment_file, _FILL_BYTES_MIN=at_work.fill_bytes, _FILL_BYTES_MAX=16 * at_work.fill_bytes
+            ),
+        ):
             for chance, value in weather.items():
                 setattr(at_work.machine.chances, chance, value)
             return at_work.run()

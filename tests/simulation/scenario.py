@@ -43,6 +43,7 @@ class Scenario:
         self.history = History()
         self.machine = Machine(self.dice, _weather(self.dice))
         self.segment_bytes = self.dice.choice((600, 1500, 4000, 30_000))
+        self.fill_bytes = self.dice.choice((512, 16 << 10))  # how far files are zero-filled at a time, at least
         self.takeovers = self.dice.choice((0.0, 0.0, 0.3, 0.6))
         if self.takeovers:
             self.machine.chances.pause = 0.5  # those who are shut out are slow
@@ -83,6 +84,8 @@ class Scenario:
             programs[f"writer {era}.{number}"] = self._writer(f"writer {era}.{number}", dice.randint(1, 12))
         for number in range(dice.choice((0, 0, 1, 2))):
             programs[f"reader {era}.{number}"] = self._reader(f"reader {era}.{number}", dice.randint(2, 15))
+        if dice.random() < 0.4:
+            programs[f"filler {era}"] = self._filler(dice.randint(1, 10))
         cut_at = dice.randint(1, 60 * len(programs)) if dice.random() < 0.7 else None
         storage = self.machine.storage
         storage.capacity_bytes = None
@@ -195,6 +198,18 @@ class Scenario:
             size_bytes = self.dice.choice((0, 5, 60, 300, 700, 2000))
             records.append(f"{name} {self._numbers} ".encode() + self.dice.randbytes(size_bytes))
         return records
+
+    def _filler(self, times: int) -> Callable[[Disk], None]:
+        """Make segments longer at any moment and without the lock, as a writer's second thread does."""
+
+        def program(disk: Disk) -> None:
+            for _ in range(times):
+                with suppress(OSError):
+                    names = [name for name in disk.listdir(f"{STORE}/log") if name.endswith(".seg")]
+                    if names:
+                        disk.append_zeros(f"{STORE}/log/{self.dice.choice(names)}", self.dice.randint(1, 5000))
+
+        return program
 
     def _reader(self, name: str, looks: int) -> Callable[[Disk], None]:
         def program(disk: Disk) -> None:
