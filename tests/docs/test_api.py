@@ -1,8 +1,11 @@
 """The API reference names every public name, and is what the code says now."""
 
+import re
+
 import pytest
 
 import memorygraph
+from memorygraph.core import types
 from tests.docs.pages import ROOT
 from tests.docs.scripts import loaded
 
@@ -23,6 +26,13 @@ def test_the_page_is_what_the_code_says() -> None:
 
 def test_every_public_name_is_there() -> None:
     assert unnamed(PAGE, [*memorygraph.__all__, "InputError", "MemoryQuery", "render_graphviz", "recall_stream"]) == []
+
+
+def test_the_page_of_errors_has_every_error() -> None:
+    told = set(re.findall(r"`(\w+)`", (ROOT / "docs/errors.md").read_text(encoding="utf-8")))
+    errors = {name for name, value in vars(types).items() if isinstance(value, type) and issubclass(value, Exception)}
+    assert errors - told == set()
+    assert "InputError" in errors
 
 
 def test_every_name_says_what_it_is() -> None:
