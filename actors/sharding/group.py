@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from typing import Final
 
 from memorygraph.actors.commands import Answer, Describe, Query
@@ -59,14 +60,18 @@ class ShardGroup:
         Args:
             now_us: leave out what has expired by then (0: nothing).
         """
-        owner = self.owner_of(query)
-        for _ in range(TRIES_MAX):
-            position = self.position
-            try:
-                return Answer(position, owner.answer(position, query, now_us))
-            except PositionNotKept as error:  # it took longer than positions are kept
-                late = error
-        raise late
+        for _ in range(TRIES_MAX - 1):
+            with suppress(PositionNotKept):  # it took longer than positions are kept
+                return self.ask_at(self.position, query, now_us)
+        return self.ask_at(self.position, query, now_us)
+
+    def ask_at(self, position: int, query: Query, now_us: int = 0) -> Answer:
+        """Answer a question at a position.
+
+        Raises:
+            PositionNotKept: it was not the newest within the last 250 ms.
+        """
+        return Answer(position, self.owner_of(query).answer(position, query, now_us))
 
     def spread_together(self, queries: Sequence[Spread], sight: Sight = PRESENT, now_us: int = 0) -> Answer:
         """Answer questions about activation in supersteps, all together -> ``list[Activated]``."""

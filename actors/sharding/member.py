@@ -52,6 +52,7 @@ class Member(Shard):
         self._conductances = Conductances()
         self._kept = KeptFrames(number, clock or SystemClock())
         super().__init__(self._part_state)
+        self._kept.add(self.frame)
 
     @property
     def is_first(self) -> bool:
