@@ -33,7 +33,8 @@ from memorygraph.events.ports import IdSource, RandomIds
 
 LONG_S: Final = 3600.0  # for what reads or rewrites a whole log
 WAIT_S: Final = 0.5  # how long a host is asked to wait in one go
-BUSY_MAX_S: Final = 60.0  # how long a transaction waits for others to end
+BUSY_MAX_S: Final = 60.0  # how long a transaction waits for others to end,
+BUSY_PAUSE_S: Final = 0.2  # asking again after so long at most
 After = Callable[[float, Callable[[], None]], None]
 
 
@@ -197,7 +198,7 @@ class FleetEngine(Engine):
     ) -> None:
         """Enter a block at the host, once others that are in one have left it."""
         steady = self._caller.steady
-        end_s = steady.now_s() + BUSY_MAX_S
+        end_s, pauses = steady.now_s() + BUSY_MAX_S, 0
         while True:
             call = calls.Begin(
                 memory=self.name,
@@ -213,7 +214,8 @@ class FleetEngine(Engine):
                 if not is_outermost or steady.now_s() > end_s:
                     raise
                 block.again()
-                steady.sleep(busy.retry_after_s)
+                steady.sleep(min(busy.retry_after_s * 2**pauses, BUSY_PAUSE_S))
+                pauses = min(pauses + 1, 10)
                 continue
             if is_outermost:
                 block.begun_at = position

@@ -14,10 +14,18 @@ from memorygraph.actors.fleet.transport import DIRECTORY, LocalTransport
 
 
 class LocalFleet:
-    def __init__(self, root, hosts: int = 2, steady: Any = None, dead_s: float = 1e9, **outside: Any) -> None:
+    def __init__(
+        self,
+        root,
+        hosts: int = 2,
+        steady: Any = None,
+        dead_s: float = 1e9,
+        transport: LocalTransport | None = None,
+        **outside: Any,
+    ) -> None:
         self.root = root
         self.steady = steady or SystemSteady()
-        self.transport = LocalTransport()
+        self.transport = transport or LocalTransport()
         self.outside = outside  # clock, ids
         self.directory = Directory(self.steady, dead_s=dead_s)
         self.transport.serve(DIRECTORY, self.directory)
@@ -33,8 +41,21 @@ class LocalFleet:
         host.beat()
         return host
 
+    def tend(self) -> None:
+        for host in self.hosts.values():
+            host.tend()
+
+    def crash(self, name: str) -> None:
+        """A host is gone without a word; what it had open is closed, as the system does for a process."""
+        host = self.hosts.pop(name)
+        self.transport.serve(host.member.address, None)
+        for one in host._all():
+            if one.opened is not None:
+                one.opened.log.close()
+
     def connect(self, memory: str = "m", **options: Any) -> FleetEngine:
         options.setdefault("founding", Founding(name=memory))
+        options.setdefault("steady", self.steady)
         return FleetEngine(memory, self.transport, **options)
 
     def owner(self, memory: str = "m") -> Host:
