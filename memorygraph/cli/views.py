@@ -33,7 +33,7 @@ from memorygraph.events.records import (
     SpaceActivated,
     SpaceDeclared,
 )
-from memorygraph.events.types import EdgeType, ReviewModel
+from memorygraph.events.types import EdgeType, ReviewModel, Scope
 from memorygraph.history import Change
 from memorygraph.hits import MemoryHit
 from memorygraph.times import to_seconds
@@ -131,7 +131,8 @@ def other_end(edge: MemoryEdge, node_id: str) -> str:
 
 def node_facts(node: MemoryNode) -> dict[str, Any]:
     """Return a memory for JSON, without its vector."""
-    return {name: value for name, value in node.to_dict().items() if name != "embedding"}
+    facts = {name: value for name, value in node.to_dict().items() if name != "embedding"}
+    return {**facts, "owner": node.owner, "scope": node.scope.value, "room": node.room}
 
 
 def edge_facts(edge: MemoryEdge, other: MemoryNode, node_id: str) -> dict[str, Any]:
@@ -205,6 +206,13 @@ def printable_lines(content: str) -> str:
     return "\n".join(plain(line) if not line.isprintable() else line for line in content.strip().splitlines())
 
 
+def _seen_by(node: MemoryNode) -> str:
+    """Say who sees a memory of a pool; '' for one that is nobody's and everyone's."""
+    if node.scope is Scope.SHARED:
+        return plain(f"the room {node.room}")
+    return "its owner" if node.scope is Scope.PRIVATE else "everyone" if node.owner else ""
+
+
 def _fields(node: MemoryNode) -> dict[str, Any]:
     return {
         "id": node.id,
@@ -215,6 +223,8 @@ def _fields(node: MemoryNode) -> dict[str, Any]:
         "speaker": plain(node.speaker or ""),
         "session": "" if node.session is None else plain(str(node.session)),
         "source": plain(node.source or ""),
+        "owner": plain(node.owner or ""),
+        "seen by": _seen_by(node),
         "tags": plain(", ".join(node.tags)),
         "importance": f"{node.importance:.2f}",
         "retention": f"{node.retention():.2f}",

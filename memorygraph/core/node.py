@@ -24,7 +24,7 @@ from memorygraph.core.measures import NodeMeasures
 from memorygraph.events.errors import ExpectationFailed, FrozenViewError, InputError
 from memorygraph.events.ports import RandomIds
 from memorygraph.events.records import NodeAdded, NodeRevised
-from memorygraph.events.types import LIMITS, ConsolidationState, DecayFunction, Limits, MemoryType, Partition
+from memorygraph.events.types import LIMITS, ConsolidationState, DecayFunction, Limits, MemoryType, Partition, Scope
 from memorygraph.home import Home
 from memorygraph.plain import plain_copy
 from memorygraph.projections.frame import NodeState
@@ -188,6 +188,21 @@ class MemoryNode(NodeMeasures):
     def created_at(self) -> float:
         """When it was recorded, Unix seconds."""
         return to_seconds(self._now().created_us)
+
+    @property
+    def owner(self) -> str | None:
+        """The agent of a pool whose memory it is; None: nobody's in particular."""
+        return self._now().owner
+
+    @property
+    def scope(self) -> Scope:
+        """Who may see it: its owner, a room, or everyone."""
+        return Scope.from_code(self._now().partition.scope)
+
+    @property
+    def room(self) -> str | None:
+        """The room that it is shared with; None if it is not SHARED."""
+        return self._now().partition.name if self.scope is Scope.SHARED else None
 
     @property
     def access_count(self) -> int:

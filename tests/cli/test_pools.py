@@ -50,6 +50,19 @@ def test_what_an_agent_does_not_see_is_not_shown(shell: Shell, pool: dict[str, s
     assert "there is no node" in shell.run("show", pool["private"], "--as", "bob", code=1)
 
 
+def test_show_says_whose_a_memory_is_and_who_sees_it(shell: Shell, pool: dict[str, str]) -> None:
+    facts = {name: shell.json("show", node_id) for name, node_id in pool.items()}
+    assert {name: (one["owner"], one["scope"], one["room"]) for name, one in facts.items()} == {
+        "private": ("ann", "private", None),
+        "shared": ("ann", "shared", "growth"),
+        "nobody": (None, "public", None),
+    }
+    shown = {name: " ".join(shell.run("show", node_id).split()) for name, node_id in pool.items()}
+    assert "owner ann seen by its owner" in shown["private"]
+    assert "owner ann seen by the room growth" in shown["shared"]
+    assert "seen by" not in shown["nobody"]
+
+
 def test_a_pool_in_python_sees_the_same(shell: Shell, pool: dict[str, str]) -> None:
     with SharedMemoryPool(AgentMemory(path=shell.store, read_only=True)) as opened:
         owners = {node.id: name for name in ("ann", "bob") for node in opened.by_owner(name)}

@@ -346,3 +346,18 @@ def test_a_merge_compares_memories_of_one_place_alone(pool: SharedMemoryPool, mo
     monkeypatch.setattr(duplicates, "_cosines", counted)
     assert pool.memory.graph.merge_similar_nodes(similarity_threshold=0.99) == 0
     assert sizes == [(3, 3)] * 8
+
+
+def test_a_memory_says_whose_it_is_and_who_sees_it(pool: SharedMemoryPool) -> None:
+    ann, bob = pool.agent("ann", room="growth"), pool.agent("bob", room="growth")
+    node = ann.remember("The price will rise")
+    assert (node.owner, node.scope, node.room) == ("ann", Scope.PRIVATE, None)
+    ann.share(node, Scope.SHARED)
+    seen = bob.get(node.id)
+    assert (seen.owner, seen.scope, seen.room) == ("ann", Scope.SHARED, "growth")
+    ann.share(node, Scope.PUBLIC)
+    assert (ann.get(node).scope, ann.get(node).room) == (Scope.PUBLIC, None)
+    assert node.scope is Scope.PRIVATE  # a view is as it was
+    nobodys = pool.memory.remember("Everyone's")
+    assert (nobodys.owner, nobodys.scope) == (None, Scope.PUBLIC)
+    assert (MemoryNode("built").owner, MemoryNode("built").scope) == (None, Scope.PUBLIC)
