@@ -43,7 +43,7 @@ def similarity_links(
     """
     if not added:
         return None
-    queries = np.stack([np.frombuffer(vector, dtype="<f4") for _, vector in added])
+    queries = np.frombuffer(b"".join([vector for _, vector in added]), dtype="<f4").reshape(len(added), -1)
     older = nearest_each(frame, norms, queries, policy.k, policy.threshold, before=before)
     ids = frame.interner.ids
     sources, targets, weights = [], [], []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Sequence
 from typing import Final
@@ -105,7 +106,8 @@ class _Lengths:
         for first, block in vectors.blocks("vector"):
             new = block[max(self.count - first, 0) :]
             if len(new):
-                lengths = np.linalg.norm(new.astype(np.float64), axis=1)
+                exact = new.astype(np.float64)
+                lengths = np.sqrt(np.add.reduce(exact * exact, axis=1))
                 start = max(self.count, first)
                 values[start : start + len(new)] = np.where(lengths > 0, lengths, 1)
         self.values = values
@@ -208,7 +210,7 @@ def best(
     wanted = k
     while True:
         bound = max(least, _bound(scores, wanted) - ROUNDED)
-        found = np.flatnonzero(scores >= bound)
+        found = (scores >= bound).nonzero()[0]
         vector_rows = found if rows is None else rows[found]
         owner = _owners(frame, vector_rows)
         counts = frame.nodes.take("alive", owner) & (frame.nodes.take("vector_row", owner) == vector_rows)
@@ -298,5 +300,5 @@ def unit_of(frame: Frame, query: Floats) -> Floats:
             found=query.shape,
         )
     exact = query.astype(np.float64)
-    length = float(np.linalg.norm(exact))
+    length = math.sqrt(exact @ exact)
     return (exact / length if length > 0 else exact).astype(np.float32)

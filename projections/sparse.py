@@ -51,22 +51,25 @@ class SparseVectors:
         known = self._postings
         if known is None:
             return None
-        dims = [dim for dim in np.flatnonzero(query).tolist() if dim in known]
+        dims = [dim for dim in query.nonzero()[0].tolist() if dim in known]
         if ENTRY_COST * sum([len(known[dim]) for dim in dims]) > count * len(query):
             return None
         blocks = [known[dim].tobytes() for dim in dims]
         entries = np.frombuffer(b"".join(blocks), np.int64)
-        parts = entries.astype(np.uint32).view(np.float32) * query[dims].repeat([len(block) >> 3 for block in blocks])
+        parts = entries.astype(np.uint32).view(np.float32)
+        parts *= query[dims].repeat([len(block) >> 3 for block in blocks])
         return np.bincount(entries >> _BITS, parts, count)[:count].astype(np.float32)
 
     def _add(self, block: Floats) -> None:
         assert self._postings is not None
-        dims, rows = np.nonzero(block.T)  # in order of dimensions
+        dims, rows = block.T.nonzero()  # in order of dimensions
         bits = block[rows, dims].view(np.uint32).astype(np.int64)
         count, dim = self.count + len(block), block.shape[1]
         self._entries += len(bits)
         if self._entries > SHARE_MAX * max(count, _ROWS_MIN) * dim:
             self._postings = None
+        elif len(block) == 1:
+            _append(self._postings, dims.tolist(), (bits | self.count << _BITS).tolist())
         else:
             post(self._postings, range(dim), dims, (rows + self.count) << _BITS | bits)
         self.count = count
@@ -74,3 +77,13 @@ class SparseVectors:
     def size_bytes(self) -> int:
         """Return the bytes of the postings, about."""
         return 0 if self._postings is None else 8 * self._entries + 100 * len(self._postings)
+
+
+def _append(postings: dict[int, array[int]], dims: list[int], entries: list[int]) -> None:
+    """Do what ``post`` does, for one row: one memory after the other is remembered so."""
+    for dim, entry in zip(dims, entries, strict=True):
+        known = postings.get(dim)
+        if known is None:
+            postings[dim] = array("q", (entry,))
+        elif known[-1] < entry:  # unless Ctrl-C came after it
+            known.append(entry)

@@ -23,6 +23,7 @@ CHUNK_ROWS: Final = 1 << CHUNK_BITS
 CHUNK_MASK: Final = CHUNK_ROWS - 1
 FIRST_ROWS: Final = 16
 _ROWS_PER_VISIT: Final = 2000  # rows of a column that are joined in the time of a visit to a chunk
+_FEW: Final = 16  # rows that are sooner looked up one by one than sorted by chunk
 _PENDING_MAX: Final = 256  # rows wait while they are in the processor's cache; more would be slower to write
 _INT_BYTES: Final = 32  # of a Python integer, as allocated
 
@@ -73,11 +74,14 @@ class View:
         """
         if name in self.joined or len(self.chunks[name]) == 1:
             return self._taken(name, rows)
+        chunks = self.chunks[name]
+        if len(rows) <= _FEW and _array(chunks[0]).ndim == 1:
+            cells = [_array(chunks[row >> CHUNK_BITS])[row & CHUNK_MASK] for row in rows.tolist()]
+            return np.array(cells, dtype=_array(chunks[0]).dtype)
         groups = _by_chunk(rows)
         visits = self.visits[name] = self.visits.get(name, 0) + len(groups)
         if visits * _ROWS_PER_VISIT >= self.count:
             return self._taken(name, rows)
-        chunks = self.chunks[name]
         found = np.empty(len(rows), dtype=_array(chunks[0]).dtype)
         for index, mine in groups:
             found[mine] = _array(chunks[index])[rows[mine] & CHUNK_MASK]
