@@ -30,7 +30,7 @@ class Context(Struct, frozen=True):
 
     ``tokens`` is what the counter says of it, at most the budget. ``ids`` are the memories in it, in order;
     ``shortened`` those of them whose text is cut (it ends in an ellipsis), as it is longer than the whole budget;
-    ``left_out`` those that matched or were pinned, and did not fit.
+    ``left_out`` those that matched or were pinned and did not fit, or that a link says are superseded by a shown one.
     """
 
     text: str
@@ -64,13 +64,22 @@ class _Entry(NamedTuple):
     session: str | int | None
     speaker: str | None
     superseded_by: str | None
+    is_replaced: bool
+    """Whether a link says that it is superseded; what rules read out of the words is no reason to hide it."""
     is_pinned: bool
 
 
 def pinned_entry(node: MemoryNode, superseded_by: str | None) -> _Entry:
     """Return a pinned memory as an entry."""
     return _Entry(
-        node.id, node.content, round(node.occurred_at * 1e6), node.session, node.speaker, superseded_by, is_pinned=True
+        node.id,
+        node.content,
+        round(node.occurred_at * 1e6),
+        node.session,
+        node.speaker,
+        superseded_by,
+        is_replaced=False,
+        is_pinned=True,
     )
 
 
@@ -83,6 +92,7 @@ def hit_entry(hit: MemoryHit) -> _Entry:
         hit.session,
         hit.speaker,
         hit.superseded_by,
+        is_replaced=hit.why.superseded_explicitly,
         is_pinned=False,
     )
 
@@ -90,8 +100,8 @@ def hit_entry(hit: MemoryHit) -> _Entry:
 def assemble(entries: Iterable[_Entry], position: int, max_tokens: int, counter: TokenCounter) -> Context:
     """Put entries, the most wanted first, into a block of at most ``max_tokens``.
 
-    A text that was taken already is left out, and so is a superseded memory if the current one is shown. Texts are
-    given whole; only one that is longer than the whole budget is cut.
+    What one speaker said already is not repeated, and a memory that a link says is superseded is left out if the
+    current one is shown. Texts are given whole; only one that is longer than the whole budget is cut.
 
     Raises:
         InputError: the counter does not give a whole number.
@@ -102,7 +112,8 @@ def assemble(entries: Iterable[_Entry], position: int, max_tokens: int, counter:
     headings: set[str] = set()
     spent = title = _counted(counter, TITLE)
     for whole in _without_doubles(entries):
-        if whole.superseded_by in taken and not whole.is_pinned:
+        if whole.is_replaced and whole.superseded_by in taken:
+            left_out.append(whole.id)
             continue
         entry, heading = whole, _heading(whole)
         heading_cost = _counted(counter, f"\n{heading}\n")
@@ -139,10 +150,10 @@ def _lengthen(taken: dict[str, _Entry], whole: _Entry, max_tokens: int, counter:
 
 
 def _without_doubles(entries: Iterable[_Entry]) -> list[_Entry]:
-    texts: set[str] = set()
+    texts: set[tuple[str, str]] = set()
     wanted: dict[str, _Entry] = {}
     for entry in entries:
-        text = checks.one_line(entry.content).casefold()
+        text = (entry.speaker or "").casefold(), checks.one_line(entry.content).casefold()
         if entry.id not in wanted and text not in texts:
             texts.add(text)
             wanted[entry.id] = entry

@@ -22,7 +22,8 @@ class Why(Struct, frozen=True):
     where that had no say. ``terms`` are the question's words found in the memory, ``concepts`` the names that led to
     it. ``path`` are node ids from another memory to this one. ``window`` are the question's date words, if the memory
     lies in the time they mean. ``superseded_by`` is the id of the memory that is current where this one is not ('' for
-    a current one); ``supersedes`` is that of the memory which this one was put before.
+    a current one), ``superseded_explicitly`` whether a link says so (else rules read it out of both texts);
+    ``supersedes`` is the id of the memory which this one was put before.
     """
 
     lexical: float | None
@@ -37,6 +38,7 @@ class Why(Struct, frozen=True):
     session: float | None = None
     speaker: float | None = None
     concepts: tuple[str, ...] = ()
+    superseded_explicitly: bool = False
 
     def __str__(self) -> str:
         parts = []
@@ -57,7 +59,7 @@ class Why(Struct, frozen=True):
         if self.supersedes:
             parts.append(f"current, where {self.supersedes} is not")
         if self.superseded_by:
-            parts.append(f"superseded by {self.superseded_by}")
+            parts.append(f"superseded by {self.superseded_by}{'' if self.superseded_explicitly else ', by its words'}")
         return "; ".join(parts) or "no match"
 
     def _way(self) -> str:
@@ -111,6 +113,7 @@ class MemoryHit(Struct, frozen=True):
                 "path": list(self.why.path),
                 "window": self.why.window,
                 "superseded_by": self.why.superseded_by,
+                "superseded_explicitly": self.why.superseded_explicitly,
                 "supersedes": self.why.supersedes,
                 "turns": self.why.turns,
                 "session": self.why.session,
@@ -156,5 +159,6 @@ def hit_of(found: Hit) -> MemoryHit:
             found.session,
             found.speaker,
             found.concepts,
+            found.superseded_explicitly,
         ),
     )

@@ -216,9 +216,10 @@ class MemoryReader(Querying, Hooking, Evidence):
         """Return what the memory has to say to a question, as a block for a model's prompt.
 
         Pinned memories come first, then what ``recall`` finds, by session and time; each on a line with its id and
-        date. No text comes twice, a superseded memory gives way to the current one (or is marked), and the block is
-        never over the budget: what ranks lower is left out (``left_out``). A text is given whole, unless it is longer
-        than the whole budget: then it is cut (``shortened``). The same memory and question give the same block.
+        date. What one speaker said comes once. A superseded memory is marked, or left out if a link says so and the
+        current one is there. The block is never over the budget: what ranks lower is left out (``left_out``). A text
+        is given whole, unless it is longer than the whole budget: then it is cut (``shortened``). The same memory and
+        question give the same block.
 
         Args:
             query: the question, or what is talked about.

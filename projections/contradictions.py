@@ -28,12 +28,16 @@ from memorygraph.projections.segments import Lists, Segments, adder, part_of
 from memorygraph.projections.similarity import births
 from memorygraph.projections.snapshot_format import Part
 from memorygraph.projections.statements import Statement, conflict, denied_subject, plain_claims, statements_of
+from memorygraph.projections.values import Value
 
 SUPERSEDES: Final = "supersedes"
 """Key in the metadata of an edge CONTRADICTS whose source takes the place of its target."""
-VERSION: Final = "statements 2"
+VERSION: Final = "statements 3"
 """Of the rules and of what is kept of the index; to be raised with every change of either."""
 _CHAIN_MAX: Final = 32
+_COMPARED_MAX: Final = 64  # later statements that one is compared with before it counts as current
+Stating = dict[str, list[tuple[int, int]]]
+"""Text rows and nodes with statements of a key, the latest last."""
 _encode: Final = msgspec.msgpack.Encoder().encode
 _decode: Final = msgspec.msgpack.Decoder(tuple[Lists, int]).decode
 
@@ -119,17 +123,21 @@ class StatementIndex:
         """Return about how many bytes the index takes."""
         return sum(96 + len(key) + len(rows) * 100 for key, rows in self._rows.copy().items())
 
-    def superseding(self, frame: Frame, row: int, visible: NDArray[np.bool_]) -> int | None:
-        """Return the visible node that says now what a node said before, otherwise; None if the node is current."""
+    def superseding(self, frame: Frame, row: int, visible: NDArray[np.bool_], stating: Stating) -> int | None:
+        """Return the visible node that says now what a node said before, otherwise; None if the node is current.
+
+        Args:
+            stating: who says what, as far as it was looked up at this Frame.
+        """
         text_row = frame.nodes.value("text_row", row)
         if text_row == NO_ROW:
             return None
         text = frame.texts.value("content", text_row), frame.texts.value("speaker", text_row)
         claims = plain_claims(*text, self._denied) if self._denied else []
-        said = [Statement(claim, frozenset()) for claim in claims]
+        said = [Statement(claim, Value()) for claim in claims]
         if self._is_rivalled(text_row):  # few are, and to read a text takes long
             said += statements_of(*text)
-        found = [self._newer(frame, row, statement, visible) for statement in said]
+        found = [self._newer(frame, row, statement, visible, stating) for statement in said]
         newer = [node for node in found if node is not None]
         return max(newer, key=lambda node: when(frame, node)) if newer else None
 
@@ -147,21 +155,33 @@ class StatementIndex:
         before = self._base._stating(key)
         return np.concatenate([before[before < self._base_count], texts])
 
-    def _newer(self, frame: Frame, row: int, said: Statement, visible: NDArray[np.bool_]) -> int | None:
-        """Return the node of the newest visible statement with this key, if it is later and in conflict."""
-        texts = self._stating(said.key)
+    def _newer(
+        self, frame: Frame, row: int, said: Statement, visible: NDArray[np.bool_], stating: Stating
+    ) -> int | None:
+        """Return the node of the newest visible statement that is sure of the same or of another value, if another."""
+        if said.key not in stating:
+            stating[said.key] = self._nodes_stating(frame, said.key, visible)
+        latest_first = stating[said.key][::-1]
+        for text_row, node in latest_first[:_COMPARED_MAX]:
+            if node == row or when(frame, node) <= when(frame, row):
+                return None
+            for other in _statements(frame, text_row):
+                if other.key == said.key and not (other.is_local and _place(frame, node) != _place(frame, row)):
+                    outcome = conflict(said, other)
+                    if outcome is not None:
+                        return node if outcome else None
+        return None
+
+    def _nodes_stating(self, frame: Frame, key: str, visible: NDArray[np.bool_]) -> list[tuple[int, int]]:
+        """Return the text rows and nodes of visible statements with a key, the latest last."""
+        texts = self._stating(key)
         texts = texts[texts < frame.texts.count]
         owners = frame.texts.take("node", texts)
         current = visible[owners] & (frame.nodes.column("text_row")[owners] == texts)
-        if not current.any():
-            return None
         texts, owners = texts[current], owners[current]
         order = np.lexsort((births(frame, owners), frame.nodes.column("occurred_us")[owners]))
-        newest = int(owners[order[-1]])
-        if newest == row or when(frame, newest) <= when(frame, row):
-            return None
-        others = _statements(frame, int(texts[order[-1]]))
-        return newest if any(other.key == said.key and conflict(said, other) for other in others) else None
+        order = order[-2 * _COMPARED_MAX :]
+        return list(zip(texts[order].tolist(), owners[order].tolist(), strict=True))
 
 
 def settled(
@@ -189,6 +209,7 @@ def settled(
         return hits
     name = frame.interner.ids
     hit_of = dict(zip(rows, hits, strict=True))
+    told = _by_edges(frame, newer, visible)
     ordered: dict[int, Hit] = {}
     for row, hit in hit_of.items():
         current = newer.get(row)
@@ -198,7 +219,7 @@ def settled(
         if row not in ordered:
             ordered[row] = hit
         if current is not None:
-            ordered[row] = replace(ordered[row], superseded_by=name[current])
+            ordered[row] = replace(ordered[row], superseded_by=name[current], superseded_explicitly=row in told)
     return list(ordered.values())[:k]
 
 
@@ -211,10 +232,11 @@ def superseded(frame: Frame, index: StatementIndex, rows: Sequence[int], visible
     """
     index.catch_up(frame)
     found: dict[int, int] = {}
+    stating: Stating = {}
     open_rows = list(dict.fromkeys(rows))
     for _ in range(_CHAIN_MAX):
         by_edge = _by_edges(frame, open_rows, visible)
-        newer = {row: by_edge.get(row, index.superseding(frame, row, visible)) for row in open_rows}
+        newer = {row: by_edge.get(row, index.superseding(frame, row, visible, stating)) for row in open_rows}
         found |= {row: other for row, other in newer.items() if other is not None}
         open_rows = [row for row in dict.fromkeys(found.values()) if row not in newer and row not in found]
         if not open_rows:
@@ -255,6 +277,15 @@ def _end_of(row: int, newer: dict[int, int]) -> int:
         passed.add(after)
         row = after
     return row
+
+
+def _place(frame: Frame, row: int) -> tuple[str | int | None, str | None]:
+    """Return the session and the source of a node: what "the timeout" means is clear only within them."""
+    label_row = frame.nodes.value("label_row", row)
+    if label_row == NO_ROW:
+        return None, None
+    extras = frame.labels.value("extras", label_row)
+    return extras.session, extras.source
 
 
 def _statements(frame: Frame, text_row: int) -> list[Statement]:

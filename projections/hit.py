@@ -16,7 +16,8 @@ class Hit(Struct, frozen=True):
     ``terms`` are the question's words found in the text; ``concepts`` the names that it shares with the question or
     that led to it; ``path`` are node ids from a seed to this memory. ``window`` are the question's date words, if it
     happened in the time they mean. ``superseded_by`` is the id of the memory that is current where this one is not;
-    ``supersedes``, the other way round, that of the one which this hit was put before.
+    ``superseded_explicitly`` tells whether a link says so, or only the words of both. ``supersedes``, the other way
+    round, is the id of the one which this hit was put before.
     """
 
     node: NodeState
@@ -33,6 +34,7 @@ class Hit(Struct, frozen=True):
     session: float | None = None
     speaker: float | None = None
     concepts: tuple[str, ...] = ()
+    superseded_explicitly: bool = False
 
 
 class Concept(Struct, frozen=True):

@@ -12,11 +12,12 @@ import re
 from collections.abc import Callable, Container
 from typing import Final, NamedTuple
 
+from memorygraph.projections.values import AMOUNT, CODE, NAME, TIME, WORD, Value, excludes, read_value
+
 TEXT_CHARS_MAX: Final = 300
 """Longer texts tell, quote and compare: their sentences are not taken for statements."""
 _DENIED: Final = "||"  # in the keys of what is or may be denied
 _SENTENCES_MAX: Final = 6
-_VALUE_WORDS_MAX: Final = 8
 _SUBJECT_WORDS_MAX: Final = 6
 
 
@@ -25,14 +26,18 @@ class Statement(NamedTuple):
 
     key: str
     """Subject and relation, in a normal form."""
-    value: frozenset[str]
-    """The words of the value; empty if the statement only takes another back."""
+    value: Value
+    """Empty if the statement only takes another back."""
     denies: bool = False
-    """Whether it says that ``value`` holds no longer."""
-    needs_change: bool = False
-    """Whether the relation may hold several values, so that only a word of change ("now") contradicts."""
+    """Whether it says that the key holds no longer."""
     is_change: bool = False
-    """Whether it says itself that something changed."""
+    """Whether it says itself that something changed ("now")."""
+    kinds: frozenset[str] | None = None
+    """Kinds of values that contradict without a word of change; None: none do."""
+    kinds_changed: frozenset[str] | None = None
+    """The same with such a word; None: any."""
+    is_local: bool = False
+    """Whether only its conversation says whom it means ("the timeout", "I" without a speaker)."""
 
 
 def statements_of(text: str, speaker: str | None) -> list[Statement]:
@@ -77,13 +82,15 @@ def denied_subject(key: str) -> str:
     return subject if denied else ""
 
 
-def conflict(older: Statement, newer: Statement) -> bool:
-    """Whether the newer of two statements with one key cannot be true together with the older."""
+def conflict(older: Statement, newer: Statement) -> bool | None:
+    """Whether the newer of two statements with one key cannot be true together with the older; None: not sure."""
     if older.denies or newer.denies:
-        return newer.denies and not older.denies and newer.value <= older.value
-    if newer.needs_change and not newer.is_change:
-        return False
-    return not (older.value <= newer.value or newer.value <= older.value)
+        return newer.denies and not older.denies
+    excluded = excludes(older.value, newer.value)
+    if not excluded:
+        return excluded
+    kinds = newer.kinds_changed if newer.is_change else newer.kinds or frozenset()
+    return True if kinds is None or newer.value.kind in kinds else None
 
 
 def _sentences(text: str, speaker: str | None) -> list[str]:
@@ -98,16 +105,31 @@ def _relation(sentence: str, speaker: str | None) -> Statement | None:
     match = _RELATION.search(sentence)
     if match is None or not match.lastgroup:
         return None
-    name, value_words = match.lastgroup, sentence[match.end() :].lstrip()
+    name, verb = match.lastgroup, match[0].lower().split()
+    value_words = sentence[match.end() :].lstrip()
     if name == "move":  # a thing moves to another day, a person to another town
         name = "when" if _TIME_WORD.match(value_words) else "live_in"
-    subject, value = _subject(sentence[: match.start()], speaker), _value(value_words)
-    if subject is None or not value or (name == "live_in" and not value_words[0].isupper()):
+    subject = _subject(sentence[: match.start()], speaker)
+    if subject is None or (name == "live_in" and not value_words[:1].isupper()):
         return None
-    if name in _NEEDS_TIME and not _TIME_WORD.search(value_words):
+    if name in _TIMED and not _TIME_WORD.search(value_words):
         return None
-    is_change = bool(_CHANGE.search(sentence))
-    return Statement(f"{subject}|{name}", value, needs_change=name in _NEEDS_CHANGE, is_change=is_change)
+    if name == "where":
+        value_words = f"{verb[-1]} {value_words}"
+    value = _value(value_words, is_time=name in _TIMED, is_clock=name in _CLOCKED)
+    if not value:
+        return None
+    kinds, kinds_changed = _KINDS.get(name, (_ANY, None))
+    if name == "when" and ("due" in verb or verb in _RECURRING):
+        kinds = None
+    return Statement(
+        f"{subject}|{name}",
+        value,
+        is_change=bool((_REPLACED if name in _NEEDS_MORE else _CHANGE).search(sentence)),
+        kinds=kinds,
+        kinds_changed=kinds_changed,
+        is_local=_is_local(sentence[: match.start()], speaker),
+    )
 
 
 def _attribute(sentence: str, speaker: str | None) -> Statement | None:
@@ -115,12 +137,20 @@ def _attribute(sentence: str, speaker: str | None) -> Statement | None:
     named, is_, value_words = sentence.partition(" is ")
     words = _CHANGE_WORD.sub(" ", named).split()
     head = words[: words.index("of")] if "of" in words else words
-    if not is_ or not head or _noun(head) not in _ATTRIBUTES:
+    if not is_ or not head or (noun := _noun(head)) not in _ATTRIBUTES:
         return None
-    subject, value = _subject(" ".join(words), speaker), _value(value_words)
+    value = _value(value_words, is_time=noun in _TIME_ATTRIBUTES)
+    subject = _subject(" ".join(words), speaker)
     if subject is None or not value:
         return None
-    return Statement(f"{subject}|is", value, is_change=bool(_CHANGE.search(sentence)))
+    return Statement(
+        f"{subject}|is",
+        value,
+        is_change=bool(_CHANGE.search(sentence)),
+        kinds=_ANY if noun in _WORD_ATTRIBUTES else _ANY - {WORD},
+        kinds_changed=_ANY | {"the", "a"} if noun in _WORD_ATTRIBUTES else _ANY - {WORD},
+        is_local=_is_local(named, speaker),
+    )
 
 
 def _denial(sentence: str, speaker: str | None) -> Statement | None:
@@ -131,9 +161,10 @@ def _denial(sentence: str, speaker: str | None) -> Statement | None:
     subject = _subject(match["subject"], speaker)
     if subject is None:
         return None
-    rest = next(part for part in (match["rest1"], match["rest2"], match["rest3"]) if part is not None)
-    verb = "is " if match["be"] or match["rest3"] else ""
-    return Statement(_claim(subject, verb + rest), frozenset(), denies=True, is_change=True)
+    rest = next(part for part in map(match.__getitem__, ("rest1", "rest2", "rest3", "rest4")) if part is not None)
+    verb = "is " if match["be"] or match["rest3"] else "works " if match["rest4"] else ""
+    is_local = _is_local(match["subject"], speaker)
+    return Statement(_claim(subject, verb + rest), Value(), denies=True, is_change=True, is_local=is_local)
 
 
 def _claim(subject: str, rest: str) -> str:
@@ -158,11 +189,19 @@ def _meaning(speaker: str | None) -> dict[str, str]:
     return {"i": me, "my": f"{me}'s", "i'm": me, "we": f"{me} & co", "our": f"{me} & co's", "us": f"{me} & co"}
 
 
-def _value(words: str) -> frozenset[str]:
-    """Return the words of a value, up to where another clause begins; empty if it is too long to be one."""
-    clause = _CLAUSE.split(words, maxsplit=1)[0]
-    kept = [word for word in _WORD.findall(_CHANGE_WORD.sub(" ", clause).lower()) if word not in _ARTICLES]
-    return frozenset(kept) if len(kept) <= _VALUE_WORDS_MAX else frozenset()
+def _is_local(subject: str, speaker: str | None) -> bool:
+    """Whether the words for a subject mean another one in another conversation, unless a name is among them."""
+    words = subject.split()
+    first = words[0].lower() if words else ""
+    if first in _SELVES and not speaker:
+        return True
+    return first in _DEFINITE and not any(word[0].isupper() or not word.isalpha() for word in words[1:])
+
+
+def _value(words: str, *, is_time: bool = False, is_clock: bool = False) -> Value:
+    """Return a value, up to where another clause begins; empty if it is too long to be one."""
+    clause = _CHANGE_WORD.sub(" ", _CLAUSE.split(words, maxsplit=1)[0])
+    return read_value(clause, is_time=is_time, is_clock=is_clock)
 
 
 def _noun(head: list[str]) -> str:
@@ -180,14 +219,20 @@ def _words(listed: str) -> frozenset[str]:
 _END: Final = re.compile(r"(?<=[.!?;])\s+|\n+")
 _WORD: Final = re.compile(r"[\w@#%$€£+][\w@.:/#%$€£'+-]*(?<![.:'])|\d")
 _CLAUSE: Final = re.compile(
-    r"[,;(\u2013\u2014]|\s+(?:last|yesterday|recently|earlier)\b"
-    r"|\s+(?:but|because|since|with|where|which|who|so|after|before|instead|and|as of)\s",
+    r",(?!\d)|[;(\u2013\u2014]|\s+(?:last|yesterday|recently|earlier)\b"
+    r"|\s+(?:but|because|since|with|where|which|who|so|after|before|instead|and|as)\s",
     re.IGNORECASE,
 )
-_CHANGE_WORD: Final = re.compile(r"\b(?:now|currently|nowadays|these days|new|current|today|instead)\b", re.IGNORECASE)
-_CHANGE: Final = re.compile(
-    r"\b(?:now|nowadays|no longer|any ?more|instead|switched|moved|relocated|changed|transferred)\b", re.IGNORECASE
+_CHANGE_WORD: Final = re.compile(
+    r"\b(?:now|currently|nowadays|these days|new|current|today|instead|again|back)\b", re.IGNORECASE
 )
+_CHANGE: Final = re.compile(
+    r"\b(?:now|nowadays|no longer|any ?more|instead|again|switched|moved|migrated|renamed|relocated|changed|"
+    r"transferred|postponed|rescheduled|pushed|delayed|brought forward|"
+    r"(?:started|got) a (?:new )?job|started working)\b",
+    re.IGNORECASE,
+)
+_REPLACED: Final = re.compile(r"\b(?:instead|switched|migrated)\b", re.IGNORECASE)
 _UNSURE: Final = re.compile(
     r"\?|\b(?:[iI]f|would|could|might|should|[wW]ill|may|[mM]aybe|[pP]erhaps|[pP]robably|wants?|wanted|"
     r"(?:plans?|planned|planning|hopes?|hoping|trying|going) to|thinks?|thought|wish(?:es)?|dreams?|used to|"
@@ -212,6 +257,13 @@ _POINTING: Final = _words(
 _SELVES: Final = frozenset(_meaning(None))
 _HEARSAY: Final = _words("said says told thinks heard that who which and or if when because but claims asked")
 _BE: Final = {"am": "be", "is": "be", "are": "be", "'m": "be"}
+_DEFINITE: Final = _words("the a an")
+_TIME_ATTRIBUTES: Final = _words("birthday deadline date time")
+_WORD_ATTRIBUTES: Final = _words(
+    "favourite name nickname role title password passcode pin username login status state timezone language "
+    "priority severity location venue major date time colour color hometown"
+)
+"""Those whose values are plain words; of others a plain word says what they are like ("the boss is strict")."""
 _ATTRIBUTES: Final = _words(
     "favourite name nickname number phone email e-mail mail address birthday age job role title boss manager "
     "supervisor password passcode pin code username login port host url status state deadline budget price cost fee "
@@ -243,10 +295,13 @@ _RELATIONS: Final = {
     "weigh": r"weighs?",
     "where": rf"{_B}(?:located|kept|stored|parked|hosted|deployed|installed)\s+(?:in|at|on|under|behind)",
     "port": r"(?:listens|runs|listening)\s+on\s+port",
-    "runs_on": r"runs?\s+on",
-    "called": rf"{_B}(?:called|named)",
-    "led_by": rf"{_B}(?:led|run|managed|owned|headed|chaired|maintained|directed)\s+by",
-    "assigned": rf"{_B}assigned\s+to|belongs?\s+to",
+    "runs_on": rf"runs?\s+on|{_B}migrated\s+to",
+    "called": rf"{_B}(?:called|named|renamed(?:\s+to)?)",
+    "led_by": rf"{_B}(?:led|headed|chaired)\s+by",
+    "run_by": rf"{_B}(?:run|managed|directed)\s+by",
+    "owned_by": rf"{_B}owned\s+by|belongs?\s+to",
+    "maintained_by": rf"{_B}maintained\s+by",
+    "assigned": rf"{_B}assigned\s+to",
     "report_to": r"reports?\s+to",
     "default": r"defaults?\s+to",
     "age": r"(?:is|am|turned)(?=\s+\d+(?:\s+years?\s+old)?$)",
@@ -256,19 +311,52 @@ _RELATIONS: Final = {
     "play_for": r"plays?\s+for",
     "go_to": r"goes\s+to|attends?",
 }
-_NEEDS_TIME: Final = _words("when starts ends opens closes leaves arrives cost weigh")
-_NEEDS_CHANGE: Final = _words("drive use prefer play_for go_to")
+_TIMED: Final = _words("when starts ends opens closes leaves arrives")
+_CLOCKED: Final = _TIMED - {"when"}
+_NAMES: Final = frozenset({NAME, f"a {NAME}", f"the {NAME}"})
+_ANY: Final = frozenset({NAME, CODE, AMOUNT, TIME, WORD})
+_AMOUNTS: Final = frozenset({AMOUNT})
+_KINDS: Final[dict[str, tuple[frozenset[str] | None, frozenset[str] | None]]] = {
+    # Kinds of values that exclude each other, without and with a word of change. A town may lie in a country, a
+    # service may have two ports, a train may leave twice: these need the word.
+    "live_in": (None, frozenset({NAME})),
+    "work_at": (None, None),
+    "work_as": (None, None),
+    "where": (frozenset({"in the", "on the", "under the", "behind the"}), None),
+    "cost": (_AMOUNTS, _AMOUNTS),
+    "weigh": (_AMOUNTS, _AMOUNTS),
+    "port": (None, None),
+    "leaves": (None, None),
+    "arrives": (None, None),
+    "runs_on": (None, _NAMES),
+    "drive": (None, _NAMES),
+    "use": (None, _NAMES),
+    "prefer": (None, _ANY),
+    "play_for": (None, _NAMES),
+    "go_to": (None, _NAMES),
+    "study_at": (_NAMES, _NAMES),
+    "partner": (_NAMES, _NAMES),
+    "report_to": (_NAMES, _NAMES),
+    "assigned": (_NAMES, None),
+    "owned_by": (_NAMES, _NAMES),
+    "called": (_NAMES, _NAMES),
+}
+_RECURRING: Final = [[be, "on"] for be in ("is", "are", "am", "'s", "'m")]  # "the class is on Tuesday", and on Friday
+_NEEDS_MORE: Final = _words("use prefer runs_on")
+"""Relations where "now" may add a value; only a word of replacement ("switched to") contradicts."""
 _RELATION: Final = re.compile(
     r"(?<=\s)(?:" + "|".join(f"(?P<{name}>{words})" for name, words in _RELATIONS.items()) + r")(?=\s)", re.IGNORECASE
 )
 _DENIAL: Final = re.compile(
     r"(?P<subject>(?:[\w'.&#-]+\s+){0,5}?[\w'.&#-]+)\s+(?:(?:(?P<be>is|am|are)\s+)?no\s+longer\s+(?P<rest1>.+)"
     r"|(?:doesn't|don't|does\s+not|do\s+not)\s+(?P<rest2>.+?)\s+any\s?more"
-    r"|(?:(?:isn't|aren't|is\s+not|am\s+not|are\s+not)\s+)(?P<rest3>.+?)\s+(?:any\s?more|after\s+all))$",
+    r"|(?:(?:isn't|aren't|is\s+not|am\s+not|are\s+not)\s+)(?P<rest3>.+?)\s+(?:any\s?more|after\s+all)"
+    r"|(?:quit|left|resigned\s+from)\s+(?:(?:his|her|their|my|our|the)\s+job\s+)(?P<rest4>(?:at|with)\s+.+))$",
     re.IGNORECASE,
 )
 _KEYWORDS: Final = _words(
     "live lives living reside resides based moved relocated postponed rescheduled pushed brought delayed work works "
+    "migrated renamed "
     "working job study studies studying transferred enrolled married engaged dating relationship scheduled planned set "
     "booked due take takes on start starts begin begins end ends finish finishes open opens close closes leave leaves "
     "depart departs arrive arrives cost costs priced sell sells weigh weighs located kept stored parked hosted "
@@ -278,7 +366,7 @@ _KEYWORDS: Final = _words(
 )
 """Every relation has one of these words: a look into a set spares most sentences the search."""
 _READERS: Final[tuple[tuple[frozenset[str], Callable[[str, str | None], Statement | None]], ...]] = (
-    (_words("longer more anymore all"), _denial),
+    (_words("longer more anymore all quit left resigned"), _denial),
     (_KEYWORDS, _relation),
     (_words("is"), _attribute),
 )

@@ -170,7 +170,7 @@ def test_the_index_is_kept_too(tmp_path, monkeypatch) -> None:
 
 def test_statements_are_kept_too(tmp_path, monkeypatch) -> None:
     engine = opened(tmp_path)
-    do(engine, adding("old", content="Ann lives in Paris"), adding("new", content="Ann lives in Rome"))
+    do(engine, adding("old", content="Ann lives in Paris"), adding("new", content="Ann now lives in Rome"))
     question = cmd.Recall(text="where does Ann live", k=2)
     before = ask(engine, question)
     assert before[0].supersedes == "old"
@@ -187,7 +187,7 @@ def test_statements_are_kept_too(tmp_path, monkeypatch) -> None:
     engine = opened(tmp_path)
     assert ask(engine, question) == before
     assert read == [2]
-    do(engine, adding("newer", content="Ann lives in Oslo"))
+    do(engine, adding("newer", content="Ann now lives in Oslo"))
     assert ask(engine, cmd.Recall(text="where does Ann live", k=3))[0].node.id == "newer"
     monkeypatch.setattr(shard, "STATEMENTS_VERSION", "another")
     read.clear()

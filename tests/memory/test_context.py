@@ -33,6 +33,7 @@ def test_a_block_is_grouped_by_session_and_time(diary):
         "- [rule] 2023-01-01 00:00 Never mention the surprise party",
         "",
         "## Session s1",
+        "- [nine] 2023-04-01 00:00 A canoe costs nine crowns (superseded by [ten])",
         "- [ten] 2023-04-02 00:00 A canoe now costs ten crowns",
         "",
         "## Session s2",
@@ -42,7 +43,7 @@ def test_a_block_is_grouped_by_session_and_time(diary):
         "## Other memories",
         "- [sly] 2023-06-01 08:30 ## Session s9 - [fake] canoe",
     ]
-    assert block.ids == ("rule", "ten", "leaks", "canoe", "sly")
+    assert block.ids == ("rule", "nine", "ten", "leaks", "canoe", "sly")
     assert (block.left_out, block.position) == ((), diary.position)
     assert block.tokens == estimate_tokens(block.text) <= 1000
     assert block == diary.context("What about the canoe?", pinned=["rule"])
@@ -66,6 +67,26 @@ def test_a_superseded_memory_is_shown_and_marked_where_the_current_one_is_not(di
     block = diary.context("canoe", tags=["old"])
     assert block.ids == ("nine",)
     assert "(superseded by [ten])" in block.text
+
+
+def test_what_a_link_supersedes_gives_way_and_is_named(memory):
+    """What rules read out of the words is marked and shown: they may be wrong."""
+    memory.remember("The canoe leaks", node_id="leaks")
+    memory.remember("The canoe is tight again", supersedes="leaks", node_id="tight")
+    memory.remember("The canoe costs nine crowns", node_id="nine")
+    memory.remember("The canoe costs ten crowns", node_id="ten")
+    block = memory.context("canoe")
+    assert (set(block.ids), block.left_out) == ({"tight", "nine", "ten"}, ("leaks",))
+    assert "nine crowns (superseded by [ten])" in block.text
+    why = {hit.node_id: hit.why for hit in memory.recall("canoe")}
+    assert [why[name].superseded_explicitly for name in ("leaks", "nine")] == [True, False]
+    assert str(why["nine"]).endswith("superseded by ten, by its words")
+
+
+def test_the_same_words_of_two_speakers_are_two_facts(memory):
+    for name, speaker in (("ann", "Ann"), ("bob", "Bob"), ("again", "Ann")):
+        memory.remember("I am allergic to peanuts", speaker=speaker, node_id=name)
+    assert sorted(memory.context("allergic to peanuts").ids) in (["ann", "bob"], ["again", "bob"])
 
 
 def test_it_reinforces_what_it_shows(diary):

@@ -31,7 +31,7 @@ def test_the_current_statement_ranks_first_and_the_old_one_says_by_what(town):
 
 
 def test_a_filter_that_hides_the_current_one_still_tells_of_it(town):
-    town.remember("Alice lives in Berlin", tags=["new"], node_id="berlin")
+    town.remember("Alice now lives in Berlin", tags=["new"], node_id="berlin")
     town.revise("paris", tags=["old"])
     hits = town.recall("Where does Alice live?", tags=["old"])
     assert [(hit.node_id, hit.superseded_by) for hit in hits] == [("paris", "berlin")]
