@@ -66,6 +66,30 @@ class Adjacency:
         both = np.concatenate([self.outgoing(edges, nodes), self.incoming(edges, nodes)])
         return np.unique(both).astype(np.int32)
 
+    def grouped(self, edges: View, end: str, nodes: int) -> tuple[NDArray[np.int32], Rows]:
+        """Return all live edge rows by the node at their "source" or "target", as a CSR.
+
+        Those of node r are ``rows[starts[r]:starts[r + 1]]``, in row order; nothing is sorted for it.
+
+        Args:
+            nodes: how many node rows there are.
+        """
+        self.compact(edges)
+        built, indexed = self._indexed(edges)
+        index = built.by_source if end == "source" else built.by_target
+        if indexed < edges.count:  # a fork keeps its edges to itself
+            index = _splice(_empty().by_source, edges.column(end), 0)
+        starts = np.full(nodes + 1, index.starts[-1], dtype=np.int32)
+        starts[: len(index.starts)] = index.starts[: nodes + 1]
+        rows = index.edges[: starts[-1]]
+        is_live = rows < edges.count
+        is_live &= (edges.column("flags").take(rows, mode="clip") & ALIVE).astype(np.bool_)
+        if not is_live.all():
+            before = np.zeros(len(rows) + 1, dtype=np.int32)
+            np.cumsum(is_live, out=before[1:])
+            starts, rows = before[starts], rows[is_live]
+        return starts, rows
+
     def compact(self, edges: View) -> None:
         """Take every edge row of the view into the CSR now."""
         with self._growing:

@@ -12,8 +12,8 @@ from importlib.util import find_spec
 import numpy as np
 from numpy.typing import NDArray
 
-from memorygraph.projections.arcs import OUT, Rows, all_arcs, distinct
-from memorygraph.projections.frame import Frame
+from memorygraph.projections.arcs import Rows, all_arcs, distinct
+from memorygraph.projections.frame import UNDIRECTED, Frame
 
 Labels = NDArray[np.int32]
 
@@ -43,37 +43,63 @@ def strong_labels(frame: Frame, *, compiled: bool = True) -> Labels:
     Args:
         compiled: let SciPy do it where it is installed.
     """
-    _, source, target = all_arcs(frame, OUT)
-    total = frame.nodes.count
+    out, total = _ways(frame, "source", "target"), frame.nodes.count
     if compiled and find_spec("scipy") is not None:
         sparse, graphs = import_module("scipy.sparse"), import_module("scipy.sparse.csgraph")
-        matrix = sparse.coo_matrix((np.ones(len(source), np.bool_), (source, target)), shape=(total, total))
+        weights = np.ones(len(out.ends))  # as SciPy wants them, so that it copies nothing
+        matrix = sparse.csr_matrix((weights, out.ends, out.starts), shape=(total, total))
+        matrix.sum_duplicates()  # over parallel arcs SciPy's walk would not end
         labels: Labels = graphs.connected_components(matrix, directed=True, connection="strong")[1]
         return labels
-    out = _Ways(source, target, total)
-    return _tarjan(out, _around_the_busiest(out, _Ways(target, source, total)))
+    return _tarjan(out, _around_the_busiest(out, _ways(frame, "target", "source")))
 
 
 def grouped(frame: Frame, labels: Labels) -> list[list[int]]:
     """Return the rows of the live nodes by their labels: the largest group first, rows and equal groups ascending."""
-    groups: dict[int, list[int]] = {}
     rows = np.flatnonzero(frame.live_rows())
-    for row, label in zip(rows.tolist(), labels[rows].tolist(), strict=True):
-        group = groups.get(label)
-        if group is None:
-            groups[label] = [row]
-        else:
-            group.append(row)
-    return sorted(groups.values(), key=len, reverse=True)
+    if not len(rows):
+        return []
+    labels = labels[rows]
+    order = np.argsort(labels, kind="stable")
+    labels, rows = labels[order], rows[order]
+    starts = np.concatenate([[0], np.flatnonzero(labels[1:] != labels[:-1]) + 1])
+    sizes = np.diff(starts, append=len(rows))
+    alone = np.sort(rows[starts[sizes == 1]]).tolist()  # often nearly all
+    starts, sizes = starts[sizes > 1], sizes[sizes > 1]
+    largest = np.lexsort((rows[starts], -sizes))
+    stops = (starts + sizes)[largest].tolist()
+    several = [rows[start:stop].tolist() for start, stop in zip(starts[largest].tolist(), stops, strict=True)]
+    return several + [[row] for row in alone]
+
+
+def _ways(frame: Frame, origin: str, end: str) -> _Ways:
+    """Return the arcs of a Frame from one end of its edges to the other; an undirected edge is an arc back, too."""
+    edges, total = frame.edges, frame.nodes.count
+    starts, rows = frame.adjacency.grouped(edges, origin, total)
+    ways = _Ways(starts, edges.column(end)[rows])
+    flags = edges.column("flags")
+    if not (flags & UNDIRECTED).any():
+        return ways
+    starts, rows = frame.adjacency.grouped(edges, end, total)
+    is_both = (flags[rows] & UNDIRECTED).astype(np.bool_)
+    before = np.zeros(len(rows) + 1, dtype=np.int32)
+    np.cumsum(is_both, out=before[1:])
+    return ways.with_more(_Ways(before[starts], edges.column(origin)[rows[is_both]]))
 
 
 class _Ways:
     """Arcs as a CSR: the ends of node r are ``ends[starts[r]:starts[r + 1]]``."""
 
-    def __init__(self, origins: Rows, ends: Rows, total: int) -> None:
-        self.starts = np.zeros(total + 1, dtype=np.int64)
-        np.cumsum(np.bincount(origins, minlength=total), out=self.starts[1:])
-        self.ends: Rows = ends[np.argsort(origins, kind="stable")]
+    def __init__(self, starts: NDArray[np.int32], ends: Rows) -> None:
+        self.starts = starts
+        self.ends = ends
+
+    def with_more(self, others: _Ways) -> _Ways:
+        """Return these arcs and others of the same nodes, each node's together."""
+        ends = np.empty(len(self.ends) + len(others.ends), dtype=np.int32)
+        for mine, ahead in ((self, others.starts[:-1]), (others, self.starts[1:])):
+            ends[np.arange(len(mine.ends)) + np.repeat(ahead, np.diff(mine.starts))] = mine.ends
+        return _Ways(self.starts + others.starts, ends)
 
     def reached(self, start: int) -> NDArray[np.bool_]:
         """Return which nodes can be reached from one, itself too, shape (nodes,)."""
