@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -62,10 +63,7 @@ def _all_postings(patch: pytest.MonkeyPatch) -> None:
     def mutant(self: Any, query: str, visible: Any, statistics: Any = None) -> Any:
         found = search(self, query, _everywhere(visible), statistics or self.statistics(visible))
         kept = visible[found.rows]
-        words, rows, terms = found._words, found._posting_rows, found._posting_terms
-        return lexical.LexicalMatches(
-            found.rows[kept], found.scores[kept], found.parts, found.terms, words, rows, terms
-        )
+        return replace(found, rows=found.rows[kept], scores=found.scores[kept])
 
     patch.setattr(lexical.LexicalIndex, "search", mutant)
 
