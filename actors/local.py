@@ -193,7 +193,7 @@ class LocalEngine(Engine):
             frame = self._expiry.hidden(frame)
         return Answer(frame.position, self._shard.ask(frame, query))
 
-    def at(self, position: int) -> Engine:
+    def at(self, position: int) -> PinnedEngine:
         """Return a read-only engine that answers as of a position; those asked for lately are kept."""
         frame = self._current()
         if not 0 <= position <= frame.position:
@@ -210,7 +210,7 @@ class LocalEngine(Engine):
             self._past.put(position, shard, frame)
         return PinnedEngine(self, shard, shard.frame, shard.notes())
 
-    def pinned(self) -> Engine:
+    def pinned(self) -> PinnedEngine:
         """Return a read-only engine that answers at the newest position for ever, in a transaction as it stands."""
         transaction = self._transactions.own()
         if transaction is not None:
@@ -459,13 +459,13 @@ class LocalEngine(Engine):
         """Build the state from the newest snapshot that can be used, and from the records behind it."""
         self._half_done = True
         self._shard, self._ledger = self._snapshots.load() or (Shard(), Ledger())
-        while self._shard.position < self._log.refresh().position:  # a compaction told meanwhile is heard of, too
-            for entry in self._log.read(self._shard.position + 1):
-                committed = committed_of(entry)
-                self._shard.apply(committed.position, committed.time_us, committed.events)
-                self._ledger.replayed(committed.position, committed.command_id, committed.body_hash, committed.time_us)
-                if progress is not None and committed.position % 1000 == 0:
-                    progress(committed.position, self._log.head.position)
+        total = self._log.head.position
+        for entry in self._log.read(self._shard.position + 1):
+            committed = committed_of(entry)
+            self._shard.apply(committed.position, committed.time_us, committed.events)
+            self._ledger.replayed(committed.position, committed.command_id, committed.body_hash, committed.time_us)
+            if progress is not None and committed.position % 1000 == 0:
+                progress(committed.position, total)
         self._shard.publish()
         self._half_done = False
 

@@ -20,6 +20,8 @@ from memorygraph.events.errors import FleetError, HostFailed, NotHosted, TimedOu
 
 DEADLINE_S: Final = 30.0
 ATTEMPT_S: Final = 10.0  # of one attempt; then somebody else may have the memory
+DIRECTORY_S: Final = 1.0  # of a question to the directory that one can go on without
+SENT_S: Final = 0.001
 BACK_OFF_S: Final = 0.02  # doubles with each attempt
 BACK_OFF_MAX_S: Final = 0.5
 
@@ -64,9 +66,8 @@ class Caller:
         end_s = self.steady.now_s() + limit_s
         back_off_s, last = BACK_OFF_S, "nobody was asked"
         while True:
-            left_s = max(0.001, end_s - self.steady.now_s())
             try:
-                return self._attempt(call, kind, left_s if once else min(left_s, ATTEMPT_S))
+                return self._attempt(call, kind, end_s, limit_s if once else ATTEMPT_S)
             except (NotHosted, Unreachable, TimedOut) as error:
                 last = error.message
                 pause_s = float(error.about.get("retry_after_s", back_off_s))
@@ -77,31 +78,34 @@ class Caller:
             back_off_s = min(2 * back_off_s, BACK_OFF_MAX_S)
             self._look_up(end_s)
 
-    def _attempt(self, call: calls.HostCall, kind: Any, attempt_s: float) -> Any:
+    def _attempt(self, call: calls.HostCall, kind: Any, end_s: float, attempt_s: float) -> Any:
         if not self._table.members:
-            self._table = self._ask_directory(calls.GetTable(), attempt_s)
+            self._table = self._ask_directory(calls.GetTable(), self._left_s(end_s, attempt_s))
         owner = self._table.owner(self.memory)
         if owner is None:
             raise NotHosted("the fleet has no host", memory=self.memory)
         payload = wire.encode(structs.replace(call, memory=self.memory, table=self._table.version))
         try:
-            reply = self._transport.call(owner.address, call.lane, payload, attempt_s)
+            reply = self._transport.call(owner.address, call.lane, payload, self._left_s(end_s, attempt_s))
         except (Unreachable, TimedOut) as error:
-            self._suspect(owner.name, attempt_s)
+            self._suspect(owner.name, end_s)
             raise type(error)(f"host {owner.name!r}: {error.message}", **error.about) from None
         return wire.result(reply, kind, where=f"memory {self.memory!r}")
 
-    def _suspect(self, host: str, attempt_s: float) -> None:
+    def _left_s(self, end_s: float, most_s: float) -> float:
+        """Return how long a call may take: what is left, but long enough to be sent at all."""
+        return min(most_s, max(SENT_S, end_s - self.steady.now_s()))
+
+    def _suspect(self, host: str, end_s: float) -> None:
         try:
-            self._table = self._ask_directory(calls.Suspect(name=host), min(attempt_s, 1.0))
+            self._table = self._ask_directory(calls.Suspect(name=host), self._left_s(end_s, DIRECTORY_S))
         except (FleetError, HostFailed):
             return
 
     def _look_up(self, end_s: float) -> None:
         """Ask the directory who is alive; without one, go on with what is known."""
-        left_s = min(1.0, max(0.001, end_s - self.steady.now_s()))
         try:
-            found = self._ask_directory(calls.GetTable(), left_s)
+            found = self._ask_directory(calls.GetTable(), self._left_s(end_s, DIRECTORY_S))
         except FleetError:
             return
         self._table = found

@@ -17,8 +17,7 @@ from typing import Any, Final
 
 from msgspec import Raw
 
-from memorygraph.actors.commands import Answer, Describe, Query
-from memorygraph.actors.engine import Engine
+from memorygraph.actors.commands import Answer, Query
 from memorygraph.actors.fleet import calls, wire
 from memorygraph.actors.fleet.placement import Member, Table, require_name
 from memorygraph.actors.fleet.sessions import Sessions
@@ -47,7 +46,6 @@ BEAT_DEADLINE_S: Final = 2.0
 AWAKE_MAX: Final = 256  # memories at once; beyond, those unused for longest sleep
 VIEWS_MAX: Final = 64  # of one memory that are kept
 AGAIN_S: Final = 0.05
-BEHIND_S: Final = 5.0  # how long a read waits for the position that its caller has seen
 WAIT_MAX_S: Final = 1.0
 PAGE_BYTES: Final = 1 << 20
 PAGE_RECORDS: Final = 1000
@@ -65,7 +63,7 @@ class _Awake:
         self.used_s = 0.0
         self.checked_s = 0.0
         self.sessions = Sessions(kept_s)
-        self.views: OrderedDict[str, Engine] = OrderedDict()
+        self.views: OrderedDict[str, PinnedEngine] = OrderedDict()
 
     @property
     def engine(self) -> LocalEngine:
@@ -154,13 +152,12 @@ class Host:
             if not self._owns(one.memory):
                 one.sessions.undo_all()
                 self._close(one)
-            elif not one.sessions and (at < spare or now_s - one.used_s > self._idle_s):
+            elif at < spare or now_s - one.used_s > self._idle_s:
                 self._close(one)
 
     def stop(self) -> None:
         """Close every memory and leave the fleet."""
         for one in self._all():
-            one.sessions.undo_all()
             self._close(one, at_once=True)
         with suppress(FleetError):
             self._tell(calls.Leave(name=self.name))
@@ -254,8 +251,8 @@ class Host:
             if one.opened is None:
                 with one.opening:
                     if one.opened is None:
+                        one.checked_s = self._steady.now_s()  # who takes it over while it is opened does so later
                         one.opened = self._open(memory, founding)
-                        one.checked_s = self._steady.now_s()
             yield one
         finally:
             with self._lock:
@@ -265,6 +262,12 @@ class Host:
                     self._awake.pop(memory, None)
 
     def _open(self, memory: str, founding: calls.Founding | None) -> Opened:
+        try:
+            return self._open_or_take_over(memory, founding)
+        except Fenced:
+            raise self._not_hosted(memory, "was taken over by another host") from None
+
+    def _open_or_take_over(self, memory: str, founding: calls.Founding | None) -> Opened:
         try:
             opened = self._stores.open(memory, founding, takeover=False)
         except LogLocked:
@@ -278,12 +281,13 @@ class Host:
         return opened
 
     def _close(self, one: _Awake, *, at_once: bool = False) -> None:
-        """Let a memory sleep unless it is in use; it can be woken as soon as it is closed."""
+        """Let a memory sleep unless it is in use or in a transaction; it can be woken as soon as it is closed."""
         with one.opening:
             with self._lock:
-                if one.users and not at_once:
+                if not at_once and (one.users or one.sessions):
                     return
                 opened, one.opened = one.opened, None
+            one.sessions.undo_all()
             one.views.clear()
             if opened is not None:
                 with suppress(MemoryGraphError):
@@ -319,56 +323,50 @@ class Host:
         return calls.DEEDS[call.deed][0](one.engine)
 
     def _execute(self, one: _Awake, call: calls.Execute) -> calls.Done:
-        engine = one.engine
         if call.step is None:
-            return wire.packed(engine.execute(call.command))
+            return wire.packed(one.engine.execute(call.command))
         now_s = self._steady.now_s()
-        return wire.packed(one.sessions.run(call.step, lambda: engine.execute(call.command), now_s))
+        return wire.packed(one.sessions.run(call.step, lambda engine: engine.execute(call.command), now_s))
 
     def _ask(self, one: _Awake, call: calls.Ask) -> calls.Told:
         query = wire.decode_query(call.query, call.sight)
-        engine = one.engine
         if call.step is not None:
-            answer = one.sessions.run(call.step, lambda: engine.ask(query), self._steady.now_s())
+            answer = one.sessions.run(call.step, lambda engine: engine.ask(query), self._steady.now_s())
         elif call.view is not None:
             answer = self._view(one, call.view).ask(query)
         else:
-            answer = self._not_before(engine, call.seen, query)
+            answer = self._not_before(one, call.seen, query)
         return calls.Told(answer.position, Raw(wire.encode(answer.value)))
 
-    def _not_before(self, engine: Engine, seen: int, query: Query) -> Answer:
+    def _not_before(self, one: _Awake, seen: int, query: Query) -> Answer:
         """Answer at a position that the caller has seen, or later."""
-        answer = engine.ask(query)
-        if answer.position < seen and engine.wait(seen - 1, BEHIND_S) >= seen:
-            answer = engine.ask(query)
+        answer = one.engine.ask(query)
         if answer.position < seen:
-            raise NotHosted(
-                f"this host is at position {answer.position}, and its caller has seen {seen}",
-                host=self.name,
-                position=answer.position,
-                seen=seen,
-                retry_after_s=AGAIN_S,
-            )
+            self._require_reached(one, seen)
+            answer = one.engine.ask(query)
         return answer
 
-    def _pin(self, one: _Awake, call: calls.Pin) -> calls.Pinned:
-        engine = one.engine
-        if call.step is not None:
-            pinned = one.sessions.run(call.step, engine.pinned, self._steady.now_s())
-        elif call.position is not None:
-            pinned = engine.at(call.position)
-        else:
-            if engine.head().position < call.seen:
-                engine.wait(call.seen - 1, BEHIND_S)
-            pinned = engine.pinned()
-        self._keep_view(one, call.token, pinned)
-        assert isinstance(pinned, PinnedEngine)
-        return calls.Pinned(pinned.ask(Describe()).position, call.step is not None, pinned._notes)
+    def _require_reached(self, one: _Awake, seen: int) -> None:
+        """Give the memory up if somebody was at a position that it does not have: another host must be writing."""
+        position = one.engine.head().position
+        if position < seen:
+            one.log.require_epoch()
+            raise self._not_hosted(one.memory, f"is at position {position} here, and its caller has seen {seen}")
 
-    def _view(self, one: _Awake, view: calls.PinnedAt) -> Engine:
+    def _pin(self, one: _Awake, call: calls.Pin) -> calls.Pinned:
+        if call.step is not None:
+            pinned = one.sessions.run(call.step, LocalEngine.pinned, self._steady.now_s())
+        else:
+            self._require_reached(one, call.seen)
+            pinned = one.engine.pinned() if call.position is None else one.engine.at(call.position)
+        self._keep_view(one, call.token, pinned)
+        return calls.Pinned(pinned._position, call.step is not None, pinned._notes)
+
+    def _view(self, one: _Awake, view: calls.PinnedAt) -> PinnedEngine:
         with self._lock:
             found = one.views.get(view.token)
-            if found is not None:
+            # A call that makes a view may come twice, and the second view is of a later position.
+            if found is not None and view.position in (None, found._position):
                 one.views.move_to_end(view.token)
                 return found
         if view.position is None:
@@ -377,7 +375,7 @@ class Host:
         self._keep_view(one, view.token, pinned)
         return pinned
 
-    def _keep_view(self, one: _Awake, token: str, pinned: Engine) -> None:
+    def _keep_view(self, one: _Awake, token: str, pinned: PinnedEngine) -> None:
         with self._lock:
             one.views[token] = pinned
             while len(one.views) > VIEWS_MAX:

@@ -12,8 +12,8 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, suppress
 from typing import Any, Final
 
-from memorygraph.actors.engine import Engine
 from memorygraph.actors.fleet.calls import Begin, End, Step
+from memorygraph.actors.local import LocalEngine
 from memorygraph.actors.transaction import Session, acting_for
 from memorygraph.events.errors import MemoryGraphError, TransactionLost
 
@@ -25,10 +25,11 @@ class _Undone(Exception):
 
 
 class _Open:
-    """One session: its blocks, outermost first, and what its last call came to."""
+    """One session: its engine, its blocks, outermost first, and what its last call came to."""
 
-    def __init__(self, session: Session, now_s: float) -> None:
+    def __init__(self, session: Session, engine: LocalEngine, now_s: float) -> None:
         self.session = session
+        self.engine = engine  # a memory that was opened anew has another, which knows nothing of the transaction
         self.heard_s = now_s
         self.blocks: list[AbstractContextManager[None]] = []
         self.lock = threading.Lock()
@@ -81,7 +82,7 @@ class Sessions:
     def __len__(self) -> int:
         return len(self._open)
 
-    def begin(self, engine: Engine, call: Begin, now_s: float) -> int:
+    def begin(self, engine: LocalEngine, call: Begin, now_s: float) -> int:
         """Enter a block, and return the newest position before it.
 
         Raises:
@@ -89,8 +90,10 @@ class Sessions:
         """
 
         def enter(session: _Open) -> int:
-            position = engine.head().position
-            block = engine.transaction(command_id=call.command_id, principal=call.principal, provenance=call.provenance)
+            position = session.engine.head().position
+            block = session.engine.transaction(
+                command_id=call.command_id, principal=call.principal, provenance=call.provenance
+            )
             block.__enter__()
             session.blocks.append(block)
             return position
@@ -98,16 +101,16 @@ class Sessions:
         token = call.step.token
         if call.step.number or token in self._open or token in self._ended:
             return int(self._run(call.step, enter, now_s))
-        session = _Open(Session(token, call.drawn_id), now_s)
+        session = _Open(Session(token, call.drawn_id), engine, now_s)
         with session.lock:
             position = session.run(0, lambda: enter(session))
         with self._lock:
             self._open[token] = session
         return int(position)
 
-    def run(self, step: Step, work: Callable[[], Any], now_s: float) -> Any:
-        """Do something in a session."""
-        return self._run(step, lambda _: work(), now_s)
+    def run(self, step: Step, work: Callable[[LocalEngine], Any], now_s: float) -> Any:
+        """Do something in a session, with its engine."""
+        return self._run(step, lambda session: work(session.engine), now_s)
 
     def end(self, call: End, now_s: float) -> None:
         """Leave a block."""
