@@ -23,7 +23,8 @@ REPO ?= $(CURDIR)
 ASK  ?=
 export REPO ASK
 
-# What `make simulate` runs: so many seeds from the first one on, or one alone.
+# What `make simulate` runs: so many seeds from the first one on, or one alone, of a store or a fleet.
+OF    ?= store
 SEEDS ?= 1000
 FIRST ?= 0
 SEED  ?=
@@ -68,8 +69,8 @@ format: $(STAMP) ## Format the code and apply safe fixes
 test-faults: $(STAMP) ## Run the fault-injection tests alone, with their full figures (about half an hour)
 	@FAULTS=full $(PY) -m pytest -m faults
 
-simulate: $(STAMP) ## Simulate disks, processes and power cuts: make simulate SEEDS=1000 FIRST=0, or SEED=1234
-	@$(PY) -m tests.simulation --seeds $(SEEDS) --first $(FIRST) $(if $(SEED),--seed $(SEED))
+simulate: $(STAMP) ## Simulate faults of stores or, OF=fleet, of fleets: make simulate SEEDS=1000 FIRST=0, or SEED=1234
+	@$(PY) -m tests.simulation --of $(OF) --seeds $(SEEDS) --first $(FIRST) $(if $(SEED),--seed $(SEED))
 
 bench: $(STAMP) ## Measure the memory and the log
 	@$(PY) -m bench.memory; memory=$$?; $(PY) -m bench.log && exit $$memory

@@ -1,18 +1,22 @@
-"""One seed, one history: most are of bare logs, every fifth is of whole memories, which take longer."""
+"""One seed, one history: of a store (most are of bare logs, every fifth of whole memories), or of a fleet."""
 
 from __future__ import annotations
 
 import gc
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from unittest import mock
 
 from memorygraph.actors.background import Background
 from memorygraph.events.stores import segment_file
+from tests.simulation.fleets import FleetScenario
 from tests.simulation.memories import MemoryScenario
+from tests.simulation.overtaking import OvertakingScenario
 from tests.simulation.scenario import Outcome, Scenario
 
 MEMORIES_EVERY = 5
+OVERTAKING_EVERY = 10
+Run = Callable[..., Outcome]
 
 
 def run(seed: int, weather: Mapping[str, float] = MappingProxyType({})) -> Outcome:
@@ -37,3 +41,16 @@ def run(seed: int, weather: Mapping[str, float] = MappingProxyType({})) -> Outco
             return at_work.run()
     finally:
         gc.enable()
+
+
+def run_fleet(seed: int, weather: Mapping[str, float] = MappingProxyType({})) -> Outcome:
+    """Run one seed of a fleet; the same seed gives the same outcome, event by event."""
+    gc.disable()
+    try:
+        scenario = OvertakingScenario if seed % OVERTAKING_EVERY == OVERTAKING_EVERY - 1 else FleetScenario
+        return scenario(seed, weather).run()
+    finally:
+        gc.enable()
+
+
+RUNS: dict[str, Run] = {"store": run, "fleet": run_fleet}
