@@ -23,7 +23,7 @@ from memorygraph.cli.options import (
     open_to_read,
     store_path,
 )
-from memorygraph.cli.output import print_json, say, terminal_width
+from memorygraph.cli.output import complain, print_json, say, terminal_width
 from memorygraph.events.errors import DamagedLog, InputError
 from memorygraph.events.heads import HeadFault
 from memorygraph.exports import read_file
@@ -98,10 +98,14 @@ def log(
     width = terminal_width()
     with open_to_read(context, store) as memory:
         changes = _followed(memory, first, last) if follow else memory.log(first, last)
+        is_any = False
         for change in filter(wanted, changes):
             _print_change(change, width, as_json=as_json)
+            is_any = True
             if follow:
                 sys.stdout.flush()
+    if not is_any:
+        complain("no event is like that")
 
 
 def _followed(memory: AgentMemory, first: int, last: int | None) -> Iterator[Change]:

@@ -18,6 +18,7 @@ from memorygraph.cli.options import (
     TypeOption,
     WordsArgument,
     as_agent,
+    bound,
     duration,
     expiry,
     given_ids,
@@ -57,7 +58,9 @@ SupersedesOption = Annotated[
 ]
 WhenOption = Annotated[
     str | None,
-    typer.Option("--when", help="When it happened: a date or time, UTC.", metavar="TIME", show_default=False),
+    typer.Option(
+        "--when", help="When it happened: a date or time, UTC, or yesterday.", metavar="TIME", show_default=False
+    ),
 ]
 ExpiresOption = Annotated[
     str | None,
@@ -123,7 +126,9 @@ def remember(
     Prints its id and position; with --quiet, the id alone.
     """
     expires_at = None if expires is None else expiry(expires)
-    fields = _given(importance=importance, tags=tags, memory_type=memory_type, occurred_at=when, expires_at=expires_at)
+    fields = _given(
+        importance=importance, tags=tags, memory_type=memory_type, occurred_at=bound(when), expires_at=expires_at
+    )
     content = one_text(text)
     if scope is not None:
         fields["scope"] = Scope.of(scope)
@@ -229,7 +234,7 @@ def revise(
         speaker=speaker,
         session=session,
         source=source,
-        occurred_at=when,
+        occurred_at=bound(when),
         expires_at=expiry(expires) if expires not in (None, "never") else None,
     )
     if expires == "never":

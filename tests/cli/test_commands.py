@@ -6,9 +6,10 @@ from importlib.metadata import version
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from memorygraph import AgentMemory
-from memorygraph.cli import writes
+from memorygraph.cli import app, writes
 from memorygraph.core.node import MemoryNode
 from memorygraph.core.types import MemoryType
 from tests.cli.conftest import Shell
@@ -331,6 +332,13 @@ def test_log_filters(shell: Shell, boats: dict[str, str]) -> None:
 
 
 @pytest.mark.usefixtures("boats")
+def test_log_says_that_nothing_is_like_that(shell: Shell, boats: dict[str, str]) -> None:
+    for words in (("--agent", "nobody"), ("--id", "nothing"), ("--from", "99")):
+        result = CliRunner().invoke(app, ["--store", str(shell.store), "log", *words])
+        assert (result.exit_code, result.stdout, result.stderr) == (0, "", "memorygraph: no event is like that\n")
+    assert CliRunner().invoke(app, ["--store", str(shell.store), "log", "--id", boats["key"]]).stderr == ""
+
+
 def test_log_of_an_unknown_kind_says_which_there_are(shell: Shell) -> None:
     said = shell.run("log", "--type", "addedd", code=2)
     assert "added" in said
@@ -411,6 +419,13 @@ def test_a_memory_expires_when_it_is_told_to(shell: Shell) -> None:
     assert shell.json("show", kept)["expires_at"] is None
     assert "expired" in shell.run("remember", "too late", "--expires", "2020-01-01", code=2)
     assert "neither a length of time" in shell.run("remember", "when?", "--expires", "sometime", code=2)
+
+
+def test_when_takes_the_words_of_questions(shell: Shell) -> None:
+    made = shell.json("remember", "The key was found", "--when", "yesterday")
+    happened = datetime.fromtimestamp(shell.json("show", made["id"])["occurred_at"], UTC)
+    assert timedelta(0) <= datetime.now(UTC) - happened <= timedelta(days=2)
+    assert (happened.hour, happened.minute, happened.second) == (0, 0, 0)
 
 
 def test_since_and_until_take_the_words_of_questions(shell: Shell) -> None:
