@@ -4,6 +4,10 @@ import signal
 
 from hypothesis import settings
 
+from tests.ray_cluster import ray_cluster
+
+__all__ = ["ray_cluster"]  # a fixture of every folder
+
 settings.register_profile("steady", deadline=None, derandomize=True, database=None)
 settings.load_profile("steady")
 

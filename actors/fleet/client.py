@@ -35,6 +35,7 @@ LONG_S: Final = 3600.0  # for what reads or rewrites a whole log
 WAIT_S: Final = 0.5  # how long a host is asked to wait in one go
 BUSY_MAX_S: Final = 60.0  # how long a transaction waits for others to end,
 BUSY_PAUSE_S: Final = 0.2  # asking again after so long at most
+QUIET_S: Final = 3.0  # for what nobody waits for, and others wait behind
 After = Callable[[float, Callable[[], None]], None]
 
 
@@ -259,13 +260,13 @@ class FleetEngine(Engine):
     def _later(self) -> None:
         (self._after or BACKGROUND.after)(ACCESS_DELAY_S, self._flush_quietly)
 
-    def _record(self, batch: Batch) -> None:
+    def _record(self, batch: Batch, deadline_s: float | None = None) -> None:
         call = calls.Execute(memory=self.name, command=batch.command(self._ids.command_id()))
-        done: calls.Done = self._call(call, calls.Done)
+        done: calls.Done = self._call(call, calls.Done, deadline_s=deadline_s)
         self._saw(done.position)
 
     def _flush_quietly(self) -> None:
-        self._accesses.flush_quietly(self._record)
+        self._accesses.flush_quietly(lambda batch: self._record(batch, QUIET_S))
 
     # -- the log -------------------------------------------------------------------------------------------------
 
@@ -355,7 +356,7 @@ class FleetEngine(Engine):
     def _call(self, call: calls.HostCall, kind: Any, *, deadline_s: float | None = None) -> Any:
         if self._closed:
             raise ClosedError(f"the memory {self.name!r} is closed; open it again")
-        return self._caller.call(call, kind, deadline_s=deadline_s, once=deadline_s is not None)
+        return self._caller.call(call, kind, deadline_s=deadline_s, once=deadline_s == LONG_S)
 
     def _require_writable(self) -> None:
         if self.read_only:

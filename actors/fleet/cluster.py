@@ -119,10 +119,10 @@ def local_cluster(
     Raises:
         InputError: this process belongs to a cluster already.
     """
+    if is_in_cluster():
+        raise InputError("this process belongs to a Ray cluster already; leave that first, or start a Fleet on it")
     set_environment(token_path)
     ray = load_ray()
-    if ray.is_initialized():
-        raise InputError("this process belongs to a Ray cluster already; leave that first, or start a Fleet on it")
     ray.init(
         address="local",
         num_cpus=cpus,
@@ -136,6 +136,11 @@ def local_cluster(
         yield
     finally:
         ray.shutdown(wait_for_processes=True)
+
+
+def is_in_cluster() -> bool:
+    """Whether this process belongs to a Ray cluster."""
+    return "ray" in sys.modules and bool(load_ray().is_initialized())
 
 
 def transport_to(address: str | None, namespace: str) -> RayTransport:

@@ -33,6 +33,8 @@ class RayTransport:
     def call(self, address: str, lane: str, payload: bytes, deadline_s: float) -> bytes:
         """Return the answer of the actor of a name."""
         ray = load_ray()
+        if not ray.is_initialized():  # else Ray would start a cluster of its own
+            raise Unreachable("this process belongs to no Ray cluster, or not any more", address=address)
         try:
             actor = self._actors.get(address)
             if actor is None:

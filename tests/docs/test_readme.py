@@ -31,7 +31,15 @@ def subcommands() -> set[str]:
 
 
 @pytest.mark.parametrize(("path", "blocks"), PAGES, ids=[str(path.relative_to(ROOT)) for path, _ in PAGES])
-def test_python_blocks_run(path: Path, blocks: list[Block], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_python_blocks_run(
+    path: Path,
+    blocks: list[Block],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    request: pytest.FixtureRequest,
+) -> None:
+    if any("local_fleet" in block.text for block in blocks):
+        request.getfixturevalue("ray_cluster")  # it uses one that is there
     monkeypatch.chdir(tmp_path)
     ran = run_python(blocks)
     assert ran or (path != ROOT / "README.md" and (path.parent.name != "concepts" or path.name == "README.md"))
