@@ -1,13 +1,16 @@
 """What holds for an ``AgentMemory`` in this process holds for one on a fleet: the same tests, unchanged.
 
 Each file here is one of ``tests/memory``, in which ``AgentMemory(path, ...)`` is a memory of a fleet; the same path is
-the same memory. Left out are those about files, engines and processes of their own.
+the same memory. Left out are those about files, engines and processes of their own, by name in their files, or because
+they look inside the engine.
 """
 
 from __future__ import annotations
 
+import inspect
 import itertools
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,6 +21,17 @@ from memorygraph.actors.fleet.client import FleetEngine
 from tests.fleet.local_fleet import LocalFleet
 
 _numbers = itertools.count()
+_INSIDE = ("_engine._", "_settle(", "LocalEngine")
+
+
+def pytest_collection_modifyitems(items):
+    here = Path(__file__).parent
+    items[:] = [item for item in items if item.path.parent != here or not _looks_inside(item.function)]
+
+
+def _looks_inside(test) -> bool:
+    source = inspect.getsource(getattr(test, "__wrapped__", test))
+    return any(name in source for name in _INSIDE)
 
 
 @pytest.fixture(scope="session")
