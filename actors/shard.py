@@ -15,6 +15,7 @@ from memorygraph.actors import commands as cmd
 from memorygraph.actors import graph_queries, review_queries, spread_queries
 from memorygraph.actors.index_queries import CatchUp
 from memorygraph.actors.pace import Pace
+from memorygraph.actors.recall_many import RecallMany
 from memorygraph.actors.select import Select
 from memorygraph.actors.sight_queries import Census, InSight, MovedAway, Whereabouts
 from memorygraph.actors.spaces import foreign_vectors, missing_vectors, same_space
@@ -32,6 +33,7 @@ from memorygraph.projections.filters import OPEN, Filters, visible_nodes
 from memorygraph.projections.frame import ALIVE, ORDINAL_BITS, EdgeState, Frame, NodeState
 from memorygraph.projections.graph import GraphState
 from memorygraph.projections.hit import Concept, Hit
+from memorygraph.projections.hit_columns import HitColumns, columns_of
 from memorygraph.projections.places import census, moved_away, whereabouts
 from memorygraph.projections.recall import RecallIndex
 from memorygraph.projections.selecting import ordered, selected
@@ -39,7 +41,7 @@ from memorygraph.projections.sharing import sharing
 from memorygraph.projections.sight import PRESENT, WHOLE, Sight, seen
 from memorygraph.projections.similarity import Norms, nearest, nearest_each
 from memorygraph.projections.snapshot_format import Part
-from memorygraph.projections.source import Source
+from memorygraph.projections.source import Found, Source
 
 _SETTLED_MAX: Final = 200  # hits that are put in order by what supersedes what; further down it would not be seen
 _SETTLED: Final = (ConsolidationState.CONSOLIDATED.code, ConsolidationState.LONG_TERM.code)
@@ -217,9 +219,18 @@ class Shard:
     def _recall(self, frame: Frame, query: cmd.Recall) -> list[Hit]:
         return self.settled(frame, self.recalled(frame, query), query.k, query.filters)
 
+    def require_space(self, frame: Frame, space: SpaceDeclared | None) -> None:
+        """Refuse a question of another embedder than the memory's.
+
+        Raises:
+            EmbedderMismatch: it is one.
+        """
+        if space is not None and frame.space is not None and not same_space(space, frame.space):
+            raise foreign_vectors(space, frame.space)
+
     def recalled(self, frame: Frame, query: cmd.Recall, source: Source | None = None) -> list[Hit]:
         """Return what a question finds, before what is current is put first; ``source``: see ``RecallIndex``."""
-        _require_space(frame, query.space)
+        self.require_space(frame, query.space)
         return self.index(frame).recall(
             frame,
             query.text,
@@ -233,6 +244,20 @@ class Shard:
             source=source,
         )
 
+    def _recall_many(self, frame: Frame, query: RecallMany) -> HitColumns:
+        index, questions = self.index(frame), query.questions()
+        index.catch_up(frame)
+        seen = index.seen_at(frame, query.filters)
+        vectors = [vector for each in questions if (vector := _vector(each.vector)) is not None]
+        dense = index.dense_each(seen, vectors)
+        hits = []
+        for each in questions:
+            words = None if each.text is None else index.words_asked(seen, each.text)
+            looked = index.legs(seen, words, None)[0], next(dense) if each.vector else None
+            found = self.recalled(frame, each, Found(index, looked))
+            hits.append(self.settled(frame, found, query.k, query.filters))
+        return columns_of(hits)
+
     def _concepts(self, frame: Frame, query: cmd.Concepts) -> list[Concept]:
         return self.index(frame).concepts(frame, query.text, query.limit)
 
@@ -241,7 +266,7 @@ class Shard:
 
     def reasoned(self, frame: Frame, query: cmd.Reason, source: Source | None = None) -> list[Hit]:
         """Return what a cue leads to, before what is current is put first; ``source``: see ``RecallIndex``."""
-        _require_space(frame, query.space)
+        self.require_space(frame, query.space)
         row = None
         if query.node_id is not None:
             row = frame.row(query.node_id)
@@ -401,6 +426,7 @@ ANSWERS: Final[dict[type[cmd.Query], Callable[[Shard, Frame, Any], Any]]] = {
     cmd.AllEdges: Shard._all_edges,
     cmd.Everything: Shard._everything,
     cmd.Recall: Shard._recall,
+    RecallMany: Shard._recall_many,
     cmd.Concepts: Shard._concepts,
     cmd.Reason: Shard._reason,
     cmd.Superseded: Shard.superseded,
@@ -430,16 +456,6 @@ _OF_THE_WHOLE: Final = (
     Whereabouts,
     MovedAway,
 )
-
-
-def _require_space(frame: Frame, space: SpaceDeclared | None) -> None:
-    """Refuse a question of another embedder than the memory's.
-
-    Raises:
-        EmbedderMismatch: it is one.
-    """
-    if space is not None and frame.space is not None and not same_space(space, frame.space):
-        raise foreign_vectors(space, frame.space)
 
 
 def _text_bytes(frame: Frame) -> int:

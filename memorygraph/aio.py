@@ -58,6 +58,7 @@ class AsyncAgentMemory:
     remember_many = _awaited(AgentMemory.remember_many)
     remember_messages = _awaited(AgentMemory.remember_messages)
     recall = _awaited(AgentMemory.recall)
+    recall_many = _awaited(AgentMemory.recall_many)
     reason = _awaited(AgentMemory.reason)
     context = _awaited(AgentMemory.context)
     concepts = _awaited(AgentMemory.concepts)

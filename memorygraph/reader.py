@@ -21,6 +21,7 @@ from memorygraph.actors.commands import (
 from memorygraph.actors.engine import Engine
 from memorygraph.actors.replay import rebuilt_digest
 from memorygraph.author import Author
+from memorygraph.batched import Batched
 from memorygraph.context import Context, assemble, hit_entry, pinned_entry
 from memorygraph.core.edge import MemoryEdge
 from memorygraph.core.graph import MemoryGraph
@@ -32,12 +33,11 @@ from memorygraph.events.errors import InputError
 from memorygraph.events.log import Head, VerifyReport
 from memorygraph.events.records import SpaceDeclared
 from memorygraph.events.types import Limits, MemoryType, Scope
-from memorygraph.evidence import BEST_EFFORT, Evidence
+from memorygraph.evidence import BEST_EFFORT
 from memorygraph.filtering import FilterFields, TagMode, filters_of
 from memorygraph.history import ADDED, Change, Subscription, changes_of
 from memorygraph.hits import Hits, hit_of
 from memorygraph.home import Home
-from memorygraph.hooks import Hooking
 from memorygraph.projections.hit import Concept
 from memorygraph.projections.profiles import PROFILES, RELEVANCE
 from memorygraph.projections.window import Window
@@ -50,7 +50,7 @@ _CONTEXT_K_MIN: Final = 20
 _CONTEXT_TOKENS_EACH: Final = 10  # no line is shorter, so more hits would not fit
 
 
-class MemoryReader(Querying, Hooking, Evidence):
+class MemoryReader(Querying, Batched):
     """The asking half of ``AgentMemory``; made by it, not by users."""
 
     graph: MemoryGraph

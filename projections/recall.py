@@ -7,9 +7,9 @@ the digest, and are brought up to a reader's Frame when it asks. How the evidenc
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from msgspec.msgpack import encode
@@ -20,7 +20,7 @@ from memorygraph.projections.concepts import VERSION as CONCEPTS_VERSION
 from memorygraph.projections.concepts import ConceptIndex
 from memorygraph.projections.explain import hits_of
 from memorygraph.projections.filters import OPEN, Filters, LabelIndex, visible_nodes
-from memorygraph.projections.frame import Frame
+from memorygraph.projections.frame import NO_ROW, Frame
 from memorygraph.projections.hit import Concept, Hit
 from memorygraph.projections.lexical import VERSION as POSTINGS_VERSION
 from memorygraph.projections.lexical import LexicalIndex
@@ -31,7 +31,7 @@ from memorygraph.projections.ranking import DECIMALS, Legs, Ranked, Speakers, ra
 from memorygraph.projections.reasoning import led_to, over_bridge, with_seeds
 from memorygraph.projections.seen import Indexes, Seen
 from memorygraph.projections.segments import Segments
-from memorygraph.projections.similarity import Norms, births, cosines, top
+from memorygraph.projections.similarity import Norms, births, cosines, cosines_each, top
 from memorygraph.projections.snapshot_format import Part
 from memorygraph.projections.source import Looked, Source
 from memorygraph.projections.text import analyzer_for
@@ -46,6 +46,21 @@ Doubles = NDArray[np.float64]
 SEEN_MAX: Final = 16  # filters whose outcome is kept,
 FRAMES_MAX: Final = 8  # for so many Frames
 _NORMS_ROWS: Final = 65_536
+
+
+class Pool(NamedTuple):
+    """The best of a ranking, best first: node rows, and their scores before what repeats another counts for less."""
+
+    seen: Seen
+    ranked: Ranked
+    rows: Rows
+    values: Doubles
+
+    def compared(self) -> Rows:
+        """Return the node rows whose texts are compared with each other."""
+        rows = self.rows[:POOL][self.values[:POOL] > 0]
+        with_text: Rows = rows[self.seen.frame.nodes.take("text_row", rows) != NO_ROW]
+        return with_text
 
 
 class RecallIndex:
@@ -158,17 +173,43 @@ class RecallIndex:
         source = source or self
         seen = self.seen_at(frame, filters)
         ranked = self._rank(seen, text, vector, window, source)
+        pool = self._pool(seen, ranked, k, profile, now_us)
+        return self.hits_of(pool, k, threshold, None if text is None else source, "" if window is None else window.text)
+
+    def pool(
+        self,
+        frame: Frame,
+        text: str | None,
+        vector: NDArray[np.float32] | None,
+        *,
+        k: int,
+        filters: Filters = OPEN,
+        window: Window | None = None,
+        profile: str = RELEVANCE,
+        now_us: int = 0,
+        source: Source,
+    ) -> Pool:
+        """Do the first half of ``recall``: rank, by the words and the vector alone; ``hits_of`` is the second."""
+        seen = self.seen_at(frame, filters)
+        return self._pool(seen, self._rank(seen, text, vector, window, source), k, profile, now_us)
+
+    def hits_of(self, pool: Pool, k: int, threshold: float, source: Source | None, date_words: str) -> list[Hit]:
+        """Return the hits among the best; ``source``: for variety among them, None for none."""
+        seen, ranked = pool.seen, pool.ranked
+        rows, values = _varied(pool, k, source)
+        is_kept = values >= threshold
+        return hits_of(seen, ranked, rows[is_kept], values[is_kept], self.weights, date_words)
+
+    def _pool(self, seen: Seen, ranked: Ranked, k: int, profile: str, now_us: int) -> Pool:
+        """Return the best memories by relevance and a profile."""
         scores = ranked.scores
         if profile != RELEVANCE:
             rows = _scored(seen, scores)
-            rows = rows[top(scores[rows], births(frame, rows), considered(k))]
-            weighed = np.round(scores[rows] * weights_of(frame, rows, profile, now_us), DECIMALS)
+            rows = rows[top(scores[rows], births(seen.frame, rows), considered(k))]
+            weighed = np.round(scores[rows] * weights_of(seen.frame, rows, profile, now_us), DECIMALS)
             scores = np.zeros(len(scores))
             scores[rows] = weighed
-        rows, values = self._best(seen, scores, k, None if text is None else source)
-        is_kept = values >= threshold
-        rows, values = rows[is_kept], values[is_kept]
-        return hits_of(seen, ranked, rows, values, self.weights, "" if window is None else window.text)
+        return _best(seen, ranked, scores, k)
 
     def reason(
         self,
@@ -201,7 +242,8 @@ class RecallIndex:
             ranked = _only(ranked, seeds)
         ranked = led_to(seen, ranked, hops, self.weights, source)
         scores = np.round(ranked.scores, DECIMALS)
-        rows, values = self._best(seen, scores, max(k, POOL), None if text is None else source)
+        pool = _best(seen, ranked, scores, max(k, POOL))
+        rows, values = _varied(pool, max(k, POOL), None if text is None else source)
         rows, values = with_seeds(rows[values > 0], values[values > 0], seeds, k)
         hits = hits_of(seen, ranked, rows, values, self.weights, "" if window is None else window.text)
         found = zip(rows.tolist(), hits, strict=True)
@@ -230,21 +272,6 @@ class RecallIndex:
         names = map(graph.index.name, order.tolist())
         return [Concept(name, tuple(by), tuple(of)) for name, by, of in zip(names, named, about, strict=True)]
 
-    def _best(self, seen: Seen, scores: Doubles, k: int, source: Source | None) -> tuple[Rows, Doubles]:
-        """Return the first k node rows, or as many as are seen, and their scores; unmatched ones come last.
-
-        Args:
-            source: tells what hits have in common, for variety among them; None: it is not asked for.
-        """
-        wanted = max(k, POOL)
-        rows = _scored(seen, scores)
-        if len(rows) < wanted:
-            rows = np.flatnonzero(seen.nodes).astype(np.int32)
-        rows = rows[top(scores[rows], births(seen.frame, rows), wanted)]
-        values = scores[rows]
-        rows, values = (rows[:k], values[:k]) if source is None else varied(seen, source.shared, rows, values, k)
-        return rows, np.round(values, DECIMALS)
-
     def _rank(
         self, seen: Seen, text: str | None, vector: NDArray[np.float32] | None, window: Window | None, source: Source
     ) -> Ranked:
@@ -259,6 +286,10 @@ class RecallIndex:
         lexical = _on_nodes(frame.nodes.count, seen.owner, matches.rows, matches.scores)
         date = None if window is None else inside(frame, window)
         return rank(seen, Legs(lexical, dense, matches), named, speakers, date, self.weights)
+
+    def words_asked(self, seen: Seen, text: str) -> str:
+        """Return the words of a question that are looked up: those that name who spoke are not."""
+        return without(text, speakers_named(Named(text), self._speakers_of(seen.frame), seen).keys)
 
     def legs(self, seen: Seen, words: str | None, vector: NDArray[np.float32] | None) -> Looked:
         """Look up the words and the vector of a question here."""
@@ -302,10 +333,31 @@ class RecallIndex:
         frame = seen.frame
         if frame.vectors is None:
             return np.zeros(frame.nodes.count)
-        live = np.flatnonzero(frame.live_vectors() & seen.nodes[frame.vectors.column("node")])
-        cosine = cosines(frame, self.norms, vector)[live].astype(np.float64)
-        cosine = np.maximum(cosine, 0.0).round(DECIMALS)  # last bits differ, and may be all that tells some apart
-        return _on_nodes(frame.nodes.count, frame.vectors.column("node"), live, cosine)
+        return _leg(seen, cosines(frame, self.norms, vector))
+
+    def dense_each(self, seen: Seen, vectors: Sequence[NDArray[np.float32]]) -> Iterator[Doubles]:
+        """Give ``dense`` of several vectors, of which some at a time are one product."""
+        if seen.frame.vectors is None:
+            yield from (np.zeros(seen.frame.nodes.count) for _ in vectors)
+        else:
+            yield from (_leg(seen, scores) for scores in cosines_each(seen.frame, self.norms, vectors))
+
+
+def _best(seen: Seen, ranked: Ranked, scores: Doubles, k: int) -> Pool:
+    """Return the first node rows, at least k or as many as are seen, and their scores; unmatched ones come last."""
+    wanted = max(k, POOL)
+    rows = _scored(seen, scores)
+    if len(rows) < wanted:
+        rows = np.flatnonzero(seen.nodes).astype(np.int32)
+    rows = rows[top(scores[rows], births(seen.frame, rows), wanted)]
+    return Pool(seen, ranked, rows, scores[rows])
+
+
+def _varied(pool: Pool, k: int, source: Source | None) -> tuple[Rows, Doubles]:
+    """Return the first k node rows of a pool and their scores; ``source`` tells what they have in common."""
+    rows, values = pool.rows, pool.values
+    rows, values = (rows[:k], values[:k]) if source is None else varied(pool.seen, source.shared, rows, values, k)
+    return rows, np.round(values, DECIMALS)
 
 
 def _most_named(graph: ConceptGraph, limit: int) -> NDArray[np.int64]:
@@ -316,6 +368,16 @@ def _most_named(graph: ConceptGraph, limit: int) -> NDArray[np.int64]:
         named = named[graph.counts[named] >= least]
     order = sorted(named.tolist(), key=lambda concept: (-graph.counts[concept], graph.index.name(concept)))
     return np.array(order[:limit], dtype=np.int64)
+
+
+def _leg(seen: Seen, cosine: NDArray[np.float32]) -> Doubles:
+    """Carry the cosines of all vector rows over to the nodes that are seen."""
+    frame = seen.frame
+    assert frame.vectors is not None
+    live = np.flatnonzero(frame.live_vectors() & seen.nodes[frame.vectors.column("node")])
+    exact = cosine[live].astype(np.float64)
+    exact = np.maximum(exact, 0.0).round(DECIMALS)  # last bits differ, and may be all that tells some apart
+    return _on_nodes(frame.nodes.count, frame.vectors.column("node"), live, exact)
 
 
 def _scored(seen: Seen, scores: Doubles) -> Rows:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 import numpy as np
@@ -122,6 +122,24 @@ def cosines(frame: Frame, norms: Norms, query: Floats) -> Floats:
     """
     scores = _products(frame, norms, query)
     return np.clip(scores, -1.0, 1.0, out=scores)
+
+
+def cosines_each(frame: Frame, norms: Norms, queries: Sequence[Floats]) -> Iterator[Floats]:
+    """Give what ``cosines`` gives for each query, of which as many at a time as fit are one product.
+
+    Raises:
+        EmbeddingDimensionError: a query has another dimension.
+    """
+    vectors = frame.vectors
+    if vectors is None or not vectors.count or len(queries) == 1:
+        yield from (cosines(frame, norms, query) for query in queries)
+        return
+    units = [unit_of(frame, query) for query in queries]
+    step = max(1, BATCH_CELLS_MAX // vectors.count)
+    for start in range(0, len(units), step):
+        scores = products(vectors, np.stack(units[start : start + step]))
+        scores /= norms.upto(frame)
+        yield from np.clip(scores, -1.0, 1.0, out=scores)
 
 
 def nearest(

@@ -35,3 +35,24 @@ class Source(Protocol):
 
 Looked = tuple[LexicalMatches | None, Doubles | None]
 """Which text rows match the words, and the cosine of each node, at least 0, shape (node rows,)."""
+
+
+class Found:
+    """A source for one question whose words and vector were looked up already; the rest another one tells."""
+
+    def __init__(self, source: Source, looked: Looked) -> None:
+        self._source = source
+        self._looked = looked
+
+    def legs(self, seen: Seen, words: str | None, vector: NDArray[np.float32] | None) -> Looked:
+        """Return what was looked up."""
+        del seen, words, vector
+        return self._looked
+
+    def shared(self, text_rows: Rows) -> Doubles:
+        """Return the share of terms that each two of some text rows have in common."""
+        return self._source.shared(text_rows)
+
+    def contents(self, seen: Seen, text_rows: Rows) -> list[str]:
+        """Return the texts of some text rows."""
+        return self._source.contents(seen, text_rows)

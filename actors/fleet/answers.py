@@ -18,6 +18,7 @@ from memorygraph.actors.graph_queries import (
     Traverse,
 )
 from memorygraph.actors.index_queries import CatchUp
+from memorygraph.actors.recall_many import RecallMany
 from memorygraph.actors.review_queries import FindReviews, GetReviews, Retention
 from memorygraph.actors.select import Select
 from memorygraph.actors.sight_queries import Census, InSight, MovedAway, Whereabouts
@@ -28,6 +29,7 @@ from memorygraph.events.records import EdgesAdded, NodeAdded, ReviewCard
 from memorygraph.events.types import Partition
 from memorygraph.projections.frame import EdgeState, NodeState
 from memorygraph.projections.hit import Concept, Hit
+from memorygraph.projections.hit_columns import HitColumns
 
 ANSWER_TYPES: Final[dict[type[cmd.Query], Any]] = {
     cmd.GetNodes: list[NodeState | None],
@@ -37,6 +39,7 @@ ANSWER_TYPES: Final[dict[type[cmd.Query], Any]] = {
     cmd.AllEdges: list[EdgeState],
     cmd.Everything: tuple[list[NodeAdded], EdgesAdded],
     cmd.Recall: list[Hit],
+    RecallMany: HitColumns,
     cmd.Reason: list[Hit],
     cmd.Concepts: list[Concept],
     cmd.Superseded: dict[str, str],

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from memorygraph.actors import commands as cmd
 from memorygraph.actors import graph_queries
+from memorygraph.actors.recall_many import RecallMany
 from memorygraph.actors.select import Select
 from memorygraph.actors.shard import ANSWERS, OF_GRAPH
 from memorygraph.actors.sharding import parts
@@ -29,17 +30,19 @@ from memorygraph.projections.digest import total_of
 from memorygraph.projections.filters import OPEN, Filters
 from memorygraph.projections.frame import Frame, NodeState
 from memorygraph.projections.hit import Hit
+from memorygraph.projections.hit_columns import HitColumns, columns_of
 from memorygraph.projections.lexical import LexicalMatches, LexicalStatistics, Postings, scored, shared_terms
 from memorygraph.projections.partial import LentTexts, with_texts
 from memorygraph.projections.seen import Seen
 from memorygraph.projections.selecting import Selection, ordered, selected
 from memorygraph.projections.similarity import top, unit_of
-from memorygraph.projections.source import Looked
+from memorygraph.projections.source import Found, Looked
 
 if TYPE_CHECKING:
     from memorygraph.actors.sharding.member import Member
 
 T = TypeVar("T")
+TOGETHER: Final = 16  # questions: each holds some arrays as long as the memory
 Mask = NDArray[np.bool_]
 Rows = NDArray[np.int64]
 
@@ -55,6 +58,7 @@ class Gathering:
         self.member = member
         self.frame = frame
         self.filters: Filters = OPEN
+        self._codes: dict[str, NDArray[np.int32]] = {}
         self.moment = moment
 
     @cached_property
@@ -81,11 +85,16 @@ class Gathering:
 
     def ask_by_id(self, ids: Iterable[str], query: Callable[[list[str]], cmd.Query]) -> dict[str, Any]:
         """Ask the shard of each of some nodes for something, one item per node; return the items by id."""
+        names = self._by_owner(ids)
+        found = self.ask({number: query(some) for number, some in names.items()})
+        return {name: item for number, items in found.items() for name, item in zip(names[number], items, strict=True)}
+
+    def _by_owner(self, ids: Iterable[str]) -> dict[int, list[str]]:
+        """Return some nodes, each once, by the shard that keeps them."""
         names: dict[int, list[str]] = {}
         for name in dict.fromkeys(ids):
             names.setdefault(int(self.owners[self.frame.interner.rows[name]]), []).append(name)
-        found = self.ask({number: query(some) for number, some in names.items()})
-        return {name: item for number, items in found.items() for name, item in zip(names[number], items, strict=True)}
+        return names
 
     def rows_of(self, shard: int, nodes: Mask, of: parts.Places) -> Rows:
         """Return the node rows that a shard's places mean.
@@ -107,18 +116,32 @@ class Gathering:
 
     def legs(self, seen: Seen, words: str | None, vector: NDArray[np.float32] | None) -> Looked:
         """Look up words and vector on all shards that keep something of what is seen."""
+        return self.legs_each(seen, [(words, vector)])[0]
+
+    def legs_each(self, seen: Seen, asked: Sequence[tuple[str | None, NDArray[np.float32] | None]]) -> list[Looked]:
+        """Look up the words and vectors of several questions."""
         frame = self.frame
-        if vector is not None and frame.space is not None:
-            unit_of(frame, vector)  # refuses another dimension, also where there is nobody to ask
-        packed = b"" if vector is None else vector.astype("<f4").tobytes()
-        found = self.ask_holders(parts.LegsOf(words=words, vector=packed, filters=self.filters), seen.nodes)
-        rows_of = {shard: self.rows_of(shard, seen.nodes, legs.of) for shard, legs in found.items()}
-        dense = np.zeros(frame.nodes.count)
-        if vector is not None:
-            for shard, legs in found.items():
-                dense[rows_of[shard]] = np.frombuffer(legs.dense, "<f4")
-        matches = None if words is None else self._matches(words, found, rows_of)
-        return matches, None if vector is None else dense
+        for _, vector in asked:
+            if vector is not None and frame.space is not None:
+                unit_of(frame, vector)  # refuses another dimension, also where there is nobody to ask
+        packed = [
+            parts.Asked(words, b"" if vector is None else vector.astype("<f4").tobytes()) for words, vector in asked
+        ]
+        found = self.ask_holders(parts.LegsOf(asked=packed, filters=self.filters), seen.nodes)
+        rows_of = {shard: self.rows_of(shard, seen.nodes, legs[0].of) for shard, legs in found.items()}
+        looked: list[Looked] = []
+        for place, (words, vector) in enumerate(asked):
+            of_one = {shard: legs[place] for shard, legs in found.items()}
+            dense = None if vector is None else self._dense(of_one, rows_of)
+            looked.append((None if words is None else self._matches(words, of_one, rows_of), dense))
+        return looked
+
+    def _dense(self, found: Mapping[int, parts.Legs], rows_of: Mapping[int, Rows]) -> NDArray[np.float64]:
+        """Return the cosines that the shards found, shape (node rows,)."""
+        dense = np.zeros(self.frame.nodes.count)
+        for shard, legs in found.items():
+            dense[rows_of[shard]] = np.frombuffer(legs.dense, "<f4")
+        return dense
 
     def _matches(self, words: str, found: Mapping[int, parts.Legs], rows_of: Mapping[int, Rows]) -> LexicalMatches:
         """Score the postings of all shards by statistics over all."""
@@ -151,25 +174,24 @@ class Gathering:
 
     def shared(self, text_rows: NDArray[np.int32]) -> NDArray[np.float64]:
         """Return the share of terms that each two of some text rows have in common."""
-        ids = self._names(self.frame.texts.take("node", text_rows))
-        names: dict[int, list[str]] = {}
-        for name, owner in zip(
-            ids, self.owners[[self.frame.interner.rows[name] for name in ids]].tolist(), strict=True
-        ):
-            names.setdefault(owner, []).append(name)
-        found = self.ask({shard: parts.CodesOf(ids=some) for shard, some in names.items()})
-        codes: dict[str, NDArray[np.int32]] = {}
-        for shard, (packed, packed_sizes) in found.items():
-            sizes = np.frombuffer(packed_sizes, "<i8")
-            cut = np.split(np.frombuffer(packed, "<i4"), np.cumsum(sizes)[:-1])
-            codes |= dict(zip(names[shard], cut, strict=True))
-        lists = [codes[name] for name in ids]
+        ids = self.names(self.frame.texts.take("node", text_rows))
+        self.fetch_codes(ids)
+        lists = [self._codes[name] for name in ids]
         sizes = np.array([len(each) for each in lists], dtype=np.int64)
         return shared_terms(np.concatenate([np.zeros(0, np.int32), *lists]), sizes)
 
+    def fetch_codes(self, ids: Iterable[str]) -> None:
+        """Ask for the codes of the terms of some memories' texts, as far as they are not here."""
+        names = self._by_owner(name for name in ids if name not in self._codes)
+        found = self.ask({shard: parts.CodesOf(ids=some) for shard, some in names.items()})
+        for shard, (packed, packed_sizes) in found.items():
+            sizes = np.frombuffer(packed_sizes, "<i8")
+            cut = np.split(np.frombuffer(packed, "<i4"), np.cumsum(sizes)[:-1])
+            self._codes |= dict(zip(names[shard], cut, strict=True))
+
     def contents(self, seen: Seen, text_rows: NDArray[np.int32]) -> list[str]:
         """Return some texts."""
-        ids = self._names(seen.frame.texts.take("node", text_rows))
+        ids = self.names(seen.frame.texts.take("node", text_rows))
         found = self.ask_by_id(ids, lambda some: parts.TextsOf(ids=some))
         return [found[name] for name in ids]
 
@@ -187,7 +209,7 @@ class Gathering:
             if not texts.missing:
                 return value
             rows = sorted(texts.missing)
-            ids = self._names(self.frame.texts.take("node", np.array(rows)))
+            ids = self.names(self.frame.texts.take("node", np.array(rows)))
             found = self.ask_by_id(ids, lambda some: parts.TextsOf(ids=some))
             lent |= {row: found[name] for row, name in zip(rows, ids, strict=True)}
 
@@ -199,8 +221,13 @@ class Gathering:
         found = self.ask_by_id(foreign, lambda some: cmd.GetNodes(ids=some, vectors=vectors))
         return [state if state is None else found.get(state.id, state) for state in states]
 
-    def _names(self, rows: NDArray[Any]) -> list[str]:
+    def names(self, rows: NDArray[Any]) -> list[str]:
+        """Return the ids of some node rows."""
         return [self.frame.interner.ids[row] for row in rows.tolist()]
+
+
+def _packed(vector: NDArray[np.float32] | None) -> bytes:
+    return b"" if vector is None else vector.astype("<f4").tobytes()
 
 
 def _recall(g: Gathering, query: cmd.Recall) -> list[Hit]:
@@ -213,16 +240,59 @@ def _reason(g: Gathering, query: cmd.Reason) -> list[Hit]:
     return _settled(g, g.member.reasoned(g.frame, query, g), query)
 
 
-def _settled(g: Gathering, hits: list[Hit], query: cmd.Recall | cmd.Reason) -> list[Hit]:
-    """Put what is current first, which their texts tell, and give hits their texts."""
+def _recall_many(g: Gathering, query: RecallMany) -> HitColumns:
+    """Take so many questions together through each hop."""
+    g.filters, questions = query.filters, query.questions()
+    g.member.require_space(g.frame, query.space)
+    hits: list[list[Hit]] = []
+    for first in range(0, len(questions), TOGETHER):
+        hits += _recall_some(g, questions[first : first + TOGETHER])
+    return columns_of(hits)
 
-    def told(frame: Frame) -> list[Hit]:
-        first = g.member.settled(frame, hits, query.k, query.filters)
-        rows = frame.rows(hit.node.id for hit in first)
-        texts = [frame.content(row) for row in rows if row is not None]
-        return [replace(hit, node=replace(hit.node, content=text)) for hit, text in zip(first, texts, strict=True)]
+
+def _recall_some(g: Gathering, questions: Sequence[cmd.Recall]) -> list[list[Hit]]:
+    index = g.member.index(g.frame)
+    seen = index.seen_at(g.frame, g.filters)
+    vectors = [np.frombuffer(each.vector, "<f4") if each.vector else None for each in questions]
+    words = [None if each.text is None else index.words_asked(seen, each.text) for each in questions]
+    looked = g.legs_each(seen, list(zip(words, vectors, strict=True)))
+    pools = [
+        index.pool(
+            g.frame,
+            each.text,
+            vector,
+            k=each.k,
+            filters=each.filters,
+            window=each.window,
+            profile=each.profile,
+            now_us=each.now_us,
+            source=Found(g, found),
+        )
+        for each, vector, found in zip(questions, vectors, looked, strict=True)
+    ]
+    compared = [pool.compared() for each, pool in zip(questions, pools, strict=True) if each.text is not None]
+    g.fetch_codes(g.names(np.concatenate([np.zeros(0, np.int32), *compared])))
+    hits = []
+    for each, pool in zip(questions, pools, strict=True):
+        source, date_words = (None if each.text is None else g), "" if each.window is None else each.window.text
+        hits.append(index.hits_of(pool, each.k, each.threshold, source, date_words))
+
+    def told(frame: Frame) -> list[list[Hit]]:
+        return [_told(g, frame, some, each) for each, some in zip(questions, hits, strict=True)]
 
     return g.with_texts(told)
+
+
+def _settled(g: Gathering, hits: list[Hit], query: cmd.Recall | cmd.Reason) -> list[Hit]:
+    return g.with_texts(lambda frame: _told(g, frame, hits, query))
+
+
+def _told(g: Gathering, frame: Frame, hits: list[Hit], query: cmd.Recall | cmd.Reason) -> list[Hit]:
+    """Put what is current first, which their texts tell, and give hits their texts."""
+    first = g.member.settled(frame, hits, query.k, query.filters)
+    rows = frame.rows(hit.node.id for hit in first)
+    texts = [frame.content(row) for row in rows if row is not None]
+    return [replace(hit, node=replace(hit.node, content=text)) for hit, text in zip(first, texts, strict=True)]
 
 
 def _similar(g: Gathering, query: cmd.Similar) -> list[tuple[str, float]]:
@@ -261,7 +331,7 @@ def _select(g: Gathering, query: Select) -> Any:
         )
         ids = [name for name, _ in _merged(g, asked)[0]]
     else:
-        ids = g._names(ordered(g.frame, _passing(g, query.selection, query.now_us), query.order, query.now_us))
+        ids = g.names(ordered(g.frame, _passing(g, query.selection, query.now_us), query.order, query.now_us))
     ids = ids[query.offset : None if query.limit is None else query.offset + query.limit]
     if query.give == "count":
         return len(ids)
@@ -342,6 +412,7 @@ GATHERED: Final[dict[type[cmd.Query], Callable[[Gathering, Any], Any]]] = {
     cmd.FindNodes: _states,
     cmd.Everything: _everything,
     cmd.Recall: _recall,
+    RecallMany: _recall_many,
     cmd.Reason: _reason,
     cmd.Superseded: _superseded,
     cmd.Similar: _similar,

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from msgspec import Struct
+from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from memorygraph.actors import commands as cmd
@@ -21,6 +22,8 @@ from memorygraph.projections.contents import nodes_in
 from memorygraph.projections.digest import partial_sum
 from memorygraph.projections.filters import OPEN, Filters
 from memorygraph.projections.frame import Frame
+from memorygraph.projections.partial import PartialIndex
+from memorygraph.projections.seen import Seen
 from memorygraph.projections.selecting import Selection, selected
 from memorygraph.projections.sight import only
 from memorygraph.projections.similarity import births, nearest_each
@@ -39,11 +42,17 @@ class Places(Struct, frozen=True):
     births: int
 
 
-class LegsOf(Query, frozen=True, kw_only=True):
-    """What words and a vector (bytes) find among the memories of a shard -> ``Legs``."""
+class Asked(Struct, frozen=True):
+    """The words and the vector (bytes) of a question, None and empty if it has none."""
 
-    words: str | None = None
-    vector: bytes = b""
+    words: str | None
+    vector: bytes
+
+
+class LegsOf(Query, frozen=True, kw_only=True):
+    """What words and vectors of some questions find among the memories of a shard -> ``list[Legs]``."""
+
+    asked: list[Asked]
     filters: Filters = OPEN
 
 
@@ -133,28 +142,34 @@ def places_of(frame: Frame, rows: Rows) -> Places:
     return Places(len(rows), int(births(frame, rows.astype(np.int32)).sum()))
 
 
-def _legs(member: Member, frame: Frame, query: LegsOf) -> Legs:
+def _legs(member: Member, frame: Frame, query: LegsOf) -> list[Legs]:
     index = member.part_index(frame)
     own = index.own_at(frame, query.filters)
     rows = in_order(frame, own.nodes)
     of = places_of(frame, rows)
-    dense = b""
-    if query.vector:
-        dense = index.dense(own, np.frombuffer(query.vector, "<f4"))[rows].astype("<f4").tobytes()
-    if query.words is None:
-        return Legs(of=of, dense=dense)
-    found = index.lexical.postings(index.lexical.analyzer.words(query.words), own.texts)
     place = np.zeros(len(own.nodes), np.int32)
     place[rows] = np.arange(len(rows))
-    return Legs(
-        of=of,
+    dense = index.dense_each(own, [np.frombuffer(each.vector, "<f4") for each in query.asked if each.vector])
+    found = []
+    for each in query.asked:
+        packed = next(dense)[rows].astype("<f4").tobytes() if each.vector else b""
+        found.append(_with_words(index, own, place, each.words, Legs(of=of, dense=packed)))
+    return found
+
+
+def _with_words(index: PartialIndex, own: Seen, place: NDArray[np.int32], words: str | None, legs: Legs) -> Legs:
+    """Add the postings of words to what a vector finds."""
+    if words is None:
+        return legs
+    found = index.lexical.postings(index.lexical.analyzer.words(words), own.texts)
+    return replace(
+        legs,
         rows=own.statistics.rows,
         all_terms=own.statistics.terms,
         places=place[own.owner[found.rows]].astype("<i4").tobytes(),
         terms=found.terms.astype("<i4").tobytes(),
         frequencies=found.frequencies.astype("<u2").tobytes(),
         lengths=found.lengths.astype("<i4").tobytes(),
-        dense=dense,
     )
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from memorygraph.actors import commands as cmd
 from memorygraph.actors import graph_queries
 from memorygraph.actors.engine import Committed
+from memorygraph.actors.recall_many import RecallMany
 from memorygraph.actors.review_queries import Retention
 from memorygraph.actors.select import Select
 from memorygraph.actors.shard import Shard
@@ -199,6 +200,10 @@ def _question(history: History) -> cmd.Query:
     now_us = len(history.records) * HOUR_US
     window = pick([None, Window("then", ((5 * HOUR_US, 20 * HOUR_US),))])
     kind = random.random()
+    if kind < 0.1:
+        vectors = tuple(pick([b"", history.vector()]) for _ in range(3)) if history.space else ()
+        texts = (history.text(), history.text(), None if vectors and vectors[2] else history.text())
+        return RecallMany(texts=texts, vectors=vectors, windows=pick([(), (None, window, None)]), k=k, filters=filters)
     if kind < 0.35:
         profile = pick(["relevance", "activation", "recency"])
         return cmd.Recall(

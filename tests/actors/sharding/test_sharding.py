@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from memorygraph.actors import commands as cmd
 from memorygraph.actors.commands import Query
+from memorygraph.actors.recall_many import RecallMany
 from memorygraph.actors.shard import Shard
 from memorygraph.actors.sharding import gathering, kept, parts
 from memorygraph.actors.sharding.group import ShardGroup
@@ -23,6 +24,7 @@ from memorygraph.events import records as ev
 from memorygraph.events.errors import DamagedLog, InputError, PositionNotKept, ShardError, ShardMismatch
 from memorygraph.events.types import Partition
 from memorygraph.projections.filters import OPEN
+from memorygraph.projections.hit_columns import HitColumns, hits_in
 from memorygraph.projections.sight import PUBLIC, Sight
 from tests.actors.sharding.histories import PLACES, History, embedded, questions
 
@@ -49,6 +51,8 @@ def same(one: Any, other: Any) -> bool:
         return False
     if isinstance(one, float):
         return abs(one - other) <= TOLERANCE
+    if isinstance(one, HitColumns):
+        return same(hits_in(one), hits_in(other))
     if isinstance(one, msgspec.Struct):
         return all(same(getattr(one, name), getattr(other, name)) for name in one.__struct_fields__)
     if isinstance(one, list | tuple):
@@ -200,6 +204,7 @@ def counting(group: ShardGroup) -> Counting:
         (cmd.Recall(text="the garden of Alice in winter", k=10), 4),
         (cmd.Recall(text="the garden of Alice", vector=bytes(16), k=10), 4),
         (cmd.Reason(text="the garden of Alice", k=10), 6),
+        (RecallMany(texts=("the garden of Alice", "a report?", "winter in Paris") * 5, k=10), 4),
         (cmd.Similar(vector=bytes(16), k=5), 1),
         (cmd.FindNodes(vectors=True), 1),
         (cmd.Digest(), 1),
