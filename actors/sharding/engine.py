@@ -7,7 +7,7 @@ held against. The ledger here is a ``LocalEngine``, which decides on a state of 
 from __future__ import annotations
 
 import threading
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from typing import Final
@@ -19,10 +19,13 @@ from memorygraph.actors.local import LocalEngine
 from memorygraph.actors.pinned import PinnedEngine
 from memorygraph.actors.sharding.group import ShardGroup
 from memorygraph.actors.sharding.placement import Placement
+from memorygraph.actors.sight_queries import Census, InSight
 from memorygraph.events.errors import InputError, PositionNotKept
 from memorygraph.events.heads import SignedHead
 from memorygraph.events.log import Head, VerifyReport
 from memorygraph.events.ports import Clock, SystemClock
+from memorygraph.events.types import Partition
+from memorygraph.projections.sight import WHOLE
 
 PAST_MAX: Final = 4  # views of the past that are kept
 
@@ -103,6 +106,30 @@ class ShardedEngine(Engine):
             return self._ledger.pinned()
         group = self.group()
         return PinnedShards(self, group, group.position, self._time_us())
+
+    @property
+    def placement(self) -> Placement:
+        """Who keeps what."""
+        return self._placement
+
+    def place(self, placement: Placement) -> None:
+        """Let other shards keep what: they are built from the log beside those that answer, and take their place.
+
+        After ``balanced``, when shards join or leave, or ``split_where_due``.
+        """
+        group = ShardGroup(placement, self._clock)
+        group.follow(self._ledger.read(1))
+        with self._following:
+            group.follow(self._ledger.read(group.position + 1))
+            self._placement, self._group = placement, group
+            self._past.clear()
+
+    def sizes(self) -> dict[Partition, int]:
+        """Return how many memories each partition has, by which ``split_where_due`` goes."""
+        sizes: Counter[Partition] = Counter()
+        for partition, _, count in self.ask(InSight(sight=WHOLE, asked=Census())).value:
+            sizes[partition] += count
+        return dict(sizes)
 
     def past(self, position: int) -> ShardGroup:
         """Return shards as of a position, built from the log; those asked for lately are kept."""

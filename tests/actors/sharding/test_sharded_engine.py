@@ -10,10 +10,11 @@ from msgspec.structs import replace
 from memorygraph.actors import commands as cmd
 from memorygraph.actors.engine import Engine
 from memorygraph.actors.local import LocalEngine
-from memorygraph.actors.sharding import kept
+from memorygraph.actors.replay import rebuilt_digest
+from memorygraph.actors.sharding import kept, placement
 from memorygraph.actors.sharding.engine import PAST_MAX, ShardedEngine
 from memorygraph.actors.sharding.group import ShardGroup
-from memorygraph.actors.sharding.placement import Placement, placed_on
+from memorygraph.actors.sharding.placement import Placement, balanced, placed_on, split_where_due
 from memorygraph.events import records as ev
 from memorygraph.events.errors import InputError
 from memorygraph.events.stores.memory import MemoryLog
@@ -115,6 +116,29 @@ def test_what_has_expired_is_not_found_by_readers_that_cannot_forget_it() -> Non
     assert [hit.node.id for hit in ask(reader, cmd.Recall(text="stays", k=5))] == ["b"]
     assert names(reader.pinned()) == ["b"]
     reader.close()
+
+
+def test_shards_join_leave_and_split_while_the_memory_is_used(engine, monkeypatch) -> None:
+    asked = cmd.Recall(text="a word of the garden", k=50)
+    expected: list[str] = []
+    monkeypatch.setattr(placement, "SPLIT_NODES", 10)
+    engine.place(placed_on(1))
+    for round_, shards in enumerate(([0, 1, 2], [1, 2], [1, 2, 7, 9], [7])):
+        do(engine, *(adding(f"n{round_}-{at}", content=f"word {at} of the garden {round_}") for at in range(6)))
+        before = ask(engine, asked)
+        placed = split_where_due(balanced(engine.placement, shards), engine.sizes(), engine.head().position)
+        engine.place(placed)
+        assert [hit.node for hit in ask(engine, asked)] == [hit.node for hit in before]
+        assert [member.number for member in engine.group().members] == shards
+        expected += [f"n{round_}-{at}" for at in range(6)]
+        assert names(engine) == expected
+        assert ask(engine, cmd.Digest()) == rebuilt_digest(engine)
+    assert engine.placement.splits == {PUBLIC: 4}
+    assert engine.sizes() == {PUBLIC: 24}
+    engine.place(balanced(engine.placement, range(4)))
+    held = [len(member.own_nodes(member.frame).nonzero()[0]) for member in engine.group().members]
+    assert sum(held) == 24
+    assert sum(1 for count in held if count) > 1
 
 
 def test_there_is_no_position_beyond_the_newest(engine) -> None:
