@@ -23,6 +23,7 @@ MODULES: Final[dict[str, tuple[str, ...]]] = {
     "memorygraph.hooks": ("Hooks", "HookEvent", "HookError", "CounterPlugin", "LoggingPlugin"),
     "memorygraph.timeline": ("TimelineEvent",),
     "memorygraph.audit": ("AuditEntry",),
+    "memorygraph.fleet": (),
     "memorygraph.graphops": ("EdgeKey",),
     "memorygraph.retrieval.spreading": ("ActivationResult",),
     "memorygraph.memory.working": ("WorkingMemoryItem",),
