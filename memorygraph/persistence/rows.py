@@ -6,7 +6,8 @@ Codes are written as the names that people read; lists and maps as JSON texts.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from functools import partial
+from functools import cache, partial
+from itertools import islice
 from typing import Any, Final
 
 import msgspec
@@ -67,6 +68,7 @@ EDGE_COLUMNS: Final = {
     "directed": "INTEGER NOT NULL",
     "metadata": "TEXT NOT NULL",
 }
+_ROWS_AT_ONCE: Final = 500
 ABOUT: Final = ("name", "language", "position", "embedding_dim", "space")
 
 
@@ -143,7 +145,7 @@ def contents_from(about: Mapping[str, Any], nodes: Iterable[Row], edges: Iterabl
             embedding_dim=about["embedding_dim"],
             space=None if about["space"] is None else msgspec.convert(about["space"], SpaceDeclared),
             nodes=_nodes_from(nodes),
-            edges=_edges_from(list(edges)),
+            edges=_edges_from(edges),
         )
     )
 
@@ -152,10 +154,10 @@ def _reader_of_nodes() -> Callable[[Row], NodeAdded]:
     codes = [_codes(kind) for kind in (MemoryType, ConsolidationState, DecayFunction, Scope)]
     texts = msgspec.json.Decoder(tuple[str, ...]).decode
     times = msgspec.json.Decoder(tuple[int, ...]).decode
-    return partial(_node_from, codes=codes, texts=texts, times=times)
+    return partial(_node_from, codes=codes, texts=texts, times=times, partition=cache(Partition))
 
 
-def _node_from(row: Row, *, codes: list[dict[str, int]], texts: Any, times: Any) -> NodeAdded:
+def _node_from(row: Row, *, codes: list[dict[str, int]], texts: Any, times: Any, partition: Any) -> NodeAdded:
     (
         node_id,
         content,
@@ -203,7 +205,7 @@ def _node_from(row: Row, *, codes: list[dict[str, int]], texts: Any, times: Any)
         session=session,
         source=source,
         vector=b"" if vector is None else vector,
-        partition=Partition(scopes[scope], place),
+        partition=partition(scopes[scope], place),
         recorded_us=created_us,
         access_count=access_count,
         access_times_us=() if access_times_us == "[]" else times(access_times_us),
@@ -214,25 +216,35 @@ def _node_from(row: Row, *, codes: list[dict[str, int]], texts: Any, times: Any)
     )
 
 
-def _edges_from(rows: list[Row]) -> EdgesAdded:
-    try:
-        return _edge_columns(rows)
-    except (LookupError, *BAD_VALUE):
-        for at, row in enumerate(rows):  # which one it was
-            try:
-                _edge_columns([row])
-            except (LookupError, *BAD_VALUE) as error:
-                raise _wrong("edges", at, row, error) from error
-        raise
+def _edges_from(rows: Iterable[Row]) -> EdgesAdded:
+    """Turn rows into columns, some at a time: so many tuples at once would keep the garbage collector busy."""
+    edges = EdgesAdded(sources=[], targets=[])
+    columns = [getattr(edges, name) for name in EdgesAdded.__struct_fields__]
+    kinds, remaining = _codes(EdgeType), iter(rows)
+    while some := list(islice(remaining, _ROWS_AT_ONCE)):
+        try:
+            part = _edge_columns(some, kinds)
+        except (LookupError, *BAD_VALUE) as error:
+            raise _edge_at_fault(len(edges.sources), some, kinds, error) from error
+        for column, name in zip(columns, EdgesAdded.__struct_fields__, strict=True):
+            column.extend(getattr(part, name))
+    return edges
 
 
-def _edge_columns(rows: list[Row]) -> EdgesAdded:
-    ids, sources, targets, types, weights, confidences, directed, metadata = (
-        map(list, zip(*rows, strict=True)) if rows else ([] for _ in EDGE_COLUMNS)
-    )
+def _edge_at_fault(first: int, rows: list[Row], kinds: dict[str, int], error: Exception) -> InputError:
+    """Return the error of the row that cannot be read."""
+    for at, row in enumerate(rows, first):
+        try:
+            _edge_columns([row], kinds)
+        except (LookupError, *BAD_VALUE) as found:
+            return _wrong("edges", at, row, found)
+    return _wrong("edges", first, rows[0], error)
+
+
+def _edge_columns(rows: list[Row], kinds: dict[str, int]) -> EdgesAdded:
+    ids, sources, targets, types, weights, confidences, directed, metadata = map(list, zip(*rows, strict=True))
     if not set(directed) <= {0, 1}:
         raise InputError("directed is neither 0 nor 1")
-    kinds = _codes(EdgeType)
     nothing: dict[str, Any] = {}
     return EdgesAdded(
         sources=sources,
