@@ -19,18 +19,18 @@ HOUR_S: Final = 3600.0
 POWER_ALPHA: Final = 0.5  # Wixted & Ebbesen (1991): R = (1 + b t)^-alpha, here with t in units of S
 POWER_B: Final = 1.0
 
-_BLOCK_ROWS: Final = 1 << 14  # whose numbers stay in the processor's cache
+_STABILITY_MIN_S: Final = 1e-9
+_BLOCK_ROWS: Final = 1 << 15  # whose numbers stay in the processor's cache
 
 Doubles = NDArray[np.float64]
 
 
 def stability_s(decay_rate: Any, access_count: Any) -> Any:
     """Return S = decay_rate (1 + 0.5 accesses) hours, in seconds."""
-    accessed = 0.5 * access_count
-    accessed += 1.0
-    accessed *= decay_rate
-    accessed *= HOUR_S
-    return accessed
+    stability = np.asarray(access_count, dtype=np.float64) * (0.5 * HOUR_S)
+    stability += HOUR_S
+    stability *= np.asarray(decay_rate, dtype=np.float64)
+    return stability
 
 
 def retention(function: DecayFunction, age_s: Any, stability: Any) -> Any:
@@ -39,19 +39,22 @@ def retention(function: DecayFunction, age_s: Any, stability: Any) -> Any:
     Ebbinghaus (1885): e^(-t/S). Power law: (1 + b t/S)^-alpha. Hyperbolic: 1/(1 + t/S). Exponential: 2^(-t/S), so that
     S is the half-life. Stepped: e^(-floor(t/S)), which falls only at whole multiples of S. No decay: 1.
     """
-    ratio = np.maximum(age_s, 0.0)
-    ratio /= np.maximum(stability, 1e-9)
+    return _left(function, -np.maximum(age_s, 0.0) / np.maximum(stability, _STABILITY_MIN_S))
+
+
+def _left(function: DecayFunction, ahead: Any) -> Any:
+    """Return R where ``ahead`` is -t/S."""
     if function is DecayFunction.POWER_LAW:
-        return (1.0 + POWER_B * ratio) ** -POWER_ALPHA
+        return (1.0 - POWER_B * ahead) ** -POWER_ALPHA
     if function is DecayFunction.HYPERBOLIC:
-        return 1.0 / (1.0 + ratio)
+        return 1.0 / (1.0 - ahead)
     if function is DecayFunction.EXPONENTIAL:
-        return 2.0**-ratio
+        return 2.0**ahead
     if function is DecayFunction.STEPPED:
-        return np.exp(-np.floor(ratio))
+        return np.exp(np.ceil(ahead))
     if function is DecayFunction.NO_DECAY:
-        return np.ones_like(ratio)
-    return np.exp(-ratio)
+        return np.ones_like(ahead)
+    return np.exp(ahead)
 
 
 def retention_now(frame: Frame, now_us: int, rows: NDArray[np.int32] | None = None) -> Doubles:
@@ -63,14 +66,14 @@ def retention_now(frame: Frame, now_us: int, rows: NDArray[np.int32] | None = No
     for first in range(0, len(result), _BLOCK_ROWS):
         mine = slice(first, first + _BLOCK_ROWS)
         accessed_us, decay_rate, access_count, codes = (column[mine] for column in columns)
-        age_s = np.subtract(now_us, accessed_us, dtype=np.float64)
-        age_s /= 1e6
-        stability = stability_s(decay_rate, access_count)
+        ahead = np.minimum(accessed_us - now_us, 0) * 1e-6
+        stability = stability_s(decay_rate, access_count if access_count.any() else 0)  # most were never recalled
+        ahead /= np.maximum(stability, _STABILITY_MIN_S, out=stability)
         block = result[mine]
         if bool((codes == codes[0]).all()):  # nearly always
-            block[:] = retention(DecayFunction.from_code(codes[0]), age_s, stability)
+            block[:] = _left(DecayFunction.from_code(codes[0]), ahead)
             continue
         for code in np.unique(codes).tolist():
             same = codes == code
-            block[same] = retention(DecayFunction.from_code(code), age_s[same], stability[same])
+            block[same] = _left(DecayFunction.from_code(code), ahead[same])
     return result
