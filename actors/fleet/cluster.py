@@ -17,7 +17,7 @@ from memorygraph.actors.fleet.ray_shells import ADDRESS, HostShell, start_direct
 from memorygraph.actors.fleet.ray_transport import RayTransport, load_ray
 from memorygraph.actors.fleet.stores import SegmentStores, Stores
 from memorygraph.actors.fleet.transport import CONTROL, DIRECTORY
-from memorygraph.events.errors import FleetError, InputError
+from memorygraph.events.errors import FleetError, InputError, Unreachable
 
 NAMESPACE: Final = "memorygraph"
 OBJECT_STORE_BYTES: Final = 128 << 20  # Ray asks for 30 % of the memory by default; calls here are small
@@ -67,7 +67,10 @@ class Fleet:
             )
             for name in names
         ]
-        ray.get([actor.pid.remote() for actor in actors], timeout=START_S)
+        try:
+            ray.get([actor.pid.remote() for actor in actors], timeout=START_S)
+        except ray.exceptions.RayError as error:
+            raise Unreachable(f"the hosts {', '.join(names)} do not come up: {error}") from None
 
     def stop(self, *names: str) -> None:
         """Let hosts close their memories, leave and end; without names, all of them and the directory."""
@@ -88,9 +91,17 @@ class Fleet:
         return status
 
     def pid(self, name: str) -> int:
-        """Return the process of a host."""
+        """Return the process of a host.
+
+        Raises:
+            Unreachable: it is not there, or is being started anew.
+        """
         ray = load_ray()
-        pid: int = ray.get(ray.get_actor(ADDRESS + name, namespace=self.namespace).pid.remote(), timeout=START_S)
+        try:
+            actor = ray.get_actor(ADDRESS + name, namespace=self.namespace)
+            pid: int = ray.get(actor.pid.remote(), timeout=START_S)
+        except (ValueError, ray.exceptions.RayError) as error:
+            raise Unreachable(f"the host {name!r} does not answer ({type(error).__name__})", host=name) from None
         return pid
 
     def __enter__(self) -> Self:

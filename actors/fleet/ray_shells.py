@@ -6,6 +6,7 @@ of one lane have threads of their own (a concurrency group), so a read never wai
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 from contextlib import suppress
@@ -19,6 +20,7 @@ from memorygraph.actors.fleet.stores import Stores
 from memorygraph.actors.fleet.transport import CONTROL, DIRECTORY, READ, WAIT, WRITE
 from memorygraph.events.errors import FleetError
 
+_LOG: Final = logging.getLogger(__name__)
 TEND_S: Final = 0.5
 THREADS: Final = {READ: 16, WRITE: 32, WAIT: 32, CONTROL: 8}  # of a host, by lane
 ADDRESS: Final = "host-"  # and the host's name
@@ -61,7 +63,10 @@ class HostShell:
 
     def _tend(self) -> None:
         while not self._stopping.wait(TEND_S):
-            self._host.tend()
+            try:
+                self._host.tend()
+            except Exception:  # noqa: BLE001 - without this thread the host would be taken to be dead
+                _LOG.exception("tending the memories of this host failed; it is tried again")
 
 
 def start_directory(namespace: str, **options: Any) -> Any:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import itertools
 import os
+import random
 import signal
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +24,9 @@ from memorygraph.actors.fleet.client import FleetEngine
 from memorygraph.actors.fleet.placement import Member, Table
 from memorygraph.actors.fleet.ray_shells import ADDRESS
 from memorygraph.events import records as ev
-from memorygraph.events.errors import HostFailed, InputError
+from memorygraph.events.errors import HostFailed, InputError, Unreachable
 from tests.actors.engine_contract import EngineContract, Home, adding, check_whole, do, names
+from tests.faults.figures import figure
 from tests.fleet.ray_world import FileTicks
 
 pytestmark = pytest.mark.ray
@@ -98,40 +101,74 @@ def name():
     return f"r{next(_numbers)}"
 
 
+class Writers:
+    """Threads that remember one text after the other, and which of them were acknowledged."""
+
+    def __init__(self, engine: Engine, threads: int = 4) -> None:
+        self.engine = engine
+        self.acknowledged: list[str] = []
+        self.errors: list[Exception] = []
+        self._done = threading.Event()
+        self._threads = [threading.Thread(target=self._write, args=(number,)) for number in range(threads)]
+        for thread in self._threads:
+            thread.start()
+
+    def _write(self, number: int) -> None:
+        try:
+            for step in itertools.count():
+                if self._done.is_set():
+                    return
+                content = f"{number}-{step}"
+                do(self.engine, cmd.AddNodes(nodes=[ev.NodeAdded(content=content)]))
+                self.acknowledged.append(content)
+        except Exception as error:  # noqa: BLE001 - raised in the test's own thread
+            self.errors.append(error)
+
+    def write_more(self, count: int) -> None:
+        """Return when so many more are acknowledged."""
+        enough, end_s = len(self.acknowledged) + count, time.monotonic() + 60
+        while len(self.acknowledged) < enough:
+            assert not self.errors
+            assert time.monotonic() < end_s
+            time.sleep(0.005)
+
+    def stop(self) -> None:
+        self._done.set()
+        for thread in self._threads:
+            thread.join()
+        assert not self.errors
+
+
+@pytest.mark.faults
 def test_kill_9_in_the_middle_of_writes_loses_and_doubles_nothing(ray_fleet, name) -> None:
     engine = FleetEngine(name, ray_fleet.transport, founding=Founding(name=name))
-    acknowledged: list[list[str]] = [[] for _ in range(4)]
-    done = threading.Event()
-
-    def write(number: int) -> None:
-        step = 0
-        while not done.is_set():
-            content = f"{number}-{step}"
-            do(engine, cmd.AddNodes(nodes=[ev.NodeAdded(content=content)]))
-            acknowledged[number].append(content)
-            step += 1
-
-    writers = [threading.Thread(target=write, args=(number,)) for number in range(4)]
-    for writer in writers:
-        writer.start()
-    for _ in range(2):
-        have = sum(map(len, acknowledged))
-        while sum(map(len, acknowledged)) < have + 40:
-            time.sleep(0.005)
-        os.kill(ray_fleet.pid(owner_of(ray_fleet, name)), signal.SIGKILL)
-    have = sum(map(len, acknowledged))
-    while sum(map(len, acknowledged)) < have + 40:
-        time.sleep(0.005)
-    done.set()
-    for writer in writers:
-        writer.join()
+    writers, chance = Writers(engine), random.Random(7)
+    for kill in range(figure(2, 300)):
+        writers.write_more(20)
+        if kill % 10 == 1:
+            ray.kill(ray_fleet.directory, no_restart=False)
+        time.sleep(chance.uniform(0, 0.02))
+        with suppress(Unreachable):  # it is still down
+            os.kill(ray_fleet.pid(owner_of(name)), signal.SIGKILL)
+    writers.write_more(20)
+    writers.stop()
     contents = [state.content for state in engine.ask(cmd.FindNodes()).value]
-    assert sorted(contents) == sorted(itertools.chain.from_iterable(acknowledged))
+    assert sorted(contents) == sorted(writers.acknowledged)
     check_whole(engine)
+    wait_for_both(ray_fleet)
 
 
-def owner_of(fleet, memory: str) -> str:
-    members = tuple(Member(one.name, one.address) for one in fleet.status().hosts)
+def wait_for_both(fleet) -> None:
+    end_s, hosts = time.monotonic() + 60, 0
+    while hosts < 2:
+        assert time.monotonic() < end_s
+        time.sleep(0.05)
+        with suppress(Unreachable):  # the directory is being started anew, too
+            hosts = len(fleet.status().hosts)
+
+
+def owner_of(memory: str) -> str:
+    members = tuple(Member(name, ADDRESS + name) for name in ("one", "two"))
     owner = Table(1, members).owner(memory)
     assert owner is not None
     return owner.name

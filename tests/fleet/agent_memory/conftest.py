@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import inspect
 import itertools
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -35,7 +36,10 @@ def _looks_inside(test) -> bool:
 
 
 @pytest.fixture(scope="session")
-def fleet(tmp_path_factory):
+def fleet(request, tmp_path_factory):
+    if os.environ.get("FLEET") == "ray":  # the same over Ray: a few minutes
+        yield request.getfixturevalue("ray_fleet")
+        return
     fleet = LocalFleet(tmp_path_factory.mktemp("fleet"))
     yield fleet
     fleet.stop()
