@@ -21,7 +21,7 @@ from memorygraph.events.errors import FleetError, InputError, Unreachable
 
 NAMESPACE: Final = "memorygraph"
 OBJECT_STORE_BYTES: Final = 128 << 20  # Ray asks for 30 % of the memory by default; calls here are small
-START_S: Final = 60.0
+START_S: Final = 120.0  # a loaded machine starts processes slowly
 STOP_S: Final = 30.0
 
 
