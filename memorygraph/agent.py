@@ -273,7 +273,7 @@ class AgentMemory(Connecting, Linking, Upkeep, Reembedding, MemoryReader):
             expected: its ``version`` must still be this one.
             fields: content, importance, tags, metadata, memory_type, emotional_valence, confidence,
                 consolidation_state, decay_function, decay_rate, occurred_at, speaker, session, source, embedding,
-                expires_at (None: never).
+                expires_at (None: never). Ranges are those of ``remember``.
 
         Raises:
             InputError: there is no such field, or its value cannot be used.
