@@ -62,6 +62,17 @@ def turn(number: int) -> dict[str, str | int]:
     return {"content": " ".join(words) + dice.choice(".....?"), "speaker": speaker, "session": session}
 
 
+def passage(number: int) -> dict[str, str]:
+    """Return a paragraph of 80 words, as ``remember`` takes it: a title, and six texts with somebody's name each."""
+    dice = random.Random(f"passage {number}")
+    sentences = []
+    for part in range(6):
+        words = text(6 * number + part).split()
+        words.insert(dice.randrange(1, len(words)), person(min(dice.randrange(PEOPLE), dice.randrange(PEOPLE))))
+        sentences.append(" ".join(words))
+    return {"content": f"{person(2000 + number)}\n" + ". ".join(sentences) + "."}
+
+
 def named_question(number: int) -> str:
     """Return a question about what somebody's name and four words of a topic were said of."""
     return f"What was {person(number % PEOPLE)} told of {question(number)}?"

@@ -17,7 +17,7 @@ from time import process_time
 from typing import Any, Final
 
 from bench import one_thread, report
-from bench.corpus import named_question, turn
+from bench.corpus import named_question, passage, turn
 from bench.goals import Row, failed
 from bench.recall_sets import NoData, Set, folder, load
 from bench.recall_systems import drafts
@@ -52,6 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"bench.recall_speed: {missing}", file=sys.stderr)
         return 2
     rows = made_up(scale.small, scale, "recall-small") + made_up(scale.large, scale, "recall-large")
+    rows += made_up_paragraphs(scale.small, scale)
     rows += of_sets(sets, scale) + one_by_one(scale)
     print(report.table(rows))
     print(report.summary(rows))
@@ -65,6 +66,13 @@ def made_up(count: int, scale: Scale, goal: str) -> list[Row]:
     """Turns of conversations with names, fifteen words each."""
     asked = [named_question(number) for number in range(scale.questions)]
     return _measured(f"{count:,} short memories", [turn(number) for number in range(count)], asked, goal)
+
+
+def made_up_paragraphs(count: int, scale: Scale) -> list[Row]:
+    """Paragraphs with titles and names, eighty words each."""
+    asked = [named_question(number) for number in range(scale.questions)]
+    items: list[dict[str, Any]] = [passage(number) for number in range(count)]
+    return _measured(f"{count:,} paragraphs", items, asked, "recall-small", goal_of_bytes=None)
 
 
 def of_sets(sets: Sequence[Set], scale: Scale) -> list[Row]:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import sys
 from array import array
 from collections.abc import Iterable
+from itertools import chain
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -65,8 +66,8 @@ class ConceptIndex:
         """Index the next rows, (text, speaker) each, all or none."""
         found = [names_in(text, speaker) for text, speaker in texts]
         lengths = np.fromiter(map(len, found), np.int64, len(found))
-        concepts = np.fromiter((self._intern(name) for named in found for name in named), np.int64)
-        closeness = np.fromiter((close for named in found for close in named.values()), np.int64)
+        concepts = np.fromiter(self._interned(list(chain.from_iterable(found))), np.int64)
+        closeness = np.fromiter(chain.from_iterable(map(dict.values, found)), np.int64)
         self._extend(concepts, closeness, lengths)
 
     def fork(self, count: int) -> ConceptIndex:
@@ -103,7 +104,7 @@ class ConceptIndex:
         is_whole = len(places) == len(closeness) == total and (lengths >= 0).all()
         if not is_whole or (total and not (0 <= places.min() <= places.max() < len(names))):
             raise ValueError("these are not the concepts of the next rows")
-        concepts = np.array([self._intern(name) for name in names], np.int64)[places]
+        concepts = np.array(self._interned(names), np.int64)[places]
         self._extend(concepts, closeness, lengths)
 
     def _extend(self, concepts: Ints, closeness: NDArray[np.integer[Any]], lengths: Ints) -> None:
@@ -169,13 +170,18 @@ class ConceptIndex:
         texts = sum(map(sys.getsizeof, names)) + sys.getsizeof(names) + sys.getsizeof(self._names)
         return texts + sum(map(sys.getsizeof, postings.values())) + sys.getsizeof(postings) + self._arcs.size_bytes()
 
-    def _intern(self, name: str) -> int:
-        concept = self.id_of(name)
-        if concept is None:
-            concept = self.concepts
-            self._names.append(name)
-            self._ids[name] = concept
-        return concept
+    def _interned(self, names: list[str]) -> list[int]:
+        """Return the numbers of concepts by their keys; new ones get the next numbers."""
+        different = dict.fromkeys(names)
+        for name in different:
+            if self.id_of(name) is None:
+                concept = self.concepts
+                self._names.append(name)
+                self._ids[name] = concept
+        if self._base is None:
+            return list(map(self._ids.__getitem__, names))
+        known = {name: number for name in different if (number := self.id_of(name)) is not None}
+        return [known[name] for name in names]
 
     def _entries(self, concept: int) -> bytes:
         own = self._postings.get(concept)

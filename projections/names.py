@@ -132,17 +132,27 @@ def _keys_of_run(run: str) -> tuple[tuple[str, ...], bool] | None:
     if run.isalpha() and run.isascii():  # the short way for one plain word
         key = run.lower()
         return None if len(key) < _SHORT or key in _NOT_ALONE else ((key,), True)
-    words = words_of(run) if len(run) <= _NAME_CHARS_MAX else []
-    had = len(words)
-    while words and _is_no_name(words[0]):
-        del words[0]
-    while words and (words[-1].lower() in _LINK_WORDS or fold(words[-1]) in TIMES):
-        del words[-1]
-    key = key_of(words)
+    if len(run) > _NAME_CHARS_MAX:
+        return None
+    if run.isascii() and run.replace(" ", "").isalpha():  # the short way for plain words
+        words = run.lower().split()
+        had = len(words)
+        while words and words[0] in NO_NAMES:
+            del words[0]
+        while words and (words[-1] in _LINK_WORDS or words[-1] in TIMES):
+            del words[-1]
+        key = " ".join(words)
+    else:
+        words = words_of(run)
+        had = len(words)
+        while words and _is_no_name(words[0]):
+            del words[0]
+        while words and (words[-1].lower() in _LINK_WORDS or fold(words[-1]) in TIMES):
+            del words[-1]
+        key = key_of(words)
     if len(key) < _SHORT:
         return None
-    keys = [key, *_parts(key)]
-    return tuple(dict.fromkeys(keys)), len(words) == had == 1
+    return tuple(dict.fromkeys([key, *_parts(key)])), len(words) == had == 1
 
 
 def _parts(key: str) -> list[str]:
@@ -156,6 +166,10 @@ def _keys_of_title(title: str) -> tuple[tuple[str, ...], str]:
     called = _CALLED.search(title)
     if called:
         return (), key_of([called[1]])
+    if title.isascii() and title.istitle() and title.replace(" ", "").isalpha():  # the short way for plain words
+        words = title.split()
+        run, defined = _keys_of_run(title), key_of(words)
+        return tuple(key for key in run[0] if key != defined) if run else (), defined
     bare = _BRACKETED.sub("", title)
     defined = key_of(words_of(bare))
     pieces = [*_JOINTS.split(bare), *_BRACKETED.findall(title)]

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -62,3 +64,23 @@ def test_any_text_can_be_looked_at(text) -> None:
     for name, close in names_in(text, text).items():
         assert name == name.strip() != ""
         assert close in {MENTIONED, TITLED, DEFINED}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "we saw Duke of York there",
+        "they say The Long Night in May was long",
+        "it was Monday In Berlin",
+        "so said Anna And The King",
+        "he is The Of Them",
+        "Long Night\nmore of it",
+        "The Long Night\nmore of it",
+        "May Name\nmore of it",
+        "of " + "Very Long Name " * 8,
+    ],
+)
+def test_plain_words_are_read_as_those_with_accents_are(text: str) -> None:
+    accented = re.sub(r"[A-Z]\w{3,}", lambda found: found[0].translate(str.maketrans("aeio", "áéíó")), text)
+    assert accented != text
+    assert names_in(text) == names_in(accented)
