@@ -252,7 +252,7 @@ class Shard:
         dense = index.dense_each(seen, vectors)
         hits = []
         for each in questions:
-            words = None if each.text is None else index.words_asked(seen, each.text)
+            words = None if each.text is None else index.words_asked(seen, each.text, each.window, index)
             looked = index.legs(seen, words, None)[0], next(dense) if each.vector else None
             found = self.recalled(frame, each, Found(index, looked))
             hits.append(self.settled(frame, found, query.k, query.filters))

@@ -43,7 +43,9 @@ def date_window(question: str, asked_at: TimeLike) -> Window | None:
         words.append(found.words)
     if not spans:
         return None
-    return Window(", ".join(dict.fromkeys(words)), tuple((to_us(start), to_us(end)) for start, end in spans))
+    return Window(
+        ", ".join(dict.fromkeys(words)), tuple((to_us(start), to_us(end)) for start, end in spans), tuple(words)
+    )
 
 
 class _Found(NamedTuple):

@@ -31,8 +31,12 @@ Ints = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 DECIMALS: Final = 6
 """Scores are rounded, so that any sharding and any BLAS gives the same order."""
+_NOISE: Final = 1e-5  # of the highest: deviations below may come from rounding scores
 CIRCUMSTANCE: Final = 0.25
 """Score of the best hit when only who spoke or when it happened answers the question, none of its words."""
+
+
+_NO_SPEAKERS: Final = {"", "user", "assistant", "system", "tool"}
 
 
 class Legs(Struct, frozen=True):
@@ -44,6 +48,17 @@ class Legs(Struct, frozen=True):
     lexical: Doubles | None
     dense: Doubles | None
     matches: LexicalMatches | None = None
+    has_vector: Mask | None = None  # of what is seen; None: all have
+
+    @classmethod
+    def of(cls, lexical: Doubles | None, dense: Doubles | None, matches: LexicalMatches | None = None) -> Legs:
+        """Return the legs as they were looked up: not a number stands for the cosine of a memory without a vector."""
+        if dense is None:
+            return cls(lexical, dense, matches)
+        has_vector: Mask = ~np.isnan(dense)
+        if has_vector.all():
+            return cls(lexical, dense, matches)
+        return cls(lexical, np.where(has_vector, dense, 0.0), matches, has_vector)
 
 
 class Ranked(Struct, frozen=True):
@@ -62,10 +77,29 @@ class Ranked(Struct, frozen=True):
 
 
 class Speakers(Struct, frozen=True):
-    """Who of the speakers a question names: codes of their labels, and the keys of the words that name them."""
+    """Who of the speakers a question names: codes of their labels, and the keys of the words that name them.
+
+    ``doubtful`` are words in small letters that may name a speaker, each with its key and the codes.
+    """
 
     codes: tuple[int, ...] = ()
     keys: frozenset[str] = frozenset()
+    doubtful: tuple[tuple[str, str, tuple[int, ...]], ...] = ()
+
+    def decided(self, seen: Seen, matches: LexicalMatches) -> Speakers:
+        """Return these with the doubtful ones that what is seen has only as names: "bill" may be what is paid.
+
+        Args:
+            matches: of the whole question.
+        """
+        counts = seen.graph.counts
+        codes, keys = list(self.codes), set(self.keys)
+        for word, key, some in self.doubtful:
+            concept = seen.graph.index.id_of(key)
+            if concept is not None and concept < len(counts) and counts[concept] >= matches.rows_with(word):
+                codes += some
+                keys.add(key)
+        return Speakers(tuple(dict.fromkeys(codes)), frozenset(keys))
 
 
 def speakers_named(named: Named, names: dict[str, list[int]], seen: Seen) -> Speakers:
@@ -74,23 +108,30 @@ def speakers_named(named: Named, names: dict[str, list[int]], seen: Seen) -> Spe
         return Speakers()
     codes: list[int] = []
     keys: set[str] = set()
-    for _, _, key in named.candidates:
+    doubtful = []
+    for start, stop, key in named.candidates:
         known = names.get(key)
         if known is None:
             continue
         here = [code for code in known if code in seen.speakers]
         if here and not keys.issuperset(key.split()):
+            if word := named.doubtful(start, stop):
+                doubtful.append((word, key, tuple(here)))
+                continue
             codes += here
             keys.update(key.split())
-    return Speakers(tuple(dict.fromkeys(codes)), frozenset(keys))
+    return Speakers(tuple(dict.fromkeys(codes)), frozenset(keys), tuple(doubtful))
 
 
 def speaker_names(values: list[str | None]) -> dict[str, list[int]]:
-    """Return the codes of speakers by the keys of their whole and first names."""
+    """Return the codes of speakers by the keys of their whole and first names.
+
+    A role is no name: who asks for "a user of the database" does not ask what the user said.
+    """
     found: dict[str, list[int]] = {}
     for code, name in enumerate(values):
         key = key_of(words_of(name or ""))
-        for known in {key, key.partition(" ")[0]} - {""}:
+        for known in {key, key.partition(" ")[0]} - _NO_SPEAKERS:
             found.setdefault(known, []).append(code)
     return found
 
@@ -188,20 +229,33 @@ def _sum(legs: Legs, seen: Seen, weights: Weights) -> Doubles:
     """The legs in standard deviations over what is seen, added, and cut at 0."""
     total = np.zeros(len(seen.nodes))
     if legs.lexical is not None:
-        total = legs.lexical / (_moments(legs.lexical, seen)[1] or 1.0)
-    if legs.dense is not None:
-        mean, spread = _moments(legs.dense, seen)
+        spread = _moments(legs.lexical, seen.total)[1]
+        total = legs.lexical / (spread or float(legs.lexical.max(initial=0.0)) or 1.0)
+    if legs.dense is not None:  # nothing is known of what has no vector, for or against it
+        known = _known(legs, seen)
+        mean, spread = _moments(legs.dense, int(np.count_nonzero(known)))
         centred = (legs.dense - mean) / spread if spread else legs.dense
-        total = np.maximum(total + weights.dense * np.where(seen.nodes, centred, 0.0), 0.0)
+        total = np.maximum(total + weights.dense * np.where(known, centred, 0.0), 0.0)
     return total
 
 
-def _moments(leg: Doubles, seen: Seen) -> tuple[float, float]:
-    """Return the mean and the standard deviation of a leg over what is seen; elsewhere it is 0."""
-    if not seen.total:
+def _known(legs: Legs, seen: Seen) -> Mask:
+    """Return which memories that are seen have a vector."""
+    return seen.nodes if legs.has_vector is None else seen.nodes & legs.has_vector
+
+
+def _moments(leg: Doubles, count: int) -> tuple[float, float]:
+    """Return the mean and the standard deviation of a leg over ``count`` memories; that of all others is 0.
+
+    A deviation that may be rounding is 0: divided by it, a leg would outweigh all else.
+    """
+    values = leg[np.flatnonzero(leg)]
+    if not len(values):
         return 0.0, 0.0
-    mean = float(leg.sum()) / seen.total
-    return mean, math.sqrt(max(float(np.square(leg).sum()) / seen.total - mean * mean, 0.0))
+    mean = float(values.sum()) / count
+    squares = float(np.square(values - mean).sum()) + (count - len(values)) * mean * mean
+    spread = math.sqrt(squares / count)
+    return mean, spread if spread > _NOISE * float(values.max()) else 0.0
 
 
 def _share(legs: Legs, seen: Seen) -> Doubles:
@@ -209,7 +263,9 @@ def _share(legs: Legs, seen: Seen) -> Doubles:
     asked = [leg for leg in (legs.lexical, legs.dense) if leg is not None]
     if len(asked) < 2:  # noqa: PLR2004 - nothing to weigh
         return asked[0] if asked else np.zeros(len(seen.nodes))
-    parts = [1.0 / spread if (spread := _moments(leg, seen)[1]) > 0 else 0.0 for leg in asked]
+    counts = seen.total, int(np.count_nonzero(_known(legs, seen)))
+    spreads = [_moments(leg, count)[1] for leg, count in zip(asked, counts, strict=True)]
+    parts = [1.0 / spread if spread else 0.0 for spread in spreads]
     whole = sum(parts)
     if not whole:
         parts, whole = [1.0] * len(asked), float(len(asked))

@@ -39,10 +39,11 @@ from memorygraph.projections.turns import Questions
 from memorygraph.projections.variety import POOL, varied
 from memorygraph.projections.walk import ConceptGraph
 from memorygraph.projections.weights import WEIGHTS, Weights
-from memorygraph.projections.window import Window, inside
+from memorygraph.projections.window import Window, inside, outside
 
 Rows = NDArray[np.int32]
 Doubles = NDArray[np.float64]
+Mask = NDArray[np.bool_]
 SEEN_MAX: Final = 16  # filters whose outcome is kept,
 FRAMES_MAX: Final = 8  # for so many Frames
 _NORMS_ROWS: Final = 65_536
@@ -277,19 +278,36 @@ class RecallIndex:
     ) -> Ranked:
         frame = seen.frame
         if text is None:
-            return rank(seen, Legs(None, source.legs(seen, None, vector)[1]), None, Speakers(), None, self.weights)
+            return rank(seen, Legs.of(None, source.legs(seen, None, vector)[1]), None, Speakers(), None, self.weights)
         self.catch_up(frame)
         named = Named(text)
-        speakers = speakers_named(named, self._speakers_of(frame), seen)
-        matches, dense = source.legs(seen, without(text, speakers.keys), vector)
+        date = None if window is None else inside(frame, window)
+        words, speakers = self._asked(seen, named, text, date, window, source)
+        matches, dense = source.legs(seen, words, vector)
         assert matches is not None  # words were given
         lexical = _on_nodes(frame.nodes.count, seen.owner, matches.rows, matches.scores)
-        date = None if window is None else inside(frame, window)
-        return rank(seen, Legs(lexical, dense, matches), named, speakers, date, self.weights)
+        return rank(seen, Legs.of(lexical, dense, matches), named, speakers, date, self.weights)
 
-    def words_asked(self, seen: Seen, text: str) -> str:
-        """Return the words of a question that are looked up: those that name who spoke are not."""
-        return without(text, speakers_named(Named(text), self._speakers_of(seen.frame), seen).keys)
+    def words_asked(self, seen: Seen, text: str, window: Window | None, source: Source) -> str:
+        """Return the words of a question that are looked up: not those that name who spoke, or mean a time."""
+        date = None if window is None else inside(seen.frame, window)
+        return self._asked(seen, Named(text), text, date, window, source)[0]
+
+    def _asked(
+        self, seen: Seen, named: Named, text: str, date: Mask | None, window: Window | None, source: Source
+    ) -> tuple[str, Speakers]:
+        """Return the words to look up, and whose turns are asked for.
+
+        Date words are kept where nothing is known of the time that they mean: texts may hold them.
+        """
+        words = text
+        if window is not None and date is not None and (date & seen.nodes).any():
+            words = _undated(text, window, seen)
+        speakers = speakers_named(named, self._speakers_of(seen.frame), seen)
+        if speakers.doubtful:
+            matches = source.legs(seen, words, None)[0]
+            speakers = speakers if matches is None else speakers.decided(seen, matches)
+        return without(words, speakers.keys), speakers
 
     def legs(self, seen: Seen, words: str | None, vector: NDArray[np.float32] | None) -> Looked:
         """Look up the words and the vector of a question here."""
@@ -329,16 +347,19 @@ class RecallIndex:
         return self._speakers[1]
 
     def dense(self, seen: Seen, vector: NDArray[np.float32]) -> Doubles:
-        """Return the cosine of a vector with that of each node that is seen, at least 0, shape (node rows,)."""
+        """Return the cosine of a vector with that of each node that is seen, at least 0, shape (node rows,).
+
+        Of those that have none it is not a number.
+        """
         frame = seen.frame
         if frame.vectors is None:
-            return np.zeros(frame.nodes.count)
+            return _no_vectors(seen)
         return _leg(seen, cosines(frame, self.norms, vector))
 
     def dense_each(self, seen: Seen, vectors: Sequence[NDArray[np.float32]]) -> Iterator[Doubles]:
         """Give ``dense`` of several vectors, of which some at a time are one product."""
         if seen.frame.vectors is None:
-            yield from (np.zeros(seen.frame.nodes.count) for _ in vectors)
+            yield from (_no_vectors(seen) for _ in vectors)
         else:
             yield from (_leg(seen, scores) for scores in cosines_each(seen.frame, self.norms, vectors))
 
@@ -360,6 +381,12 @@ def _varied(pool: Pool, k: int, source: Source | None) -> tuple[Rows, Doubles]:
     return rows, np.round(values, DECIMALS)
 
 
+def _undated(text: str, window: Window, seen: Seen) -> str:
+    """Return a question without its date words, whose meaning counts instead; as it is if nothing else is asked."""
+    words = outside(text, window)
+    return words if seen.analyzer.words(words) else text
+
+
 def _most_named(graph: ConceptGraph, limit: int) -> NDArray[np.int64]:
     """Return the concepts that most memories name, as many by name: numbers would tell of what is not seen."""
     named = np.flatnonzero(graph.counts)
@@ -371,13 +398,20 @@ def _most_named(graph: ConceptGraph, limit: int) -> NDArray[np.int64]:
 
 
 def _leg(seen: Seen, cosine: NDArray[np.float32]) -> Doubles:
-    """Carry the cosines of all vector rows over to the nodes that are seen."""
+    """Carry the cosines of all vector rows over to the nodes that are seen; those that have none get NaN."""
     frame = seen.frame
     assert frame.vectors is not None
     live = np.flatnonzero(frame.live_vectors() & seen.nodes[frame.vectors.column("node")])
     exact = cosine[live].astype(np.float64)
     exact = np.maximum(exact, 0.0).round(DECIMALS)  # last bits differ, and may be all that tells some apart
-    return _on_nodes(frame.nodes.count, frame.vectors.column("node"), live, exact)
+    leg = _no_vectors(seen)
+    leg[frame.vectors.column("node")[live]] = exact
+    return leg
+
+
+def _no_vectors(seen: Seen) -> Doubles:
+    """The leg of memories without vectors."""
+    return np.where(seen.nodes, np.nan, 0.0)
 
 
 def _scored(seen: Seen, scores: Doubles) -> Rows:

@@ -34,7 +34,7 @@ class Source(Protocol):
 
 
 Looked = tuple[LexicalMatches | None, Doubles | None]
-"""Which text rows match the words, and the cosine of each node, at least 0, shape (node rows,)."""
+"""Which text rows match the words, and the cosine of each node, at least 0 (NaN: no vector), shape (node rows,)."""
 
 
 class Found:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
@@ -17,6 +19,15 @@ class Window(Struct, frozen=True):
 
     text: str
     spans: tuple[tuple[int, int], ...]
+    words: tuple[str, ...] = ()
+    """The date words as they stand in the question, one group after another."""
+
+
+def outside(question: str, window: Window) -> str:
+    """Return what else a question says."""
+    for words in window.words:
+        question = re.sub(rf"\b{re.escape(words)}\b", " ", question, count=1)
+    return question
 
 
 def inside(frame: Frame, window: Window) -> NDArray[np.bool_]:

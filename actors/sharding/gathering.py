@@ -254,7 +254,7 @@ def _recall_some(g: Gathering, questions: Sequence[cmd.Recall]) -> list[list[Hit
     index = g.member.index(g.frame)
     seen = index.seen_at(g.frame, g.filters)
     vectors = [np.frombuffer(each.vector, "<f4") if each.vector else None for each in questions]
-    words = [None if each.text is None else index.words_asked(seen, each.text) for each in questions]
+    words = [None if each.text is None else index.words_asked(seen, each.text, each.window, g) for each in questions]
     looked = g.legs_each(seen, list(zip(words, vectors, strict=True)))
     pools = [
         index.pool(

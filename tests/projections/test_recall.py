@@ -132,7 +132,10 @@ def test_a_vector_alone_ranks_by_its_cosine() -> None:
 
 def test_both_legs_are_fused_by_their_spread() -> None:
     frame = memory(
-        [{"content": "cat", "vector": packed((0, 1))}, {"content": "dog", "vector": packed((1, 0))}, *texts("owl")]
+        [
+            {"content": word, "vector": packed(vector)}
+            for word, vector in (("cat", (0, 1)), ("dog", (1, 0)), ("owl", (0, 1)))
+        ]
     )
     lexical, dense = ask(frame, "cat")[0].lexical, 1.0
     weights = 1 / np.std([lexical, 0, 0]), 1 / np.std([0, dense, 0])
