@@ -20,7 +20,6 @@ from memorygraph.actors.recall_many import RecallMany
 from memorygraph.actors.select import Select
 from memorygraph.actors.shard import ANSWERS, OF_GRAPH
 from memorygraph.actors.sharding import parts
-from memorygraph.actors.sharding.parts import in_order, places_of
 from memorygraph.actors.sharding.peers import Moment
 from memorygraph.actors.timeline_queries import Timeline
 from memorygraph.events.errors import ShardMismatch
@@ -96,21 +95,21 @@ class Gathering:
             names.setdefault(int(self.owners[self.frame.interner.rows[name]]), []).append(name)
         return names
 
-    def rows_of(self, shard: int, nodes: Mask, of: parts.Places) -> Rows:
+    def rows_of(self, shard: int, seen: Seen, of: parts.Places) -> Rows:
         """Return the node rows that a shard's places mean.
 
         Raises:
             ShardMismatch: it speaks of other memories than we know of.
         """
-        rows = in_order(self.frame, nodes & (self.owners == shard))
-        if places_of(self.frame, rows) != of:
+        known = self.member.ordered(seen, shard)
+        if known.of != of:
             raise ShardMismatch(
                 f"shards {self.member.number} and {shard} do not have the same memories at position "
                 f"{self.moment.position}; build shard {shard} anew from the log",
                 shard=shard,
                 position=self.moment.position,
             )
-        return rows
+        return known.rows
 
     # -- a recall's source ---------------------------------------------------------------------------------------
 
@@ -128,7 +127,7 @@ class Gathering:
             parts.Asked(words, b"" if vector is None else vector.astype("<f4").tobytes()) for words, vector in asked
         ]
         found = self.ask_holders(parts.LegsOf(asked=packed, filters=self.filters), seen.nodes)
-        rows_of = {shard: self.rows_of(shard, seen.nodes, legs[0].of) for shard, legs in found.items()}
+        rows_of = {shard: self.rows_of(shard, seen, legs[0].of) for shard, legs in found.items()}
         looked: list[Looked] = []
         for place, (words, vector) in enumerate(asked):
             of_one = {shard: legs[place] for shard, legs in found.items()}
@@ -346,10 +345,10 @@ def _passing(g: Gathering, selection: Selection, now_us: int) -> Mask:
     mask = selected(g.frame, replace(selection, texts=()), labels, now_us)
     if not selection.texts:
         return mask
-    nodes = g.frame.live_rows()
+    seen = g.member.index(g.frame).seen_at(g.frame, OPEN)
     passing = np.zeros(len(mask), dtype=np.bool_)
     for shard, (of, places) in g.ask_holders(parts.PassingOf(selection=selection, now_us=now_us), mask).items():
-        passing[g.rows_of(shard, nodes, of)[np.frombuffer(places, "<i4")]] = True
+        passing[g.rows_of(shard, seen, of)[np.frombuffer(places, "<i4")]] = True
     return passing
 
 

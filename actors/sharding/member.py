@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from typing import Any, Final
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +14,7 @@ from memorygraph.actors.shard import Shard, sight_of
 from memorygraph.actors.sharding import parts
 from memorygraph.actors.sharding.gathering import GATHERED, Gathering
 from memorygraph.actors.sharding.kept import KeptFrames
+from memorygraph.actors.sharding.parts import Ordered
 from memorygraph.actors.sharding.peers import InProcess, Moment, Peers
 from memorygraph.actors.sharding.placement import Placement
 from memorygraph.actors.sharding.supersteps import Conductances, PassOn, pass_on, spread_together
@@ -23,8 +25,9 @@ from memorygraph.projections.conductance import Conductance, SpreadRules
 from memorygraph.projections.expiry import unexpired
 from memorygraph.projections.fading import SweepRules
 from memorygraph.projections.frame import Frame
-from memorygraph.projections.partial import PartialIndex, PartialState, held_nodes, homes_in
+from memorygraph.projections.partial import HOMES, PartialIndex, PartialState, held_nodes, homes_in
 from memorygraph.projections.recall import RecallIndex
+from memorygraph.projections.seen import Seen
 from memorygraph.projections.sight import PRESENT, Sight, seen
 
 Mask = NDArray[np.bool_]
@@ -50,6 +53,7 @@ class Member(Shard):
         self._table = placement.table()
         self._part_state = PartialState(placement.home, self._held)
         self._conductances = Conductances()
+        self._ordered: WeakKeyDictionary[Seen, dict[int | None, Ordered]] = WeakKeyDictionary()
         self._kept = KeptFrames(number, clock or SystemClock())
         super().__init__(self._part_state)
         self._kept.add(self.frame)
@@ -150,9 +154,17 @@ class Member(Shard):
 
     def holders(self, frame: Frame, nodes: Mask | None = None) -> list[int]:
         """Return the shards that keep some nodes, or any that is seen, ascending."""
-        mask = frame.live_rows() if nodes is None else nodes
-        found: list[int] = np.unique(self.owners(frame)[mask]).tolist()
-        return found
+        assert frame.homes is not None  # it is a part's
+        counts = np.bincount(frame.homes.column("home")[frame.live_rows() if nodes is None else nodes], minlength=HOMES)
+        return sorted({shard for shard, count in zip(self.placement.shards, counts.tolist(), strict=True) if count})
+
+    def ordered(self, seen: Seen, shard: int | None = None) -> Ordered:
+        """Return what is seen of a shard (None: of all) in the order that places count; kept as long as that."""
+        known = self._ordered.setdefault(seen, {})
+        if shard not in known:
+            mask = seen.nodes if shard is None else seen.nodes & (self.owners(seen.frame) == shard)
+            known[shard] = parts.ordered(seen.frame, mask)
+        return known[shard]
 
     def _made_index(self, language: str) -> RecallIndex:
         return PartialIndex(language, self._held)

@@ -8,7 +8,7 @@ knows the same places; ``Places`` lets it check that. Arrays are little-endian b
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 from msgspec import Struct
@@ -130,25 +130,29 @@ class BytesOf(Query, frozen=True, kw_only=True):
     """What a shard keeps, in bytes -> ``dict[str, int]``."""
 
 
-def in_order(frame: Frame, mask: Mask) -> Rows:
-    """Return the node rows of a mask in order of birth: what places count."""
+class Ordered(NamedTuple):
+    """Memories in order of birth: their node rows, the place of each node row, and by what the list is recognised."""
+
+    rows: Rows
+    place: NDArray[np.int32]
+    of: Places
+
+
+def ordered(frame: Frame, mask: Mask) -> Ordered:
+    """Return the nodes of a mask, shape (node rows,), in the order that places count."""
     rows = np.flatnonzero(mask)
     birth = births(frame, rows.astype(np.int32))
-    return rows if (birth[1:] > birth[:-1]).all() else rows[np.argsort(birth, kind="stable")]
-
-
-def places_of(frame: Frame, rows: Rows) -> Places:
-    """Return by what an answer about these node rows is recognised."""
-    return Places(len(rows), int(births(frame, rows.astype(np.int32)).sum()))
+    if not (birth[1:] > birth[:-1]).all():
+        rows = rows[np.argsort(birth, kind="stable")]
+    place = np.zeros(len(mask), np.int32)
+    place[rows] = np.arange(len(rows))
+    return Ordered(rows, place, Places(len(rows), int(birth.sum())))
 
 
 def _legs(member: Member, frame: Frame, query: LegsOf) -> list[Legs]:
     index = member.part_index(frame)
     own = index.own_at(frame, query.filters)
-    rows = in_order(frame, own.nodes)
-    of = places_of(frame, rows)
-    place = np.zeros(len(own.nodes), np.int32)
-    place[rows] = np.arange(len(rows))
+    rows, place, of = member.ordered(index.seen_at(frame, query.filters), member.number)
     dense = index.dense_each(own, [np.frombuffer(each.vector, "<f4") for each in query.asked if each.vector])
     found = []
     for each in query.asked:
@@ -201,11 +205,11 @@ def _nearest(member: Member, frame: Frame, query: NearestOf) -> list[list[tuple[
 
 
 def _passing(member: Member, frame: Frame, query: PassingOf) -> tuple[Places, bytes]:
-    own = member.part_index(frame).own_at(frame, OPEN).nodes
-    rows = in_order(frame, own)
-    labels = member.part_index(frame).labels
-    passing = selected(frame, query.selection, labels, query.now_us, among=own)
-    return places_of(frame, rows), np.flatnonzero(passing[rows]).astype("<i4").tobytes()
+    index = member.part_index(frame)
+    mine = member.ordered(index.seen_at(frame, OPEN), member.number)
+    among = index.own_at(frame, OPEN).nodes
+    passing = selected(frame, query.selection, index.labels, query.now_us, among=among)
+    return mine.of, np.flatnonzero(passing[mine.rows]).astype("<i4").tobytes()
 
 
 def _missing(member: Member, frame: Frame, query: MissingOf) -> cmd.Missing:

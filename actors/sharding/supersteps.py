@@ -11,7 +11,7 @@ The columns of nodes are those of the asker and of each shard, which have all of
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from msgspec import Struct
@@ -20,10 +20,11 @@ from numpy.typing import NDArray
 
 from memorygraph.actors.commands import Query
 from memorygraph.actors.sharding.gathering import Gathering
-from memorygraph.actors.sharding.parts import Places, in_order, places_of
+from memorygraph.actors.sharding.parts import Ordered, Places
 from memorygraph.actors.spread_queries import Activated, Spread, activated, seeds_of, wanted
 from memorygraph.events.errors import ShardMismatch
 from memorygraph.projections.conductance import PPR, SUM, Conductance, SpreadRules
+from memorygraph.projections.filters import OPEN
 from memorygraph.projections.frame import Frame
 from memorygraph.projections.spreading import (
     BACK,
@@ -108,10 +109,7 @@ class _Run:
 
     def __init__(self, g: Gathering) -> None:
         self._g = g
-        self._rows = in_order(g.frame, g.frame.live_rows())
-        self._place = np.zeros(g.frame.nodes.count, dtype=np.int32)
-        self._place[self._rows] = np.arange(len(self._rows))
-        self._of = places_of(g.frame, self._rows)
+        self._rows, self._place, self._of = g.member.ordered(g.member.index(g.frame).seen_at(g.frame, OPEN))
 
     def step(self, queries: Sequence[Spread], frontiers: Mapping[int, Frontier]) -> dict[int, Moved]:
         """Return what the nodes of each question pass on."""
@@ -152,29 +150,27 @@ def pass_on(member: Member, frame: Frame, query: PassOn) -> list[Arrived]:
     Raises:
         ShardMismatch: it knows of other nodes than we do.
     """
-    rows = in_order(frame, frame.live_rows())
-    if places_of(frame, rows) != query.of:
+    known = member.ordered(member.index(frame).seen_at(frame, OPEN))
+    if known.of != query.of:
         raise ShardMismatch(
             f"shard {member.number} does not have the memories that it is asked about at position {frame.position}; "
             "build it anew from the log",
             shard=member.number,
             position=frame.position,
         )
-    place = np.zeros(frame.nodes.count, dtype=np.int32)
-    place[rows] = np.arange(len(rows))
     values = np.zeros(frame.nodes.count)
-    return [_arrived(member, frame, rows, place, values, each) for each in query.pushed]
+    return [_arrived(member, frame, known, values, each) for each in query.pushed]
 
 
-def _arrived(member: Member, frame: Frame, rows: Rows, place: Any, values: Any, pushed: Pushed) -> Arrived:
-    own = rows[np.frombuffer(pushed.places, "<i4")].astype(np.int32)
+def _arrived(member: Member, frame: Frame, known: Ordered, values: NDArray[np.float64], pushed: Pushed) -> Arrived:
+    own = known.rows[np.frombuffer(pushed.places, "<i4")].astype(np.int32)
     values[own] = np.frombuffer(pushed.values, "<f8")
     conductance = member.conductance(frame, pushed.rules, pushed.now_us)
     is_adding = pushed.rules.mode in ADDING and pushed.kind != BACK
     moved = combined(passed_on(Frontier(pushed.kind, own, values), conductance), adding=is_adding)
     return Arrived(
-        place[moved.targets].astype("<i4").tobytes(),
-        place[moved.origins].astype("<i4").tobytes(),
+        known.place[moved.targets].astype("<i4").tobytes(),
+        known.place[moved.origins].astype("<i4").tobytes(),
         moved.amounts.astype("<f8").tobytes(),
         moved.most.astype("<f8").tobytes() if is_adding else b"",
     )
