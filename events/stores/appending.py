@@ -24,8 +24,11 @@ def make_room(directory: StoreDirectory, lock: LockFile, tail: Tail, size_bytes:
     return tail
 
 
-def put_frame(tail: Tail, frame: bytes | bytearray) -> None:
-    """Write a frame behind the tail, where there is room for it, and let the system begin to bring it to the disk.
+def put_frame(tail: Tail, frame: bytes | bytearray, *, starts: bool) -> None:
+    """Write a frame behind the tail, where there is room for it.
+
+    Args:
+        starts: whether to let the disk start with it now, for who has something else to do before the sync.
 
     Raises:
         OSError: the disk fails or is full; what was written of the frame is taken back.
@@ -35,7 +38,8 @@ def put_frame(tail: Tail, frame: bytes | bytearray) -> None:
     except OSError:
         take_back(tail, len(frame))
         raise
-    tail.file.start_writing(tail.offset, len(frame))
+    if starts:
+        tail.file.start_writing(tail.offset, len(frame))
 
 
 def sync_frame(tail: Tail, size_bytes: int) -> None:

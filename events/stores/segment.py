@@ -382,7 +382,7 @@ class SegmentLog(BaseLog):
             after = BESIDE.start(after) if beside else after
             try:
                 tail = make_room(self._directory, self._held_lock(), tail, len(frame), self._segment_bytes)
-                put_frame(tail, frame)
+                put_frame(tail, frame, starts=not beside)
             except OSError as error:
                 raise self._refused(error, "write") from error
             head = None if beside else after()
