@@ -39,8 +39,7 @@ _HEADER: Final = Struct("<8s16sQI32s56s")
 _CRC: Final = Struct("<I")
 _FILL_BYTES_MIN: Final = 16 << 10
 _FILL_BYTES_MAX: Final = 1 << 20
-_AHEAD_BYTES: Final = 4 << 20  # what the second thread fills at a time, in files of a megabyte and more
-_AHEAD_BYTES_MIN: Final = 2 << 20  # it is asked when less is left
+_AHEAD_BYTES_MAX: Final = 3 << 20  # what the second thread fills at a time, when a third of it is left
 _WINDOW_BYTES_MIN: Final = 16 << 10
 _WINDOW_BYTES_MAX: Final = 1 << 20
 _WAYPOINT_BYTES: Final = 32 << 10
@@ -310,8 +309,9 @@ class SegmentFile:
         """
         self.passed(position, offset)
         known_end = max(self._fill_end, self._asked_end)
-        if end + _AHEAD_BYTES_MIN > known_end and _FILL_BYTES_MAX <= known_end < limit:
-            self._asked_end = min(known_end + _AHEAD_BYTES, limit)
+        step_bytes = min(known_end, _AHEAD_BYTES_MAX)
+        if end + step_bytes // 3 > known_end and _FILL_BYTES_MAX <= known_end < limit:
+            self._asked_end = min(known_end + step_bytes, limit)
             FILLING.start(partial(self._append_zeros, self._asked_end - known_end))
 
     def _append_zeros(self, size_bytes: int) -> None:
