@@ -459,13 +459,13 @@ class LocalEngine(Engine):
         """Build the state from the newest snapshot that can be used, and from the records behind it."""
         self._half_done = True
         self._shard, self._ledger = self._snapshots.load() or (Shard(), Ledger())
-        total = self._log.head.position
-        for entry in self._log.read(self._shard.position + 1):
-            committed = committed_of(entry)
-            self._shard.apply(committed.position, committed.time_us, committed.events)
-            self._ledger.replayed(committed.position, committed.command_id, committed.body_hash, committed.time_us)
-            if progress is not None and committed.position % 1000 == 0:
-                progress(committed.position, total)
+        while self._shard.position < self._log.refresh().position:  # a compaction told meanwhile is heard of, too
+            for entry in self._log.read(self._shard.position + 1):
+                committed = committed_of(entry)
+                self._shard.apply(committed.position, committed.time_us, committed.events)
+                self._ledger.replayed(committed.position, committed.command_id, committed.body_hash, committed.time_us)
+                if progress is not None and committed.position % 1000 == 0:
+                    progress(committed.position, self._log.head.position)
         self._shard.publish()
         self._half_done = False
 

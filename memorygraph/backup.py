@@ -11,7 +11,7 @@ from __future__ import annotations
 import mmap
 import re
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Final
@@ -24,7 +24,6 @@ from memorygraph.actors.commands import Digest
 from memorygraph.actors.engine import Engine
 from memorygraph.actors.local import LocalEngine
 from memorygraph.actors.pace import Pace
-from memorygraph.actors.signing import HEADS_FILE, heads_path
 from memorygraph.copies import make_store
 from memorygraph.events.disk import OsDisk
 from memorygraph.events.errors import (
@@ -45,11 +44,11 @@ from memorygraph.events.frames import (
     require_next,
     whole_frame,
 )
-from memorygraph.events.heads import SignedHead, read_heads
 from memorygraph.events.stores import SegmentLog
 from memorygraph.events.stores.directory import named_errors
 from memorygraph.events.stores.lock_file import LOCK_TIMEOUT_S
-from memorygraph.exports import compacted_after, write_heads
+from memorygraph.exports import compacted_after
+from memorygraph.heads_files import heads_in, keep_heads
 from memorygraph.replacing import replacing
 
 FORMAT: Final = "memorygraph-backup"
@@ -128,9 +127,9 @@ def back_up(engine: Engine, path: str | Path) -> BackupReport:
             while report is None:  # a compaction that was told meanwhile is part of it
                 answer = engine.ask(Digest(gently=True))
                 report = _continued(engine, folder, answer.position, answer.value)
-            heads = {*_heads_in(folder), *_heads_in(Path(engine.location))}
+            heads = {*heads_in(folder), *heads_in(Path(engine.location))}
             kept = (head for head in heads if head.memory_id == engine.memory_id and head.position <= report.position)
-            _keep_heads(kept, folder)
+            keep_heads(kept, folder)
             return report
 
 
@@ -183,26 +182,13 @@ def restore(path: str | Path, to: str | Path) -> RestoreReport:
     manifest = _manifest_of(folder)
     frames = _frames_of(folder, manifest)
     memory_id = bytes.fromhex(manifest.memory_id)
-    heads = _heads_in(folder)
+    heads = heads_in(folder)
 
     def check(store: Path) -> RestoreReport:
-        _keep_heads(heads, store)
+        keep_heads(heads, store)
         return _checked(store, manifest)
 
     return make_store(checks.path("to", to), memory_id, frames, check)
-
-
-def _heads_in(folder: Path) -> list[SignedHead]:
-    """Read the signed heads that are kept in a folder."""
-    path = Path(heads_path(str(folder)))
-    return read_heads(path) if path.exists() else []
-
-
-def _keep_heads(heads: Iterable[SignedHead], folder: Path) -> None:
-    """Keep signed heads in a folder, in the order of their positions."""
-    ordered = sorted(heads, key=lambda head: (head.position, head.time_us))
-    if ordered != _heads_in(folder):
-        write_heads(folder / HEADS_FILE, ordered)
 
 
 def _name_of(first: int) -> str:

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
 from memorygraph import checks
 from memorygraph.actors.engine import Engine
+from memorygraph.actors.untold import told_in
 from memorygraph.copies import make_store
 from memorygraph.events.errors import DamagedLog, ForeignStore, ImportFormatError
 from memorygraph.events.exports import Export, end_mark, heading, read_export
 from memorygraph.events.frames import NO_CHAIN, chain_after, require_frame, with_hashes
-from memorygraph.events.heads import SignedHead, encode_head, read_heads
 from memorygraph.events.log import Head
 from memorygraph.events.records import RecordsReplaced, decode_record, unpack_event
 from memorygraph.events.stores import SegmentLog
@@ -58,32 +58,6 @@ def compacted_after(engine: Engine, position: int) -> bool:
     return any(isinstance(event, RecordsReplaced) for committed in later for event in committed.events or ())
 
 
-def write_heads(path: str | Path, heads: Iterable[SignedHead]) -> None:
-    """Write signed heads as one file, whole or not at all.
-
-    Raises:
-        StoreError: it cannot be written.
-    """
-    with replacing(path) as file:
-        for head in heads:
-            file.write(encode_head(head))
-
-
-def add_heads(path: str | Path, heads: Iterable[SignedHead]) -> list[SignedHead]:
-    """Add signed heads to a file of them and return those that it had besides; none is ever taken out of it.
-
-    A log that was rolled back has fewer heads beside it than who kept them.
-
-    Raises:
-        ImportFormatError: the file is there and is something else.
-        StoreError: it cannot be written.
-    """
-    there = read_heads(path) if Path(path).exists() else []
-    added = dict.fromkeys(heads)
-    write_heads(path, dict.fromkeys([*there, *added]))
-    return [head for head in there if head not in added]
-
-
 def read_file(path: str | Path) -> Export:
     """Read an exported file and check it from end to end.
 
@@ -106,7 +80,7 @@ def import_log(path: str | Path, to: str | Path) -> None:
     ``AgentMemory`` is opened with: a folder, or a path that ends in .json.
 
     Raises:
-        ImportFormatError: the file is not an export, or only an excerpt.
+        ImportFormatError: the file is not an export, or only an excerpt, or records were taken out of it.
         ForeignStore: the folder holds another memory.
         DamagedLog: the file is damaged, or the store tells another history; nothing was written.
         NewerSchema: the file holds events that this release does not know; nothing was written.
@@ -118,6 +92,7 @@ def import_log(path: str | Path, to: str | Path) -> None:
             f'into it with "memorygraph audit --file {path}"',
             path=str(path),
         )
+    _require_told(exported, str(path))
     _require_records(exported, str(path))
     target = str(checks.path("to", to))
     folder = folder_named(target)
@@ -148,6 +123,19 @@ def _holds_something(folder: Path) -> bool:
     with suppress(OSError):
         folder.rmdir()
     return folder.exists()
+
+
+def _require_told(exported: Export, where: str) -> None:
+    """Check that a file tells of all its records of which there is only the hash: an excerpt does not."""
+    hashes = sum(entry.data is None for entry in exported.entries())
+    if hashes and (untold := hashes - told_in(exported.entries())) > 0:
+        raise ImportFormatError(
+            f"{where}: of {untold} records it holds only the hash, and it tells of no compaction that replaced them: "
+            "it is an excerpt, or somebody took out what they said, so no memory is made of it; look into it with "
+            f'"memorygraph audit --file {where}"',
+            path=where,
+            untold=untold,
+        )
 
 
 def _require_records(exported: Export, where: str) -> None:

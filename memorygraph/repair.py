@@ -17,10 +17,12 @@ from msgspec import Struct
 from memorygraph import checks
 from memorygraph.actors.engine import committed_of
 from memorygraph.copies import make_store
-from memorygraph.events.errors import DamagedLog, InputError, MemoryGraphError
-from memorygraph.events.frames import frame_entries, frame_header
+from memorygraph.events.errors import DamagedLog, ImportFormatError, InputError, MemoryGraphError
+from memorygraph.events.frames import NO_CHAIN, frame_entries, frame_header
+from memorygraph.events.heads import SignedHead, chains_at
 from memorygraph.events.log import VerifyReport
 from memorygraph.events.stores import SegmentLog
+from memorygraph.heads_files import heads_in, keep_heads
 from memorygraph.history import changes_of
 from memorygraph.portable import folder_named
 from memorygraph.replacing import replacing
@@ -31,6 +33,7 @@ class RepairReport(Struct, frozen=True):
 
     ``position`` is where the new store ends; ``lost`` are the ranges of positions (first, last) that cannot be read,
     ``behind`` those that can, but not follow; ``written`` is how many records of the latter were written to a file.
+    ``heads`` signed heads are true of what was copied and went along; ``notes`` say which did not.
     """
 
     store: str
@@ -38,10 +41,12 @@ class RepairReport(Struct, frozen=True):
     lost: tuple[tuple[int, int], ...]
     behind: tuple[tuple[int, int], ...]
     written: int = 0
+    heads: int = 0
+    notes: tuple[str, ...] = ()
 
 
 def repair(path: str | Path, to: str | Path, *, rest: str | Path | None = None) -> RepairReport:
-    """Copy what comes before the first damage of a store into a new one.
+    """Copy what comes before the first damage of a store into a new one, with the signed heads that are true of it.
 
     Args:
         path: the damaged store; it is only read.
@@ -63,10 +68,12 @@ def repair(path: str | Path, to: str | Path, *, rest: str | Path | None = None) 
             raise DamagedLog(
                 f"{path}: nothing can be read before the first damage ({report.damage[0].where}); restore a backup"
             )
-        make_store(checks.path("to", to), log.memory_id, _beginning(log, report.head.position), lambda _: None)
+        heads, notes = _heads_of(log, Path(folder), report.head.position)
+        frames = _beginning(log, report.head.position)
+        make_store(checks.path("to", to), log.memory_id, frames, lambda made: keep_heads(heads, made))
         written = 0 if rest is None else _write_rest(log, report.head.position, rest)
     behind = tuple(one for one in _without_beginning(report) if one[0] <= one[1])
-    return RepairReport(str(to), report.head.position, lost_ranges(report), behind, written)
+    return RepairReport(str(to), report.head.position, lost_ranges(report), behind, written, len(heads), notes)
 
 
 def lost_ranges(report: VerifyReport) -> tuple[tuple[int, int], ...]:
@@ -89,6 +96,30 @@ def _beginning(log: SegmentLog, last: int) -> Iterator[bytes]:
         yield frame
         if frame_header(frame).last >= last:
             return
+
+
+def _heads_of(log: SegmentLog, folder: Path, last: int) -> tuple[list[SignedHead], tuple[str, ...]]:
+    """Give the signed heads of a store that are true of its log up to a position, and say why others are left out.
+
+    Who signed them is not looked at: that is for who has the public key.
+    """
+    try:
+        signed = heads_in(folder)
+    except ImportFormatError as error:
+        return [], (f"its signed heads were not copied: {error.message}",)
+    within = [head for head in signed if head.position <= last]
+    chains = {0: NO_CHAIN, **chains_at(_beginning(log, last), [head.position for head in within])}
+    true = [
+        head
+        for head in within
+        if head.memory_id == log.memory_id.hex() and chains.get(head.position) == bytes.fromhex(head.chain)
+    ]
+    notes = []
+    if behind := len(signed) - len(within):
+        notes.append(f"{behind} signed heads are of later positions and stay with the damaged store")
+    if false := len(within) - len(true):
+        notes.append(f"{false} signed heads are not true of what was copied and stay with the damaged store")
+    return true, tuple(notes)
 
 
 def _write_rest(log: SegmentLog, position: int, path: str | Path) -> int:

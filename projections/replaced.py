@@ -18,12 +18,16 @@ def told_of(state: GraphState, event: RecordsReplaced, birth: int) -> None:
     """Take note of what leaves the log.
 
     Whoever had read anything before may hold it, whatever number of hashes was read since: those may be of records that
-    were replaced later.
+    were replaced later. Who is still reading the log for the first time has read it all as hashes, or fewer of these
+    than the log tells of by the end; that holds of a compaction under which no content leaves, too, since its hashes
+    may have been taken for those of an earlier one.
     """
     state.replaced_told = event.replaced
     if event.memories:
         state.content_left = birth >> ORDINAL_BITS
-        state.is_stale |= state.was_published or state.replaced < event.replaced
+        state.is_stale |= state.was_published
+    if state.content_left and not state.was_published:
+        state.is_stale |= state.replaced < event.replaced
 
 
 def without_ends(event: EdgesAdded, births: Sequence[int], gone: Collection[str]) -> tuple[EdgesAdded, Sequence[int]]:

@@ -8,7 +8,7 @@ from msgspec import structs
 
 from memorygraph.cli.options import JsonOption, StoreOption, store_path
 from memorygraph.cli.output import print_json, say
-from memorygraph.cli.views import ranges
+from memorygraph.cli.views import plain, ranges
 from memorygraph.repair import RepairReport
 from memorygraph.repair import repair as repair_store
 
@@ -36,6 +36,9 @@ def repair(
 
 def _text(report: RepairReport, rest: Path | None) -> str:
     lines = [f"copied positions 1 to {report.position} into {report.store}; the memory goes on there"]
+    if report.heads:
+        lines.append(f"{report.heads} signed heads are true of it and went along")
+    lines.extend(plain(note) for note in report.notes)
     if report.lost:
         lines.append(f"lost: {ranges(report.lost)}")
     if report.behind:

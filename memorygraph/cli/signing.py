@@ -10,7 +10,7 @@ from memorygraph.cli import views
 from memorygraph.cli.options import JsonOption, StoreOption, open_to_read, open_to_sign
 from memorygraph.cli.output import print_json, say
 from memorygraph.events.keys import PUBLIC_SUFFIX, SigningKey, key_id
-from memorygraph.exports import add_heads
+from memorygraph.heads_files import add_heads
 
 
 def keygen(

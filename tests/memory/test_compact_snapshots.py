@@ -2,6 +2,7 @@
 
 from contextlib import nullcontext, suppress
 from datetime import timedelta
+from threading import Event, Thread
 from types import SimpleNamespace
 
 import pytest
@@ -133,6 +134,61 @@ def test_who_takes_numbers_for_records_is_noticed(opened, tmp_path, monkeypatch,
     monkeypatch.setattr(graph, "told_of", mutant)
     with pytest.raises(AssertionError):
         check_a_late_reader(opened, tmp_path)
+
+
+def check_an_opening_beside_two_compactions(opened, path, monkeypatch):
+    """One lets a text go that was read already, the other makes as many hashes, which are read in their place."""
+    one = opened()
+    noted(one)
+    one._engine._log._seal()
+    recalled(one, 5)
+    one._engine._log._seal()  # who reads the log opens each sealed segment when it comes to it
+    one.forget(ids=["n3"])
+    told, read_it = Event(), Event()
+    read, replace = SegmentLog.read, SegmentLog.replace_by_hash
+
+    def late_replace(log, *how):
+        told.set()
+        assert read_it.wait(30)
+        return replace(log, *how)
+
+    def slow_read(log, *what):
+        for entry in read(log, *what):
+            if entry.data is not None and b"w5x" in entry.data and not read_it.is_set():
+                monkeypatch.setattr(SegmentLog, "read", read)
+                read_it.set()
+                first.join()
+                assert one.compact(FOLD).replaced == 5
+            yield entry
+
+    monkeypatch.setattr(SegmentLog, "replace_by_hash", late_replace)
+    first = Thread(target=one.compact, args=(FORGET,))
+    first.start()
+    assert told.wait(30)
+    monkeypatch.setattr(SegmentLog, "read", slow_read)
+    late = opened()
+    assert read_it.is_set()
+    late.snapshot()
+    assert holders(path) == []
+    require_snapshots_right(opened, path)
+
+
+def test_an_opening_beside_two_compactions_keeps_nothing_that_left(opened, tmp_path, monkeypatch):
+    check_an_opening_beside_two_compactions(opened, tmp_path, monkeypatch)
+
+
+def by_content_alone(state, event, birth):
+    """A mutant: a compaction under which no content leaves says nothing of those before."""
+    state.replaced_told = event.replaced
+    if event.memories:
+        state.content_left = birth >> ORDINAL_BITS
+        state.is_stale |= state.was_published or state.replaced < event.replaced
+
+
+def test_who_does_not_hear_of_the_second_compaction_is_noticed(opened, tmp_path, monkeypatch):
+    monkeypatch.setattr(graph, "told_of", by_content_alone)
+    with pytest.raises(AssertionError, match="snap"):
+        check_an_opening_beside_two_compactions(opened, tmp_path, monkeypatch)
 
 
 def test_a_revision_that_leaves_alone_counts_as_content(opened, tmp_path):

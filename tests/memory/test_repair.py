@@ -6,9 +6,12 @@ import json
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from memorygraph import AgentMemory
 from memorygraph.core.types import DamagedLog, ForeignStore, InputError, StoreNotFound, StoreReadOnly
+from memorygraph.events.keys import SigningKey
+from memorygraph.heads_files import write_heads
 from memorygraph.repair import lost_ranges, repair
 
 
@@ -92,3 +95,34 @@ def test_repair_refuses_what_makes_no_sense(store, tmp_path):
     with pytest.raises(DamagedLog, match="nothing can be read before"):
         repair(store, tmp_path / "new")
     assert not (tmp_path / "new").exists()
+
+
+def test_signed_heads_go_along_as_far_as_they_are_true(tmp_path):
+    key, path = SigningKey.generate(), tmp_path / "store"
+    with AgentMemory(path=path, auto_associate=False, signing_key=key, sign_every=5) as memory:
+        for n in range(20):
+            memory.remember(f"memory number {n:02d}", node_id=f"n{n:02d}")
+        signed = memory.heads()
+    false = structs.replace(signed[0], chain="00" * 32)
+    write_heads(path / "heads.jsonl", [false, *signed])
+    damage(path, 12)
+    report = repair(path, tmp_path / "new")
+    kept = [head for head in signed if head.position <= report.position]
+    assert (report.position, report.heads) == (13, len(kept))
+    assert 0 < len(kept) < len(signed)
+    assert [note.split(" ", 1)[1] for note in report.notes] == [
+        "signed heads are of later positions and stay with the damaged store",
+        "signed heads are not true of what was copied and stay with the damaged store",
+    ]
+    with AgentMemory(path=tmp_path / "new") as memory:
+        assert memory.heads() == kept
+        assert memory.verify_heads(tmp_path / "new" / "heads.jsonl").good
+
+
+def test_signed_heads_that_cannot_be_read_hold_up_nothing(store, tmp_path):
+    damage(store, 7)
+    (store / "heads.jsonl").write_text("nothing of the kind\n")
+    report = repair(store, tmp_path / "new")
+    assert (report.position, report.heads) == (8, 0)
+    assert "its signed heads were not copied: line 1" in report.notes[0]
+    assert not (tmp_path / "new" / "heads.jsonl").exists()
