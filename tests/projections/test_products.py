@@ -117,6 +117,32 @@ def test_who_fails_leaves_the_others_their_answers(monkeypatch):
     for products_found in found:
         np.testing.assert_allclose(products_found, products(frame.vectors, QUERIES[1:2])[0], rtol=1e-5)
     assert len(found) == 2
+    monkeypatch.setattr(module, "products", counted)
+    monkeypatch.setattr(np, "stack", lambda _: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        norms.queue.product(frame.vectors, QUERIES[0])
+    monkeypatch.undo()
+    assert len(nearest(frame, norms, QUERIES[0], 2)) == 2  # nobody is left waiting
+
+
+def test_many_threads_and_states_get_what_they_asked_for():
+    frames, norms = [crowd().publish(), crowd().publish()], Norms()
+    wrong = []
+
+    def ask(number):
+        for step in range(40):
+            frame, query = frames[(number + step) % 2], QUERIES[(number * step) % len(QUERIES)]
+            found = norms.queue.product(frame.vectors, query)
+            if not np.allclose(found, products(frame.vectors, query[None])[0], atol=1e-5):
+                wrong.append((number, step))
+
+    threads = [threading.Thread(target=ask, args=(number,)) for number in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong
+    assert not norms.queue._waiting
 
 
 def test_answers_are_the_callers_own():
