@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Final, Self
 
 from memorygraph import checks
@@ -40,6 +41,7 @@ class Connecting:
         cls,
         name: str,
         *,
+        fleet: str | Path | None = None,
         address: str | None = None,
         namespace: str = "memorygraph",
         transport: Transport | None = None,
@@ -61,6 +63,7 @@ class Connecting:
 
         Args:
             name: of the memory: 1 to 64 of a-z, 0-9, _ and -.
+            fleet: the folder of one that ``memorygraph cluster up`` started on this machine.
             address: of the Ray cluster that the fleet runs on; None: the one that this process belongs to.
             namespace: of the fleet on that cluster.
             transport: another way to a fleet, instead of Ray (``memorygraph.actors.fleet.transport.Transport``).
@@ -87,9 +90,7 @@ class Connecting:
         memory.path = None
         founding = Founding(name=name, language=language, principal=principal, provenance=author.provenance())
         if transport is None:
-            from memorygraph.actors.fleet.cluster import transport_to
-
-            transport = transport_to(address, namespace)
+            transport = _way_to(fleet, address, namespace)
         engine = FleetEngine(
             name,
             transport,
@@ -148,3 +149,16 @@ class Connecting:
             self._live = Home(live, author=author, limits=limits, embedders=embedders)
         self._hooks = Hooks(self._live)
         self.graph = MemoryGraph(dim, use_faiss=self._use_faiss, home=self._home)
+
+
+def _way_to(fleet: str | Path | None, address: str | None, namespace: str) -> Transport:
+    """Return the way to a fleet on Ray, which is loaded here and not before."""
+    if fleet is not None:
+        if address is not None:
+            raise InputError("give fleet=, the folder of a fleet on this machine, or address=, of a cluster; not both")
+        from memorygraph.actors.fleet.keeper import transport_over
+
+        return transport_over(fleet)
+    from memorygraph.actors.fleet.cluster import transport_to
+
+    return transport_to(address, namespace)

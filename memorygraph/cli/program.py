@@ -13,7 +13,7 @@ from typing import Annotated, Final, ParamSpec
 
 import typer
 
-from memorygraph.cli import audits, embedding, reads, records, repairs, signing, writes
+from memorygraph.cli import audits, clusters, embedding, reads, records, repairs, signing, writes
 from memorygraph.cli.options import ProgramStoreOption
 from memorygraph.cli.output import abandon_output, complain, say
 from memorygraph.events.errors import (
@@ -130,6 +130,17 @@ _COMMANDS: Final[dict[str, dict[str, Callable[..., None]]]] = {
 for _panel, _members in _COMMANDS.items():
     for _name, _command in _members.items():
         app.command(_name, rich_help_panel=_panel)(_quiet(_command))
+
+
+_fleets = typer.Typer(help="A fleet on Ray: hosts that have memories for many agents.", no_args_is_help=True)
+_FLEET_COMMANDS: Final[dict[str, Callable[..., None]]] = {
+    "up": clusters.up,
+    "status": clusters.status,
+    "down": clusters.down,
+}
+for _name, _command in _FLEET_COMMANDS.items():
+    _fleets.command(_name)(_quiet(_command))
+app.add_typer(_fleets, name="cluster", rich_help_panel="Serve")
 
 
 def main() -> None:
