@@ -23,7 +23,7 @@ from memorygraph.actors.fleet.placement import Member, Table, require_name
 from memorygraph.actors.fleet.sessions import Sessions
 from memorygraph.actors.fleet.steady import Steady
 from memorygraph.actors.fleet.stores import Opened, Stores
-from memorygraph.actors.fleet.transport import CONTROL, DIRECTORY, Transport
+from memorygraph.actors.fleet.transport import CONTROL, DIRECTORY, WRITE, Transport
 from memorygraph.actors.local import LocalEngine
 from memorygraph.actors.pinned import PinnedEngine
 from memorygraph.events.errors import (
@@ -91,7 +91,7 @@ class Host:
         transport: how it finds the directory.
         idle_s: a memory sleeps after so many seconds without a call.
         session_s: a transaction is undone after so many seconds without a call.
-        epoch_check_s: an answer is given only if the store was seen to be ours so many seconds ago, or later.
+        epoch_check_s: a question is answered only if the store was seen to be ours so many seconds ago, or later.
         handover_s: how long another host may keep the store of a memory that is ours, before it is taken over.
         awake_max: so many memories are awake at once.
     """
@@ -221,7 +221,7 @@ class Host:
         with self._using(call.memory, call.founding if isinstance(call, calls.Open) else None) as one:
             opened = one.opened
             try:
-                self._check_epoch(one)
+                self._check_epoch(one, call)
                 return _ANSWERS[type(call)](self, one, call)
             except Fenced:
                 self._drop(one, opened)
@@ -232,10 +232,15 @@ class Host:
                 self._drop(one, opened)  # what is on the disk is known only after opening it anew
                 raise
 
-    def _check_epoch(self, one: _Awake) -> None:
-        """Give a memory up whose store another host took over, if that was not looked at lately."""
+    def _check_epoch(self, one: _Awake, call: calls.AnyHostCall) -> None:
+        """Give a memory up whose store another host took over, if that was not looked at lately.
+
+        Who writes, or looks whether something was recorded, takes what is said for the last word, also that it cannot
+        be done: then it is looked at in any case.
+        """
         now_s = self._steady.now_s()
-        if now_s - one.checked_s >= self._epoch_check_s:
+        is_last_word = call.lane == WRITE or isinstance(call, calls.ReadRecords)
+        if is_last_word or now_s - one.checked_s >= self._epoch_check_s:
             one.log.require_epoch()
             one.checked_s = now_s
 

@@ -65,10 +65,10 @@ ROUGH = {"drop": 0.15, "again": 0.3}
 
 FLEET_MUTANTS = (
     Mutant("command ids are not remembered", "T9", ((CommandTable, "find", unknown),), 0, ROUGH),
-    Mutant("a host does not look at its epoch", "T9", ((Host, "_check_epoch", nothing),), 9),
-    Mutant("acknowledged before the sync", "T9", ((SegmentFile, "sync", nothing),)),
-    Mutant("a handle without its position", "T9", ((FleetEngine, "_saw", nothing),), 119),
-    Mutant("taken over without a fence", "T9", ((Look, "is_superseded", NeverSuperseded()),)),
+    Mutant("a host does not look at its epoch", "T9", ((Host, "_check_epoch", nothing),), 49),
+    Mutant("acknowledged without a sync", "T9", ((SegmentFile, "sync", nothing),), 5),
+    Mutant("a handle without its position", "T9", ((FleetEngine, "_saw", nothing),), 39),
+    Mutant("taken over without a fence", "T9", ((Look, "is_superseded", NeverSuperseded()),), 49),
     Mutant(
         "calls of a transaction are carried out as they come",
         "T9",
@@ -81,6 +81,6 @@ FLEET_MUTANTS = (
         "T9",
         ((Host, "_close", asleep_in_a_transaction), (host, "_ANSWERS", {**host._ANSWERS, Execute: with_the_newest})),
     ),
-    Mutant("a view moves on", "T9", ((Host, "_view", any_view),), 27, {"again": 0.6, "again_s": 2.0}),
+    Mutant("a view moves on", "T9", ((Host, "_view", any_view),), 7, {"again": 0.6, "again_s": 2.0}),
     Mutant("a call takes its time", "T9", ((Caller, "_left_s", all_of_it),)),
 )

@@ -80,6 +80,23 @@ def test_a_host_that_was_taken_over_refuses(fleet, steady, write) -> None:
     check_stale_is_refused(fleet, steady, write=write)
 
 
+@pytest.mark.parametrize(
+    "call",
+    [
+        calls.ReadRecords(memory="m", first=1),
+        calls.Execute(memory="m", command=command(cmd.ForgetNodes(ids=["b"]))),
+    ],
+    ids=["records", "refusal"],
+)
+def test_what_is_the_last_word_is_not_said_within_the_second(fleet, steady, monkeypatch, call) -> None:
+    """What is not found there may be recorded: a transaction's end, the first result of a command."""
+    stale = taken_over(fleet)
+    monkeypatch.setattr(SegmentLog, "refresh", lambda log: log.head)  # a store far away is not looked at for each read
+    stale._awake["m"].checked_s = steady.now_s()
+    with pytest.raises(NotHosted, match="taken over"):
+        told(stale, call, calls.RecordPage)
+
+
 def test_the_check_sees_a_host_that_does_not_look_at_the_epoch(fleet, steady, monkeypatch) -> None:
     monkeypatch.setattr(Host, "_check_epoch", lambda *_: None)
     with pytest.raises(pytest.fail.Exception):

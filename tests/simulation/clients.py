@@ -63,7 +63,15 @@ class Client:
             handle = self.handle(memory)
             if handle is not None:
                 deeds = (self.write, self.write, self.write, self.again, self.look, self.look, self.look_back)
-                more = (self.transaction, self.transaction, self.digest, self.recall, self.hand_on, self.begin_anew)
+                more = (
+                    self.transaction,
+                    self.transaction,
+                    self.digest,
+                    self.recall,
+                    self.hand_on,
+                    self.begin_anew,
+                    self.records,
+                )
                 self.dice.choice(deeds + more)(handle)
 
     def handle(self, memory: str) -> Handle | None:
@@ -108,10 +116,10 @@ class Client:
 
     def again(self, handle: Handle) -> None:
         """Send a command again, from whoever it was."""
-        mine = [sent for sent in self.history.sent if sent.memory == handle.engine.name and not sent.why]
-        single = [sent for sent in mine if not sent.command.id.startswith("block")]
-        if single:
-            self.carry_out(handle, self.dice.choice(single))
+        mine = [sent for sent in self.history.sent if sent.memory == handle.engine.name]
+        known = [sent for sent in mine if not sent.why and not sent.is_block]
+        if known:
+            self.carry_out(handle, self.dice.choice(known))
 
     def carry_out(self, handle: Handle, sent: Sent) -> None:
         with self.answering(f"carry out {sent.command.id}", sent):
@@ -198,6 +206,8 @@ class Client:
                 if (position := view.ask(cmd.Describe()).position) < told:
                     self.history.broken(f"{self.name} was at {told}, and is given a view of {position}")
             position = view.ask(cmd.Describe()).position
+            if self.dice.random() < 0.5:
+                self.write(handle)
             for _ in range(2):
                 self._see(view, handle, is_live=False)
                 if self.history.seen[-1].position != position:
@@ -209,6 +219,15 @@ class Client:
         with self.answering("hear the digest"):
             answer = self.ask(handle.engine, handle, cmd.Digest())
             self.history.saw_digest(handle.engine.name, answer.position, answer.value)
+
+    def records(self, handle: Handle) -> None:
+        """Read the log."""
+        with self.answering("read records"):
+            told = handle.told
+            read = [(committed.position, committed.command_id) for committed in handle.engine.read(1)]
+            self.history.read_records(handle.engine.name, read)
+            if len(read) < told:
+                self.history.broken(f"{self.name} was at {told}, and reads {len(read)} records")
 
     def recall(self, handle: Handle) -> None:
         """Have some nodes count as recalled."""

@@ -30,6 +30,11 @@ class Sent(Struct):
     position: int = 0  # as told; 0: not told
     why: str = ""
 
+    @property
+    def is_block(self) -> bool:
+        """Whether it is a transaction: it is not sent again, and what was refused of it stays so."""
+        return self.command.id.startswith("block")
+
 
 class Seen(Struct):
     """An answer to a question about some nodes (None: all): what the model must say of a position, too."""
@@ -90,6 +95,7 @@ class FleetHistory:
         self.now_s = now_s
         self.sent: list[Sent] = []
         self.seen: list[Seen] = []
+        self.records: dict[tuple[str, int], str] = {}  # as they were read: the id of the command at a position
         self.digests: dict[tuple[str, int], str] = {}
         self.violations: list[str] = []
         self.repeated: Callable[[str], bool] = lambda _: False
@@ -136,6 +142,13 @@ class FleetHistory:
         if self.digests.setdefault((memory, position), digest) != digest:
             self.broken(f"two digests are told of position {position} of {memory}")
 
+    def read_records(self, memory: str, read: list[tuple[int, str]]) -> None:
+        if [position for position, _ in read] != list(range(1, len(read) + 1)):
+            self.broken(f"records of {memory} are read at {[position for position, _ in read]}")
+        for position, name in read:
+            if self.records.setdefault((memory, position), name) != name:
+                self.broken(f"two records are read at position {position} of {memory}")
+
     # -- afterwards ----------------------------------------------------------------------------------------------
 
     def check(self, memory: str, engine: LocalEngine) -> None:
@@ -166,6 +179,9 @@ class FleetHistory:
                 self.broken(f"{name} at {committed.position} of {memory} was sent by nobody")
             models.append(_copied(model))
         models[-1] = model
+        self.read_records(memory, sorted((position, name) for name, at in places.items() for position in at))
+        for position in [at for name, at in self.records if name == memory and at >= len(models)]:
+            self.broken(f"position {position} of {memory} was read, and is gone")
         for name, sent in mine.items():
             self._check_one(sent, places.get(name, []))
         return models
@@ -178,7 +194,7 @@ class FleetHistory:
             self.broken(f"{name} was acknowledged at {sent.position or 'an unknown position'}, and is lost")
         elif sent.position and found and found[0] != sent.position:
             self.broken(f"{name} was acknowledged at {sent.position}, and is at {found}")
-        elif sent.outcome == "refused" and found and not self.repeated(sent.command.id):
+        elif sent.outcome == "refused" and found and (sent.is_block or not self.repeated(sent.command.id)):
             self.broken(f"{name} was refused ({sent.why}), and is at {found}")
 
     def _check_seen(self, memory: str, models: list[Model]) -> None:

@@ -235,7 +235,7 @@ class FleetScenario:
             if self.history.sent[before].outcome == "unknown":
                 self.history.broken(f"nobody can write to {memory}, though all is calm")
             for sent in self.history.sent[:before]:
-                if sent.memory == memory and sent.outcome == "unknown" and not sent.command.id.startswith("block"):
+                if sent.memory == memory and sent.outcome == "unknown" and not sent.is_block:
                     prober.carry_out(handle, sent)
             prober.look(handle)
             prober.digest(handle)

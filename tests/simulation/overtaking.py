@@ -26,8 +26,10 @@ class OvertakingScenario(FleetScenario):
         super().__init__(seed, weather)
         self.memories = [MEMORY]
         self._looks = False
-        self._dead_s = 5.0  # so that the directory still counts on the old host
-        self.weather.drop = self.weather.slow = self.weather.pause = 0.0
+        self._dead_s = self.dice.choice((2.5, 5.0))  # so that the directory still counts on the old host
+        self.weather.delay_s = 0.0005  # all of it has to happen within a second
+        self.weather.drop = self.dice.choice((0.0, 0.0, 0.0, 0.2))
+        self.weather.slow = self.weather.pause = 0.0
         self.weather.death = self.weather.death_at_sync = 0.0
 
     def _begin(self) -> None:
@@ -40,9 +42,19 @@ class OvertakingScenario(FleetScenario):
         self.world.sleep(0.5)
         self.world.spawn(reader.process, lambda: self._read(reader))
         self.world.sleep(self.dice.uniform(0.0, 1.0))
-        self._cut(frozenset((OLD,)), frozenset((DIRECTORY,)))
+        cut = frozenset((OLD,)), frozenset((DIRECTORY,))
+        self.network.cuts.append(cut)
+        self.world.at(6.0, lambda: self._mend(cut))
         new = self.start_host(self._new_owner())
         self.world.spawn(writer.process, lambda: self._write(writer, new))
+        self.world.sleep(self.dice.choice((1.0, 4.0)))
+
+    def _go(self, host: Host) -> None:
+        """The new host leaves, and the old one can hear again: that the memory is its own, as it always was."""
+        if self.dice.random() < 0.8:
+            self.network.cuts.clear()
+        self.hosts[host.name].is_leaving = True
+        self.world.spawn(self.hosts[host.name], host.stop)
 
     def _new_owner(self) -> str:
         names = (f"host{number}" for number in itertools.count(1))
@@ -61,16 +73,14 @@ class OvertakingScenario(FleetScenario):
         for _ in range(TRIES):
             writer.handles.clear()
             if handle := writer.handle(MEMORY):
-                writer.write(handle)
+                self.dice.choice((writer.write, writer.write, writer.transaction))(handle)
                 owner = handle.engine._caller._table.owner(MEMORY)
                 if owner is not None and owner.name == new.name:
                     break
             self.world.sleep(0.02)
         if self.dice.random() < 0.7:
-            self.hosts[new.name].is_leaving = True
-            self.world.spawn(self.hosts[new.name], new.stop)
+            self.world.at(self.dice.choice((0.0, 0.1, 0.3)) * self.dice.random(), lambda: self._go(new))
+        deeds = self.dice.choice(((writer.look,), (writer.look, writer.write, writer.transaction, writer.records)))
         for _ in range(10 if handle else 0):
             self.world.sleep(0.02)
-            writer.look(handle)
-            if self.dice.random() < 0.3:
-                writer.write(handle)
+            self.dice.choice(deeds)(handle)
