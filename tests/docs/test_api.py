@@ -6,6 +6,7 @@ import pytest
 
 import memorygraph
 from memorygraph.core import types
+from memorygraph.events import errors
 from tests.docs.pages import ROOT
 from tests.docs.scripts import loaded
 
@@ -30,9 +31,10 @@ def test_every_public_name_is_there() -> None:
 
 def test_the_page_of_errors_has_every_error() -> None:
     told = set(re.findall(r"`(\w+)`", (ROOT / "docs/errors.md").read_text(encoding="utf-8")))
-    errors = {name for name, value in vars(types).items() if isinstance(value, type) and issubclass(value, Exception)}
-    assert errors - told == set()
-    assert "InputError" in errors
+    found = {name for name, value in vars(errors).items() if isinstance(value, type) and issubclass(value, Exception)}
+    assert found - set(types.__all__) == set(), "memorygraph.core.types is their documented home"
+    assert found - told == set()
+    assert "InputError" in found
 
 
 def test_every_name_says_what_it_is() -> None:
