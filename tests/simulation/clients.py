@@ -93,6 +93,7 @@ class Client:
     @contextmanager
     def answering(self, what: str, sent: Sent | None = None) -> Iterator[None]:
         """Let calls be made, and hold how they fail against what is promised."""
+        was_done = sent is not None and sent.outcome == "acknowledged"
         try:
             yield
         except HostFailed as error:
@@ -103,7 +104,7 @@ class Client:
             if sent is None:
                 self.history.broken(f"{self.name} wanted to {what}: {type(error).__name__}: {error}")
             else:
-                self.history.refused(sent, error)
+                self.history.refused(sent, error, was_done=was_done)
         except MemoryGraphError as error:
             self.history.broken(f"{self.name} wanted to {what}: {type(error).__name__}: {error}")
 

@@ -132,10 +132,11 @@ class FleetHistory:
             sent.position = position
             self._told.setdefault(sent.memory, []).append((self.now_s(), position))
 
-    def refused(self, sent: Sent, error: Exception) -> None:
-        if sent.outcome == "acknowledged":
+    def refused(self, sent: Sent, error: Exception, *, was_done: bool = False) -> None:
+        """The sender was told that nothing was written; ``was_done``: it was acknowledged before it was sent again."""
+        if was_done:
             self.broken(f"{sent.command.id} was acknowledged, and sent again it is {type(error).__name__}: {error}")
-        elif not sent.why:
+        elif sent.outcome == "unknown":
             sent.outcome, sent.why = "refused", f"{type(error).__name__}: {error}"
 
     def saw_digest(self, memory: str, position: int, digest: str) -> None:
