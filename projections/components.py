@@ -1,7 +1,7 @@
 """Components: nodes that reach each other, along edges (strongly) or in any direction (weakly).
 
 Strong ones are found by Tarjan's algorithm (1972), iteratively, so that no depth is too deep; where SciPy is installed
-(extra ``fast``), by its compiled form of the same.
+(extra ``fast``), by its compiled form of one like it (Pearce, 2005).
 """
 
 from __future__ import annotations
@@ -43,15 +43,33 @@ def strong_labels(frame: Frame, *, compiled: bool = True) -> Labels:
     Args:
         compiled: let SciPy do it where it is installed.
     """
-    out, total = _ways(frame, "source", "target"), frame.nodes.count
     if compiled and find_spec("scipy") is not None:
-        sparse, graphs = import_module("scipy.sparse"), import_module("scipy.sparse.csgraph")
-        weights = np.ones(len(out.ends))  # as SciPy wants them, so that it copies nothing
-        matrix = sparse.csr_matrix((weights, out.ends, out.starts), shape=(total, total))
-        matrix.sum_duplicates()  # over parallel arcs SciPy's walk would not end
-        labels: Labels = graphs.connected_components(matrix, directed=True, connection="strong")[1]
-        return labels
+        return _labels_by_scipy(frame)
+    out = _ways(frame, "source", "target")
     return _tarjan(out, _around_the_busiest(out, _ways(frame, "target", "source")))
+
+
+def _labels_by_scipy(frame: Frame) -> Labels:
+    """Label what undirected edges join, and then these groups along the directed edges between them."""
+    sparse, graphs = import_module("scipy.sparse"), import_module("scipy.sparse.csgraph")
+    edges, total = frame.edges, frame.nodes.count
+    starts, rows = frame.adjacency.grouped(edges, "source", total)
+    ways = _Ways(starts, edges.column("target")[rows])
+    is_both = (edges.column("flags")[rows] & UNDIRECTED).astype(np.bool_)
+    labels: Labels = np.arange(total, dtype=np.int32)
+    if is_both.any():
+        joined = ways.some(is_both)
+        matrix = sparse.csr_matrix((np.ones(len(joined.ends)), joined.ends, joined.starts), shape=(total, total))
+        labels = graphs.connected_components(matrix, directed=False)[1]
+    if is_both.all():
+        return labels
+    one = labels[edges.column("source")[rows[~is_both]]]
+    other = labels[ways.ends[~is_both]]
+    apart = one != other
+    # Parallel arcs become one, as over them SciPy's walk would not end.
+    matrix = sparse.csr_matrix((np.ones(np.count_nonzero(apart)), (one[apart], other[apart])), shape=(total, total))
+    of_groups: Labels = graphs.connected_components(matrix, directed=True, connection="strong")[1]
+    return of_groups[labels]
 
 
 def grouped(frame: Frame, labels: Labels) -> list[list[int]]:
@@ -81,10 +99,8 @@ def _ways(frame: Frame, origin: str, end: str) -> _Ways:
     if not (flags & UNDIRECTED).any():
         return ways
     starts, rows = frame.adjacency.grouped(edges, end, total)
-    is_both = (flags[rows] & UNDIRECTED).astype(np.bool_)
-    before = np.zeros(len(rows) + 1, dtype=np.int32)
-    np.cumsum(is_both, out=before[1:])
-    return ways.with_more(_Ways(before[starts], edges.column(origin)[rows[is_both]]))
+    back = _Ways(starts, edges.column(origin)[rows])
+    return ways.with_more(back.some((flags[rows] & UNDIRECTED).astype(np.bool_)))
 
 
 class _Ways:
@@ -93,6 +109,12 @@ class _Ways:
     def __init__(self, starts: NDArray[np.int32], ends: Rows) -> None:
         self.starts = starts
         self.ends = ends
+
+    def some(self, which: NDArray[np.bool_]) -> _Ways:
+        """Return some of these arcs."""
+        before = np.zeros(len(self.ends) + 1, dtype=np.int32)
+        np.cumsum(which, out=before[1:])
+        return _Ways(before[self.starts], self.ends[which])
 
     def with_more(self, others: _Ways) -> _Ways:
         """Return these arcs and others of the same nodes, each node's together."""
