@@ -26,7 +26,7 @@ from memorygraph.events.records import EdgesAdded, Event, NodeAdded, SpaceDeclar
 from memorygraph.events.types import ConsolidationState, Partition
 from memorygraph.projections.contents import edges_in, nodes_in
 from memorygraph.projections.contradictions import VERSION as STATEMENTS_VERSION
-from memorygraph.projections.contradictions import StatementIndex, settled, superseded
+from memorygraph.projections.contradictions import StatementIndex, marked, settled, superseded
 from memorygraph.projections.digest import DigestCache
 from memorygraph.projections.faiss_index import FaissIndex
 from memorygraph.projections.filters import OPEN, Filters, visible_nodes
@@ -43,7 +43,7 @@ from memorygraph.projections.similarity import Norms, nearest, nearest_each
 from memorygraph.projections.snapshot_format import Part
 from memorygraph.projections.source import Found, Source
 
-_SETTLED_MAX: Final = 200  # hits that are put in order by what supersedes what; further down it would not be seen
+_SETTLED_MAX: Final = 200  # hits whose words are compared; those further down are only marked, by links
 _SETTLED: Final = (ConsolidationState.CONSOLIDATED.code, ConsolidationState.LONG_TERM.code)
 
 
@@ -287,13 +287,14 @@ class Shard:
 
     def settled(self, frame: Frame, hits: list[Hit], k: int, filters: Filters) -> list[Hit]:
         """Put what is current before what it supersedes."""
+        labels = self.index(frame).labels
+        visible = visible_nodes(frame, Filters(scope=filters.scope), labels)
         rest = hits[_SETTLED_MAX:]
         if rest:
             first = self.settled(frame, hits[:_SETTLED_MAX], 2 * _SETTLED_MAX, filters)
             known = {hit.node.id for hit in first}
-            return [*first, *(hit for hit in rest if hit.node.id not in known)][:k]
-        labels = self.index(frame).labels
-        visible = visible_nodes(frame, Filters(scope=filters.scope), labels)
+            others = [hit for hit in rest if hit.node.id not in known]
+            return [*first, *marked(frame, others, visible)][:k]
         passing = visible_nodes(frame, filters, labels)
         return settled(frame, self._said(), hits, k=k, visible=visible, passing=passing)
 

@@ -15,7 +15,7 @@ from functools import cache
 from typing import Any, Final, NamedTuple
 
 from memorygraph.projections.window import Window
-from memorygraph.times import TimeLike, may_be_two, to_us
+from memorygraph.times import TimeLike, may_be_two, read_text, to_us
 
 Span = tuple[datetime, datetime]  # from, and up to but without
 
@@ -55,9 +55,11 @@ class _Found(NamedTuple):
 
 
 def _anchor(asked_at: TimeLike) -> datetime:
-    if isinstance(asked_at, datetime) and asked_at.tzinfo is not None:
-        return asked_at
-    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=to_us(asked_at))
+    asked_us = to_us(asked_at)
+    given = read_text(asked_at) if isinstance(asked_at, str) else asked_at
+    if isinstance(given, datetime) and given.tzinfo is not None:
+        return given
+    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=asked_us)
 
 
 def _found(text: str, asked: datetime) -> Iterator[_Found]:

@@ -320,8 +320,15 @@ class Embedders:
 
     def __init__(self, embedder: Embedder | None = None) -> None:
         self._known: list[tuple[SpaceDeclared, Embedder]] = []
+        self._of_past = False
         if embedder is not None:
             self.add(embedder)
+
+    def of_past(self) -> Embedders:
+        """Return the same for a view of the past, which may have vectors of an embedder that is not at hand."""
+        twin = Embedders()
+        twin._known, twin._of_past = self._known, True
+        return twin
 
     def add(self, embedder: Embedder) -> None:
         """From now on use this one."""
@@ -335,11 +342,14 @@ class Embedders:
     def of(self, space: SpaceDeclared | None) -> Embedder | None:
         """Return the embedder to ask a state with whose vectors are of this space (None: it has none yet).
 
-        That is the one that makes it, if it is known, else the one in use, which the memory will refuse.
+        That is the one that makes it, if it is known; else the one in use, which the memory will refuse (it was given
+        another embedder elsewhere), or in the past none: then words answer alone.
         """
         if not self._known:
             return None
         fitting = [embedder for made, embedder in self._known if space is not None and same_space(made, space)]
+        if not fitting and self._of_past and space is not None:
+            return None
         return fitting[-1] if fitting else self._known[-1][1]
 
 

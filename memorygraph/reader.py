@@ -323,7 +323,9 @@ class MemoryReader(Querying, Batched):
             )
         else:
             position = checks.count("position", when, 0, 2**62)
-        return self._seen_through(self._engine.at(position), self._home.author)
+        past = self._seen_through(self._engine.at(position), self._home.author)
+        past._home.embedders = self._home.embedders.of_past()
+        return past
 
     def acting_as(self, principal: str | None = None, provenance: Mapping[str, str] | None = None) -> Self:
         """Return this memory as somebody else uses it: the same store, and what is done is recorded under that name.

@@ -46,7 +46,9 @@ class Reembedding:
         The new vectors are recorded beside the old ones, which recall goes on with, also in other processes, until
         every memory with a text has its new one; what is remembered or revised meanwhile is caught up. Then all change
         at one position, and the links that came from similarity are made anew where the memory makes such links
-        (``auto_associate``). Views of the past keep the vectors they had. Memories without a text lose their vector.
+        (``auto_associate``): all undirected links SIMILARITY from a newer to an older memory; make a link of your own
+        that is to stay directed, or of another type. Views of the past keep the vectors they had. Memories without a
+        text lose their vector.
 
         If it is interrupted, call it again with the same embedder: it goes on where it was. Who else has the memory
         open must open it again with the new embedder; until then asking raises ``EmbedderMismatch``.

@@ -34,7 +34,7 @@ def to_us(given: TimeLike) -> int:
         raise _unreadable(given)
     if isinstance(given, int | float):
         return _in_range(round(given * 1_000_000) if abs(given) <= _YEARS_MAX_S else None, given)
-    moment = _parsed(given) if isinstance(given, str) else given
+    moment = read_text(given) if isinstance(given, str) else given
     if not isinstance(moment, datetime):
         raise _unreadable(given)
     aware = moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
@@ -64,7 +64,12 @@ def to_text(time_us: int) -> str:
     return f"{moment.isoformat()}Z"
 
 
-def _parsed(text: str) -> datetime:
+def read_text(text: str) -> datetime:
+    """Return a time given as text; aware if the text names an offset, or no ISO format was found.
+
+    Raises:
+        TimeFormatError: it cannot be read as a time, or as two.
+    """
     try:
         return datetime.fromisoformat(text.strip())
     except ValueError:

@@ -223,25 +223,44 @@ def settled(
     return list(ordered.values())[:k]
 
 
-def superseded(frame: Frame, index: StatementIndex, rows: Sequence[int], visible: NDArray[np.bool_]) -> dict[int, int]:
+def marked(frame: Frame, hits: list[Hit], visible: NDArray[np.bool_]) -> list[Hit]:
+    """Return hits in their order, with those marked that links supersede."""
+    rows = {hit.node.id: row for hit in hits if (row := frame.row(hit.node.id)) is not None}
+    newer = superseded(frame, None, list(rows.values()), visible)
+    name = frame.interner.ids
+    return [
+        hit
+        if (current := newer.get(rows.get(hit.node.id, NO_ROW))) is None
+        else replace(hit, superseded_by=name[current], superseded_explicitly=True)
+        for hit in hits
+    ]
+
+
+def superseded(
+    frame: Frame, index: StatementIndex | None, rows: Sequence[int], visible: NDArray[np.bool_]
+) -> dict[int, int]:
     """Return which of some nodes are superseded, each with the node that is current (the end of the chain).
 
     Args:
+        index: of statements; None: only links count.
         rows: node rows.
         visible: which nodes may be looked at, shape (node rows,).
     """
-    index.catch_up(frame)
+    if index is not None:
+        index.catch_up(frame)
     found: dict[int, int] = {}
     stating: Stating = {}
     open_rows = list(dict.fromkeys(rows))
     for _ in range(_CHAIN_MAX):
         by_edge = _by_edges(frame, open_rows, visible)
-        newer = {row: by_edge.get(row, index.superseding(frame, row, visible, stating)) for row in open_rows}
+        newer = dict.fromkeys(open_rows) | by_edge
+        if index is not None:
+            newer |= {row: index.superseding(frame, row, visible, stating) for row in open_rows if row not in by_edge}
         found |= {row: other for row, other in newer.items() if other is not None}
         open_rows = [row for row in dict.fromkeys(found.values()) if row not in newer and row not in found]
         if not open_rows:
             break
-    return {row: end for row in rows if (end := _end_of(row, found)) != row}
+    return {row: end for row in rows if (end := _end_of(frame, row, found)) != row}
 
 
 def when(frame: Frame, row: int) -> tuple[int, int]:
@@ -270,13 +289,14 @@ def _by_edges(frame: Frame, rows: Iterable[int], visible: NDArray[np.bool_]) -> 
     return found
 
 
-def _end_of(row: int, newer: dict[int, int]) -> int:
-    """Follow a chain to its end; a circle ends where it would close."""
-    passed = {row}
-    while (after := newer.get(row)) is not None and after not in passed:
-        passed.add(after)
-        row = after
-    return row
+def _end_of(frame: Frame, row: int, newer: dict[int, int]) -> int:
+    """Follow a chain to its end; that of a circle is the latest in it."""
+    passed = [row]
+    while (after := newer.get(passed[-1])) is not None:
+        if after in passed:
+            return max(passed[passed.index(after) :], key=lambda one: when(frame, one))
+        passed.append(after)
+    return passed[-1]
 
 
 def _place(frame: Frame, row: int) -> tuple[str | int | None, str | None]:

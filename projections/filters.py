@@ -222,4 +222,6 @@ def frozen(value: Any) -> Hashable:
         return "map", frozenset((key, frozen(inner)) for key, inner in value.items())
     if isinstance(value, list):
         return "list", tuple(frozen(inner) for inner in value)
+    if isinstance(value, bool):  # equal to 1 and 0 otherwise
+        return "bool", value
     return ("none",) if value is None else value

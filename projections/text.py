@@ -1,11 +1,13 @@
 """From a text to the terms that an index counts: words, folded, stemmed, without function words.
 
-Pure, and the same for memories and questions. A text is cut at white space, and each piece goes through these steps:
+Pure, and but for step 3 the same for memories and questions. A text is cut at white space, and each piece goes
+through these steps:
 
 1. Unicode NFKC; soft hyphens, joiners and variation selectors vanish; curly apostrophes and hyphens become plain ones.
 2. Clitics are split off ("Alice's" is Alice, "we'll" is we) and negated auxiliaries ("don't") are dropped.
 3. Han, kana and Hangul have no spaces between words: each run becomes its overlapping pairs of characters
-   (東京都 gives 東京 and 京都), a run of one character itself.
+   (東京都 gives 東京 and 京都), a run of one character itself. Of a memory also each Han character counts, as many
+   are words (a question for 猫); of a question only those that stand alone, as its pairs say more.
 4. Elsewhere a word is a run of letters, digits and combining marks. Words joined by one of ``. / ' -`` or by
    underscores, and words in CamelCase, are indexed by their parts and, written together, as a whole:
    ``remember_many``, ``rememberMany`` and ``remember-many`` all give *remember*, *many* and *remembermany* (stemmed).
@@ -34,7 +36,7 @@ from memorygraph.projections.stopwords import ENGLISH
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-RULES_VERSION = 2
+RULES_VERSION = 3
 """Raised whenever the steps above or a stop list change: an index made by other rules is rebuilt."""
 
 STEMMERS: dict[str, str | None] = {
@@ -66,6 +68,7 @@ _CJK_RUN = re.compile(
     "\u3005-\u3007\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"  # Han
     "]+)"
 )
+_HAN = re.compile("[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]")
 _JOINT = re.compile(r"[_./'-]+|(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 _MARGINS = string.punctuation.replace("_", "")  # ASCII that is no part of a word at its ends
 
@@ -115,7 +118,7 @@ class Analyzer:
         if bare.isascii() and bare.isalpha() and (bare.islower() or bare[1:].islower() or bare.isupper()):
             term = self._term(_fold(bare))  # one plain word, as most are: the short way to the same
             return (term,) if term else ()
-        return tuple(term for term, _ in self._make_piece_words(piece))
+        return tuple(term for _, folded in _cut(piece, is_memory=True) if (term := self._term(folded)))
 
     def _make_piece_words(self, piece: str) -> tuple[tuple[str, str], ...]:
         return tuple((term, word) for word, folded in _cut(piece) if (term := self._term(folded)))
@@ -165,7 +168,7 @@ def _stemmer_of(language: str) -> Stemmer.Stemmer | None:
     return None if algorithm is None else Stemmer.Stemmer(algorithm, 0)  # words are cached here, not there
 
 
-def _cut(piece: str) -> Iterator[tuple[str, str]]:
+def _cut(piece: str, *, is_memory: bool = False) -> Iterator[tuple[str, str]]:
     """Yield the words of a piece without white space: as written, and folded (steps 1-4 of the head, and folding)."""
     text = unicodedata.normalize("NFKC", piece).translate(_CLEAN)
     text = _CLITIC.sub("", text)
@@ -174,6 +177,8 @@ def _cut(piece: str) -> Iterator[tuple[str, str]]:
             for start in range(max(1, len(run) - 1)):
                 pair = run[start : start + 2]
                 yield pair, pair
+            if is_memory and len(run) > 1:
+                yield from ((letter, letter) for letter in _HAN.findall(run))
         else:
             for match in _compound_pattern().finditer(run):
                 yield from _parts_and_whole(match[0])

@@ -59,7 +59,7 @@ def recall(
     Date words in it ("last week", "in May 2023") raise what happened then.
     """
     with open_to_read(context, store) as memory:
-        asked = _asked(memory, at, viewer, room)
+        asked, filters = _to_search(_asked(memory, at, viewer, room), filters)
         hits = asked.recall(given_text(query), k, threshold=threshold, reinforce=False, profile=profile, **filters)
         missing = "" if hits else _why_none(asked, filters)
     _print_hits(hits, missing, as_json=as_json)
@@ -80,7 +80,7 @@ def reason(
 ) -> None:
     """Find what is connected with a cue, though it may not match."""
     with open_to_read(context, store) as memory:
-        asked = _asked(memory, at, viewer, room)
+        asked, filters = _to_search(_asked(memory, at, viewer, room), filters)
         hits = asked.reason(given_text(cue), hops=hops, k=k, reinforce=False, **filters)
         missing = "" if hits else _why_none(asked, filters)
     _print_hits(hits, missing, as_json=as_json)
@@ -108,7 +108,7 @@ def context(
     if pinned and pinned_tag:
         raise typer.BadParameter("give --pin or --pin-tag, not both")
     with open_to_read(context, store) as memory:
-        asked = _asked(memory, at, viewer, room)
+        asked, filters = _to_search(_asked(memory, at, viewer, room), filters)
         block = asked.context(
             given_text(query), max_tokens, pinned=pinned_tag or pinned or (), reinforce=False, **filters
         )
@@ -173,6 +173,23 @@ def _print_forgotten(node_id: str, forgotten: Change, changes: list[Change], *, 
         return
     for view in views.forgotten_views(node_id, forgotten, changes):
         print_view(view)
+
+
+def _to_search(asked: MemoryReader, filters: dict[str, Any]) -> tuple[MemoryReader, dict[str, Any]]:
+    """Return a memory and the filters to search it with, and say what the search cannot use.
+
+    A session of digits may be a text or a number: it is the number if no memory has the text.
+    """
+    session = filters.get("session")
+    if session and session.isdecimal() and not asked.find(session=session) and asked.find(session=int(session)):
+        filters = {**filters, "session": int(session)}
+    if asked.embedder is None:
+        embedder = views.plain(asked.stats().embedder)
+        complain(
+            f"only words count here: the vectors are of the embedder {embedder}, which the command line does not have; "
+            'ask in Python with AgentMemory(path, embedder=...), or change it with "memorygraph reembed"'
+        )
+    return asked, filters
 
 
 def _why_none(asked: MemoryReader, filters: dict[str, Any]) -> str:

@@ -102,6 +102,16 @@ def test_recall_filters(shell: Shell, boats: dict[str, str], options: tuple[str,
     assert {hit["node_id"] for hit in hits} == {boats[name] for name in found}
 
 
+def test_a_session_of_digits_may_be_a_number(shell: Shell) -> None:
+    with AgentMemory(path=shell.store) as memory:
+        ids = {session: memory.remember("The status is green", session=session).id for session in (1, 2, "2")}
+    for command in ("recall", "reason"):
+        assert [hit["node_id"] for hit in shell.json(command, "status", "--session", "1")["hits"]] == [ids[1]]
+        assert [hit["node_id"] for hit in shell.json(command, "status", "--session", "2")["hits"]] == [ids["2"]]
+    assert shell.json("context", "status", "--session", "1")["ids"] == [ids[1]]
+    assert shell.run("recall", "status", "--session", "3") == "nothing passes the filters\n"
+
+
 def test_date_words_count_from_when_the_question_is_asked(shell: Shell, boats: dict[str, str]) -> None:
     words = ("the hall or a canoe last week", "-k", "1", "--asked-at", "2024-05-15")
     hit = shell.json("recall", *words)["hits"][0]

@@ -3,8 +3,10 @@
 import sys
 
 import pytest
+from typer.testing import CliRunner
 
 from memorygraph import AgentMemory, CallableEmbedder
+from memorygraph.cli import app
 from tests.cli.conftest import Shell
 
 
@@ -40,3 +42,13 @@ def test_recall_by_a_profile(shell: Shell) -> None:
     assert lately[0]["node_id"] == plain[0]["node_id"]
     assert lately[0]["score"] < plain[0]["score"]
     assert "activation" in shell.run("recall", "canoe", "--profile", "fame", code=2)
+
+
+def test_vectors_of_another_embedder_are_left_out_aloud(shell: Shell) -> None:
+    with AgentMemory(path=shell.store, embedder=CallableEmbedder(halves, 2, name="halves")) as memory:
+        memory.remember("A canoe costs nine crowns per hour")
+    for command in ("recall", "reason", "context"):
+        result = CliRunner().invoke(app, ["--store", str(shell.store), command, "canoe"])
+        assert result.exit_code == 0
+        assert "only words count here: the vectors are of the embedder halves" in result.stderr
+        assert "nine crowns" in result.stdout

@@ -99,6 +99,10 @@ def test_days_begin_at_midnight_of_the_one_who_asks():
     window = date_window("yesterday", datetime(2023, 8, 15, 1, tzinfo=tokyo))
     assert window.spans[0][0] == datetime(2023, 8, 14, tzinfo=tokyo).timestamp() * 1e6
     assert date_window("yesterday", "2023-08-15") == date_window("yesterday", datetime(2023, 8, 15, tzinfo=UTC))
+    for question in ("yesterday", "last year", "last week"):
+        text = "2024-01-01T00:30:00+09:00"
+        assert date_window(question, text) == date_window(question, datetime.fromisoformat(text))
+        assert date_window(question, text) != date_window(question, datetime.fromisoformat(text).astimezone(UTC))
     with pytest.raises(TimeFormatError):
         date_window("yesterday", "soon")
 

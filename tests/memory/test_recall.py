@@ -282,3 +282,12 @@ def test_the_index_is_built_before_somebody_asks(monkeypatch) -> None:
         assert memory.stats().bytes_by_part["index"] > empty
     with AgentMemory() as empty:
         assert empty.build_index(lambda *progress: told.append(progress)) == 0
+
+
+@pytest.mark.parametrize("language", ["zh", "ja", "en"])
+def test_a_question_of_one_letter_finds_the_word(language):
+    with AgentMemory(language=language) as memory:
+        memory.remember("\u6211\u559c\u6b22\u732b", node_id="cat")
+        memory.remember("\u4eca\u5929\u4e0b\u96e8", node_id="rain")
+        assert [hit.node_id for hit in memory.recall("\u732b?", 2, threshold=0.01)] == ["cat"]
+        assert [hit.why.terms for hit in memory.recall("\u559c\u6b22", 1)] == [("\u559c\u6b22",)]

@@ -379,3 +379,15 @@ def test_progress_can_be_asked_for(memory):
     pending = memory._engine.ask(Describe()).value.pending
     assert (pending.name, pending.space) == ("other", 2)
     assert memory._engine.ask(MissingVectors(space=2, limit=1)).value.count == 4
+
+
+def test_words_answer_of_a_past_whose_embedder_is_not_at_hand(memory, store):
+    before = memory.position
+    memory.reembed(other_embedder())
+    memory.close()
+    with AgentMemory(store, embedder=other_embedder()) as again:
+        for found in (again.recall("canoe", 1, as_of=before), again.at(before).reason("canoe", k=1)):
+            assert [(hit.node_id, hit.why.dense) for hit in found] == [("m3", None)]
+        assert "m3" in again.context("canoe", as_of=before).ids
+        assert again.at(before).embedder is None
+        assert again.recall("canoe", 1)[0].why.dense is not None

@@ -1,6 +1,7 @@
 import pytest
 
 from memorygraph import AgentMemory, EdgeType
+from memorygraph.actors import shard
 from memorygraph.core.types import InputError, NodeNotFoundError
 from tests.memory.helpers import fingerprint
 
@@ -82,3 +83,17 @@ def test_a_repeated_command_gives_the_first_result(store):
         first = memory.remember("She moved", supersedes="paris", command_id="move")
         assert memory.remember("She moved", supersedes="paris", command_id="move").id == first.id
         assert len(memory.edges("paris")) == 1
+
+
+def test_far_down_links_still_mark(memory, monkeypatch):
+    monkeypatch.setattr(shard, "_SETTLED_MAX", 3)
+    memory.remember_many([f"Coffee, note {number}" for number in range(5)])
+    for text in ("coffee is kept in the cellar", "coffee is kept in the attic"):
+        memory.remember(f"{text}, as was said at length in the office on many other days", node_id=text[22:])
+    memory.remember("Nobody drinks it any more", supersedes="cellar", node_id="gone")
+    hits = memory.recall("coffee", 9)
+    places = {hit.node_id: place for place, hit in enumerate(hits)}
+    assert places["cellar"] >= 3
+    assert (hits[places["cellar"]].superseded_by, hits[places["cellar"]].why.superseded_explicitly) == ("gone", True)
+    assert hits[places["attic"]].superseded_by is None
+    assert len(memory.recall("coffee", places["cellar"] + 1)) == places["cellar"] + 1

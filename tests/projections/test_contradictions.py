@@ -194,8 +194,11 @@ def test_edges_supersede(edges, expected):
 
 
 def test_a_circle_of_edges_ends():
+    round_about = [edge("n0", "n1"), edge("n1", "n2"), edge("n2", "n0")]
+    assert found(frame_of("one", "two", "three", events=round_about)) == {0: 2, 1: 2}  # the latest is current
+    assert found(frame_of("one", "two", "three", "four", events=[*round_about, edge("n1", "n3")])) == {0: 2, 1: 2, 3: 2}
     frame = frame_of("one", "two", events=[edge("n1", "n0"), edge("n0", "n1")])
-    assert found(frame) == {0: 1, 1: 0}
+    assert found(frame) == {0: 1}
     hits = [Hit(frame.node(0), 0.9), Hit(frame.node(1), 0.8)]
     live = frame.live_rows()
     settled_hits = settled(frame, StatementIndex(), hits, k=2, visible=live, passing=live)

@@ -47,6 +47,11 @@ wanted = st.fixed_dictionaries(
 ).map(lambda fields: Filters(**fields))
 
 
+def alike(one: Any, other: Any) -> bool:
+    """Equal as JSON is: true is not 1."""
+    return one == other and isinstance(one, bool) == isinstance(other, bool)
+
+
 def passes(state: Any, filters: Filters) -> bool:
     """What a filter means, in plain Python."""
     singles = all(
@@ -57,7 +62,7 @@ def passes(state: Any, filters: Filters) -> bool:
     return (
         singles
         and (not held or (all(held) if filters.tag_mode == "all" else any(held)))
-        and all(key in state.metadata and state.metadata[key] == value for key, value in filters.metadata.items())
+        and all(key in state.metadata and alike(state.metadata[key], value) for key, value in filters.metadata.items())
         and (filters.scope is None or state.partition.scope == filters.scope)
         and (filters.since_us is None or state.occurred_us >= filters.since_us)
         and (filters.until_us is None or state.occurred_us <= filters.until_us)

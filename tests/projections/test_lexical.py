@@ -53,7 +53,7 @@ def build(rows) -> LexicalIndex:
 def by_hand(rows: list[str], visible, query: str) -> dict[int, float]:
     """BM25 over dictionaries, straight from the formula, divided by its bound."""
     seen = {row: Counter(EN.terms(rows[row])) for row in range(len(visible)) if visible[row]}
-    wanted = set(EN.terms(query))
+    wanted = set(EN.words(query))
     average = sum(map(Counter.total, seen.values())) / len(seen) if seen else 0.0
     held = {term: sum(term in counts for counts in seen.values()) for term in wanted}
     idf = {term: math.log(1 + (len(seen) - held[term] + 0.5) / (held[term] + 0.5)) for term in wanted}
@@ -75,7 +75,7 @@ def check(index: LexicalIndex, rows: list[str], visible, query: str, statistics=
     assert matches.rows.tolist() == sorted(expected)
     np.testing.assert_allclose(matches.scores, [expected[row] for row in sorted(expected)], rtol=0, atol=1e-9)
     assert ((matches.scores > 0) & (matches.scores < 1)).all()
-    assert matches.terms == tuple(dict.fromkeys(EN.terms(query)))
+    assert matches.terms == tuple(dict.fromkeys(EN.words(query)))
 
 
 def test_a_known_answer():

@@ -84,16 +84,22 @@ def test_combining_marks_belong_to_their_word():
 @pytest.mark.parametrize(
     ("text", "terms"),
     [
-        ("\u6771\u4eac\u90fd", ["\u6771\u4eac", "\u4eac\u90fd"]),
+        ("\u6771\u4eac\u90fd", ["\u6771\u4eac", "\u4eac\u90fd", "\u6771", "\u4eac", "\u90fd"]),
         ("\u732b", ["\u732b"]),
         ("\u3053\u3093\u306b\u3061\u3001\u732b", ["\u3053\u3093", "\u3093\u306b", "\u306b\u3061", "\u732b"]),
         ("\uff76\uff9e\uff72\uff84\uff9e", ["\u30ac\u30a4", "\u30a4\u30c9"]),
         ("\uc548\ub155 \uc138\uacc4", ["\uc548\ub155", "\uc138\uacc4"]),
-        ("Python3\u5165\u9580 book", ["python3", "\u5165\u9580", "book"]),
+        ("Python3\u5165\u9580 book", ["python3", "\u5165\u9580", "\u5165", "\u9580", "book"]),
     ],
 )  # fmt: skip
 def test_cjk_runs_become_pairs(text, terms):
     assert EN.terms(text) == terms
+
+
+def test_han_letters_count_alone_in_memories_and_in_questions_where_they_stand_alone():
+    assert list(EN.words("\u6771\u4eac\u90fd")) == ["\u6771\u4eac", "\u4eac\u90fd"]
+    assert list(EN.words("\u732b?")) == ["\u732b"]
+    assert not {"\uc548", "\u3093"}.intersection(EN.terms("\uc548\ub155 \u3053\u3093\u306b"))
 
 
 def test_emoji_give_no_terms_and_do_no_harm():
@@ -130,7 +136,7 @@ def test_long_texts_and_long_words_stay_in_bounds():
     (term,) = EN.terms("x" * mebibyte)
     assert len(term) == 64
     assert EN.terms("x" * 100) == [term]
-    assert len(EN.terms("\u6771" * 1000)) == 999
+    assert len(EN.terms("\u6771" * 1000)) == 1999
     assert EN.terms("/" * mebibyte + "_" * mebibyte) == []
 
 
