@@ -254,7 +254,7 @@ class Shard:
         for each in questions:
             words = None if each.text is None else index.words_asked(seen, each.text, each.window, index)
             looked = index.legs(seen, words, None)[0], next(dense) if each.vector else None
-            found = self.recalled(frame, each, Found(index, looked))
+            found = self.recalled(frame, each, Found(index, words, looked))
             hits.append(self.settled(frame, found, query.k, query.filters))
         return columns_of(hits)
 

@@ -15,13 +15,15 @@ from memorygraph.projections.hit import Hit
 
 _SHARES: Final = ("lexical", "dense", "walk", "turns", "session", "speaker")
 _NOTES: Final = ("window", "superseded_by", "supersedes")
+_FLAGS: Final = ("superseded_explicitly",)
 
 
 class HitColumns(Struct, frozen=True, kw_only=True):
     """Hits of several questions, one after the other; ``hits_in`` makes hits of them again.
 
     ``counts`` says how many each question has. ``places`` (i4, little endian) are places in ``nodes``, ``scores`` and
-    each of ``shares`` are f8, NaN for None; a column of which all is None, empty or '' is left out.
+    each of ``shares`` are f8, NaN for None; a column of which all is None, empty, '' or False is left
+    out.
     """
 
     nodes: list[NodeState]
@@ -33,6 +35,7 @@ class HitColumns(Struct, frozen=True, kw_only=True):
     paths: list[tuple[str, ...]]
     concepts: list[tuple[str, ...]]
     notes: dict[str, list[str]]
+    flags: dict[str, list[bool]]
 
 
 def columns_of(hits: Sequence[Sequence[Hit]]) -> HitColumns:
@@ -46,6 +49,7 @@ def columns_of(hits: Sequence[Sequence[Hit]]) -> HitColumns:
             nodes.append(hit.node)
     shares = {name: [getattr(hit, name) for hit in every] for name in _SHARES}
     notes = {name: [getattr(hit, name) for hit in every] for name in _NOTES}
+    flags = {name: [getattr(hit, name) for hit in every] for name in _FLAGS}
     return HitColumns(
         nodes=nodes,
         counts=list(map(len, hits)),
@@ -60,6 +64,7 @@ def columns_of(hits: Sequence[Sequence[Hit]]) -> HitColumns:
         paths=_unless_empty([hit.path for hit in every]),
         concepts=_unless_empty([hit.concepts for hit in every]),
         notes={name: column for name, column in notes.items() if any(column)},
+        flags={name: column for name, column in flags.items() if any(column)},
     )
 
 
@@ -74,6 +79,7 @@ def hits_in(columns: HitColumns) -> list[list[Hit]]:
         fields[name] = [None if isnan(share) else share for share in np.frombuffer(packed, "<f8").tolist()]
     lists: dict[str, list[Any]] = {"terms": columns.terms, "path": columns.paths, "concepts": columns.concepts}
     lists |= columns.notes
+    lists |= columns.flags
     fields |= {name: column for name, column in lists.items() if column}
     names = list(fields)
     every = [Hit(**dict(zip(names, values, strict=True))) for values in zip(*fields.values(), strict=True)]

@@ -40,14 +40,14 @@ Looked = tuple[LexicalMatches | None, Doubles | None]
 class Found:
     """A source for one question whose words and vector were looked up already; the rest another one tells."""
 
-    def __init__(self, source: Source, looked: Looked) -> None:
+    def __init__(self, source: Source, words: str | None, looked: Looked) -> None:
         self._source = source
+        self._words = words
         self._looked = looked
 
     def legs(self, seen: Seen, words: str | None, vector: NDArray[np.float32] | None) -> Looked:
-        """Return what was looked up."""
-        del seen, words, vector
-        return self._looked
+        """Return what was looked up; other words (names that may be speakers are tried out) are looked up now."""
+        return self._looked if words == self._words else self._source.legs(seen, words, vector)
 
     def shared(self, text_rows: Rows) -> Doubles:
         """Return the share of terms that each two of some text rows have in common."""

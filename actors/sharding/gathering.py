@@ -58,6 +58,7 @@ class Gathering:
         self.frame = frame
         self.filters: Filters = OPEN
         self._codes: dict[str, NDArray[np.int32]] = {}
+        self._looked: dict[str, Looked] = {}  # of the filters' one view
         self.moment = moment
 
     @cached_property
@@ -114,8 +115,12 @@ class Gathering:
     # -- a recall's source ---------------------------------------------------------------------------------------
 
     def legs(self, seen: Seen, words: str | None, vector: NDArray[np.float32] | None) -> Looked:
-        """Look up words and vector on all shards that keep something of what is seen."""
-        return self.legs_each(seen, [(words, vector)])[0]
+        """Look up words and vector on all shards that keep something of what is seen; words alone are kept."""
+        if vector is not None or words is None:
+            return self.legs_each(seen, [(words, vector)])[0]
+        if words not in self._looked:
+            self._looked[words] = self.legs_each(seen, [(words, None)])[0]
+        return self._looked[words]
 
     def legs_each(self, seen: Seen, asked: Sequence[tuple[str | None, NDArray[np.float32] | None]]) -> list[Looked]:
         """Look up the words and vectors of several questions."""
@@ -265,9 +270,9 @@ def _recall_some(g: Gathering, questions: Sequence[cmd.Recall]) -> list[list[Hit
             window=each.window,
             profile=each.profile,
             now_us=each.now_us,
-            source=Found(g, found),
+            source=Found(g, asked, found),
         )
-        for each, vector, found in zip(questions, vectors, looked, strict=True)
+        for each, vector, asked, found in zip(questions, vectors, words, looked, strict=True)
     ]
     compared = [pool.compared() for each, pool in zip(questions, pools, strict=True) if each.text is not None]
     g.fetch_codes(g.names(np.concatenate([np.zeros(0, np.int32), *compared])))

@@ -131,6 +131,14 @@ def test_hits_come_out_of_columns_as_they_went_in(memory) -> None:
     assert hits_in(columns_of([[]])) == [[]]
 
 
+def test_no_part_of_a_hit_is_left_out(memory) -> None:
+    [node] = [hit.node for hit in _hits(memory)][:1]
+    kinds = {"float | None": 0.5, "tuple[str, ...]": ("x",), "str": "y", "bool": True}
+    fields = {name: kinds[kind] for name, kind in Hit.__annotations__.items() if name not in {"node", "score"}}
+    hit = Hit(node, 0.25, **fields)
+    assert hits_in(columns_of([[hit]])) == [[hit]]
+
+
 def _hits(memory: AgentMemory) -> list[Hit]:
     found: list[Hit] = memory._engine.ask(Recall(text="Alice in Paris at the launch", k=6)).value
     return found

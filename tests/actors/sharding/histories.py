@@ -73,6 +73,11 @@ class History:
         title = f"{pick(CITIES)}\n" if chance > 0.9 else ""
         return f"{title}The {words} of {pick([*PEOPLE, *CITIES])}{pick(['', '?', '.'])}"
 
+    def asked(self) -> str:
+        """A text to ask with, in small letters now and then."""
+        text = self.text()
+        return text.lower() if self.random.random() < 0.4 else text
+
     def vector(self) -> bytes:
         """A vector of whole numbers, or zero."""
         return np.array([self.random.randint(-2, 3) for _ in range(DIM)], "<f4").tobytes()
@@ -195,14 +200,14 @@ def questions(history: History, count: int) -> list[cmd.Query]:
 def _question(history: History) -> cmd.Query:
     random, pick = history.random, history.random.choice
     k, filters = random.randint(1, 30), _filters(history)
-    text, vector = pick([None, history.text(), history.text()]), pick([b"", history.vector()])
+    text, vector = pick([None, history.asked(), history.asked()]), pick([b"", history.vector()])
     ids = random.sample(history.ids, min(4, len(history.ids)))
     now_us = len(history.records) * HOUR_US
-    window = pick([None, Window("then", ((5 * HOUR_US, 20 * HOUR_US),))])
+    window = pick([None, Window("then", ((5 * HOUR_US, 20 * HOUR_US),), ("winter",))])
     kind = random.random()
     if kind < 0.1:
         vectors = tuple(pick([b"", history.vector()]) for _ in range(3)) if history.space else ()
-        texts = (history.text(), history.text(), None if vectors and vectors[2] else history.text())
+        texts = (history.asked(), history.asked(), None if vectors and vectors[2] else history.asked())
         return RecallMany(texts=texts, vectors=vectors, windows=pick([(), (None, window, None)]), k=k, filters=filters)
     if kind < 0.35:
         profile = pick(["relevance", "activation", "recency"])
@@ -216,7 +221,9 @@ def _question(history: History) -> cmd.Query:
     order = pick([None, Order("importance", descending=True), Order("retention")])
     return pick(
         [
-            cmd.Similar(vector=history.vector(), k=k, filters=filters, threshold=pick([-1.0, 0.3])),
+            cmd.Similar(
+                vector=history.vector(), k=k, filters=filters, threshold=pick([-1.0, 0.3]), faiss=pick([0.0, 1.0])
+            ),
             graph_queries.SimilarEach(vectors=[history.vector(), history.vector()], k=k, filters=filters),
             cmd.GetNodes(ids=[*ids, "nobody"], vectors=pick([True, False])),
             cmd.FindNodes(filters=filters, vectors=pick([True, False]), limit=pick([None, 5]), offset=pick([0, 2])),

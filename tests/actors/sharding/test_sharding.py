@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from memorygraph.actors import commands as cmd
 from memorygraph.actors.commands import Query
 from memorygraph.actors.recall_many import RecallMany
-from memorygraph.actors.shard import Shard
+from memorygraph.actors.shard import Shard, sight_of
 from memorygraph.actors.sharding import gathering, kept, parts
 from memorygraph.actors.sharding.group import ShardGroup
 from memorygraph.actors.sharding.member import PARTS, Member
@@ -30,7 +30,7 @@ from tests.actors.sharding.histories import PLACES, History, embedded, questions
 
 SHARDS = (1, 2, 4, 8)
 TOLERANCE = 2e-6
-MUTANT_SEEDS = 12
+MUTANT_SEEDS = 40
 
 
 class Setting:
@@ -87,6 +87,16 @@ def run(seed: int, shards: int) -> None:
         for query in questions(history, 10):
             check(group, whole, query)
             check_every_member(group, whole, query)
+            check_each_alone(whole, query)
+
+
+def check_each_alone(whole: Shard, query: Query) -> None:
+    """Assert that several questions get what each gets by itself."""
+    sight, many = sight_of(query)
+    if isinstance(many, RecallMany):
+        found = answer_of(lambda: hits_in(whole.ask(whole.frame, query)))
+        alone = [InSight(sight=sight, asked=each) for each in many.questions()]
+        assert same(found, answer_of(lambda: [whole.ask(whole.frame, each) for each in alone])), query
 
 
 def check_every_member(group: ShardGroup, whole: Shard, query: Query) -> None:
@@ -155,6 +165,25 @@ def test_positions_are_kept_for_a_while() -> None:
     assert caught.value.about == {"shard": 0, "position": then, "newest": group.position}
     with pytest.raises(PositionNotKept, match="it has come to"):
         group.members[0].answer(group.position + 1, cmd.Describe())
+
+
+def test_a_question_that_came_too_late_is_asked_again(monkeypatch) -> None:
+    group, history = grown(shards=2)
+    whole, query, late = embedded(history.records), cmd.Recall(text="the garden of Alice", k=5), [2]
+    part = Member.part
+
+    def slow(self: Member, moment: Moment, asked: Query) -> Any:
+        if late[0]:
+            late[0] -= 1
+            self._kept.at(moment.position + 1)
+        return part(self, moment, asked)
+
+    monkeypatch.setattr(Member, "part", slow)
+    check(group, whole, query)
+    assert late == [0]
+    late[0] = 100
+    with pytest.raises(PositionNotKept, match="shard"):
+        group.ask(query)
 
 
 def test_many_positions_are_not_kept_however_fast_they_come() -> None:
