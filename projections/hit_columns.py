@@ -22,8 +22,7 @@ class HitColumns(Struct, frozen=True, kw_only=True):
     """Hits of several questions, one after the other; ``hits_in`` makes hits of them again.
 
     ``counts`` says how many each question has. ``places`` (i4, little endian) are places in ``nodes``, ``scores`` and
-    each of ``shares`` are f8, NaN for None; a column of which all is None, empty, '' or False is left
-    out.
+    each of ``shares`` are f8, NaN for None. A column of nothing but None, '' or False is left out.
     """
 
     nodes: list[NodeState]
