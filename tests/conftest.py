@@ -15,3 +15,8 @@ settings.load_profile("steady")
 # and interrupt would inherit that.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_collection_modifyitems(items):
+    """Let tests on Ray come last: it is started once, and no other test forks a process that has its threads."""
+    items.sort(key=lambda item: item.get_closest_marker("ray") is not None)

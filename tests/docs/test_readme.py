@@ -24,13 +24,22 @@ from tests.docs.pages import (
 
 PAGES = [(path, blocks_of(path.read_text(encoding="utf-8"), path.name)) for path in pages()]
 BLOCKS = [block for _, blocks in PAGES for block in blocks]
+PARAMS = [
+    pytest.param(
+        path,
+        blocks,
+        id=str(path.relative_to(ROOT)),
+        marks=pytest.mark.ray if any("local_fleet" in block.text for block in blocks) else (),
+    )
+    for path, blocks in PAGES
+]
 
 
 def subcommands() -> set[str]:
     return set(get_command(app).commands)
 
 
-@pytest.mark.parametrize(("path", "blocks"), PAGES, ids=[str(path.relative_to(ROOT)) for path, _ in PAGES])
+@pytest.mark.parametrize(("path", "blocks"), PARAMS)
 def test_python_blocks_run(
     path: Path,
     blocks: list[Block],
@@ -38,8 +47,8 @@ def test_python_blocks_run(
     monkeypatch: pytest.MonkeyPatch,
     request: pytest.FixtureRequest,
 ) -> None:
-    if any("local_fleet" in block.text for block in blocks):
-        request.getfixturevalue("ray_cluster")  # it uses one that is there
+    if request.node.get_closest_marker("ray"):
+        request.getfixturevalue("ray_cluster")  # a page that starts a fleet uses the cluster that is there
     monkeypatch.chdir(tmp_path)
     ran = run_python(blocks)
     assert ran or (path != ROOT / "README.md" and (path.parent.name != "concepts" or path.name == "README.md"))
