@@ -44,8 +44,8 @@ from memorygraph.projections.window import Window, inside, outside
 Rows = NDArray[np.int32]
 Doubles = NDArray[np.float64]
 Mask = NDArray[np.bool_]
-SEEN_MAX: Final = 16  # filters whose outcome is kept,
-FRAMES_MAX: Final = 8  # for so many Frames
+SEEN_MAX: Final = 16
+"""Outcomes of filters that are kept, of all Frames together; each takes some bytes for every memory."""
 _NORMS_ROWS: Final = 65_536
 
 
@@ -77,7 +77,7 @@ class RecallIndex:
         self.questions = Questions()
         self._growing = threading.Lock()
         self._segments = Segments()  # of the postings, by text row
-        self._seen: tuple[tuple[Frame, dict[bytes, Seen]], ...] = ()
+        self._seen: tuple[tuple[Frame, bytes, Seen], ...] = ()  # the last used last
         self._speakers: tuple[int, dict[str, list[int]]] = 0, {}
 
     def fork(self, frame: Frame) -> RecallIndex:
@@ -146,7 +146,7 @@ class RecallIndex:
     def size_bytes(self) -> int:
         """Return the bytes that all parts take."""
         parts = (self.lexical, self.graph, self.norms, self.labels, self.questions)
-        return sum(part.size_bytes() for part in parts)
+        return sum(part.size_bytes() for part in parts) + sum(seen.size_bytes() for _, _, seen in self._seen)
 
     def recall(
         self,
@@ -323,19 +323,16 @@ class RecallIndex:
         return [seen.frame.texts.value("content", row) for row in text_rows.tolist()]
 
     def seen_at(self, frame: Frame, filters: Filters) -> Seen:
-        """Return what is seen at a Frame through some filters; kept for the last Frames (each agent has its own)."""
-        kept = next((kept for at, kept in self._seen if at is frame), None)
-        if kept is None:
-            kept = {}
-            self._seen = (*self._seen[1 - FRAMES_MAX :], (frame, kept))
+        """Return what is seen at a Frame through some filters; the last ones are kept (each agent has its own)."""
         key = encode(filters)
-        seen = kept.get(key)
-        if seen is None:
+        kept = self._seen  # replaced as a whole: others ask at the same time
+        found = next((one for one in kept if one[0] is frame and one[1] == key), None)
+        if found is None:
             indexes = Indexes(self.lexical, self.graph, self.labels, self.questions)
-            seen = Seen(frame, visible_nodes(frame, filters, self.labels), indexes)
-            if len(kept) < SEEN_MAX:
-                kept[key] = seen
-        return seen
+            found = frame, key, Seen(frame, visible_nodes(frame, filters, self.labels), indexes)
+        if not kept or kept[-1] is not found:
+            self._seen = (*[one for one in kept if one is not found][1 - SEEN_MAX :], found)
+        return found[2]
 
     def _speakers_of(self, frame: Frame) -> dict[str, list[int]]:
         """Return the codes of speakers by name; made again when there are new ones."""

@@ -45,6 +45,16 @@ class Seen:
         self.nodes = nodes
         self._indexes = indexes
 
+    def size_bytes(self) -> int:
+        """Return about how many bytes are kept: the arrays made so far, but for those of the Frame."""
+        made = vars(self).copy()
+        arrays = [value for value in made.values() if isinstance(value, np.ndarray)]
+        if "graph" in made:
+            arrays.append(made["graph"].counts)
+        if (turns := made.get("turns")) is not None:
+            arrays += [turns.before, turns.after, turns.session, turns.follows_question]
+        return sum(array.nbytes for array in arrays if array.base is None)
+
     @cached_property
     def total(self) -> int:
         """How many memories are seen."""

@@ -14,6 +14,7 @@ from memorygraph.projections import filters as filters_module
 from memorygraph.projections.filters import Filters, LabelIndex, visible_nodes
 from memorygraph.projections.frame import Frame
 from memorygraph.projections.graph import GraphState
+from memorygraph.projections.recall import SEEN_MAX, RecallIndex
 from tests.projections.graph_model import chunks_of
 
 TAGS = ["a", "b", "c"]
@@ -194,3 +195,23 @@ def test_an_index_that_never_grows_again_is_caught(monkeypatch) -> None:
     monkeypatch.setattr(filters_module._Codes, "grow", lambda codes, rows: None if codes.count else grow(codes, rows))
     with pytest.raises((AssertionError, ValueError)):
         test_rows_beyond_a_chunk_are_coded()
+
+
+def test_only_so_many_outcomes_are_kept_and_their_bytes_are_told():
+    """Each takes some bytes for every memory, so they are bounded over all Frames, and the last used ones stay."""
+    state, index = GraphState(), RecallIndex("en")
+    for position in range(1, 4):
+        nodes = [ev.NodeAdded(id=f"n{position}.{at}", content="note", session=at % 40) for at in range(400)]
+        state.apply(position, position, nodes)
+        frame = state.publish()
+        index.recall(frame, "note", None, k=1)
+        before = index.size_bytes()
+        for session in range(40):
+            index.recall(frame, "note", None, k=1, filters=Filters(session=session))
+            usual = index.seen_at(frame, Filters())
+    kept = [index.seen_at(frame, Filters(session=session)) for session in range(39, 25, -1)]
+    assert [index.seen_at(frame, Filters(session=session)) for session in range(39, 25, -1)] == kept
+    assert index.seen_at(frame, Filters()) is usual  # asked for again and again
+    assert index.seen_at(frame, Filters(session=0)) is index.seen_at(frame, Filters(session=0))
+    assert len(index._seen) == SEEN_MAX
+    assert index.size_bytes() > before + (SEEN_MAX - 2) * frame.nodes.count
