@@ -22,7 +22,8 @@ from memorygraph.actors.fleet.client import FleetEngine
 from tests.fleet.local_fleet import LocalFleet
 
 _numbers = itertools.count()
-_INSIDE = ("_engine._", "_settle(", "LocalEngine")
+_OVER_RAY = os.environ.get("FLEET") == "ray"  # the same over Ray: a few minutes
+_INSIDE = ("_engine._", "_settle(", "LocalEngine", *(["monkeypatch"] if _OVER_RAY else []))  # hosts are elsewhere
 
 
 def pytest_collection_modifyitems(items):
@@ -37,7 +38,7 @@ def _looks_inside(test) -> bool:
 
 @pytest.fixture(scope="session")
 def fleet(request, tmp_path_factory):
-    if os.environ.get("FLEET") == "ray":  # the same over Ray: a few minutes
+    if _OVER_RAY:
         yield request.getfixturevalue("ray_fleet")
         return
     fleet = LocalFleet(tmp_path_factory.mktemp("fleet"))
