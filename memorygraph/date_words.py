@@ -71,6 +71,8 @@ def _found(text: str, asked: datetime) -> Iterator[_Found]:
             start, end = match.span()
             if any(start < other_end and other_start < end for other_start, other_end in taken):
                 continue
+            if _NO_DATE.search(match[0]):
+                continue
             try:
                 span = read(match, asked)
             except (ValueError, OverflowError):  # the 31st of June, the year 0, ten million weeks ago
@@ -96,7 +98,8 @@ def _range(match: re.Match[str], asked: datetime) -> Span | None:
     first = _absolute(first_words, asked)
     if first is None or last is None:
         return None
-    return (first[0], last[1]) if first[0] < last[1] else None
+    start = first[0] if first[0] < last[1] else _minus(first[0], "year", 1)  # from November to February 2024
+    return (start, last[1]) if start < last[1] else None
 
 
 def _near(match: re.Match[str], asked: datetime) -> Span | None:
@@ -282,6 +285,10 @@ _NUMBERS: Final = {
     "six": 6, "seven": 7, "eight": 8, "nine": 9, "ten": 10, "eleven": 11, "twelve": 12,
 }  # fmt: skip
 
+_NO_DATE: Final = re.compile(
+    r"(?i:this|current|next|coming|last|past|previous|on|end|start|beginning|middle)\s+(?:may|march|mar|sat|sun|mon|wed)$"
+)
+"""In small letters these are other words: "this may be", "on sat nav"."""
 _VAGUE_COUNT: Final = re.compile("few|couple|several", re.IGNORECASE)
 
 

@@ -69,6 +69,8 @@ NO_DATES = [
     "last time, the last three",
     "on 31 June 2022, 99999 years ago, in 5 minutes",
     "version 2.0.2021 of room 2019",
+    "I think this may be the bug, and the next may fail, or in the end may happen",
+    "on sat nav, what this march of progress means, the last sun we saw, on mon plaisir",
     "",
 ]
 
@@ -87,6 +89,12 @@ def test_date_words_mean_a_window(question):
 @pytest.mark.parametrize("question", NO_DATES)
 def test_other_words_mean_none(question):
     assert date_window(question, ASKED) is None
+
+
+def test_a_range_that_ends_before_it_begins_began_the_year_before():
+    assert days(date_window("between November and February 2023", ASKED)) == [("2022-11-01", "2023-03-01")]
+    assert days(date_window("from 3 November to 5 February 2023", ASKED)) == [("2022-11-03", "2023-02-06")]
+    assert len(days(date_window("last May, this March, on Sun, in may", ASKED))) == 4
 
 
 def test_several_dates_are_several_spans():
