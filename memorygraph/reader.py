@@ -174,7 +174,8 @@ class MemoryReader(Querying, Batched):
         Args:
             cue: a text, a vector, a node, or a node's id.
             hops: how far activation spreads, 0..8. k: how many hits, 1..10,000.
-            seed_k: how many of the best recalled memories are surely among the hits; a vector starts from these alone.
+            seed_k: how many of the best recalled memories are surely among the hits (so with a small k they may leave
+                no place for a better one); a vector starts from these alone.
             as_of, asked_at, record: as in ``recall``.
             filters: as in ``recall``; no step goes through a memory that does not pass them.
 
