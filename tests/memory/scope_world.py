@@ -87,7 +87,7 @@ class World:
         choice = self.random.choice
         scope = choice(list(Scope))
         who, other, city, thing = choice(PEOPLE), choice(PEOPLE), choice(CITIES), choice(THINGS)
-        texts = (f"{who} lives in {city}.", f"{who} met {other} in {city}.", f"{who} has {thing}.", f"{thing}?")
+        texts = (f"{who} now lives in {city}.", f"{who} met {other} in {city}.", f"{who} has {thing}.", f"{thing}?")
         text = choice(texts)
         node = self.views[agent].remember(
             text,
