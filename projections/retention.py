@@ -42,6 +42,11 @@ def retention(function: DecayFunction, age_s: Any, stability: Any) -> Any:
     return _left(function, -np.maximum(age_s, 0.0) / np.maximum(stability, _STABILITY_MIN_S))
 
 
+def _ahead_s(accessed_us: NDArray[np.int64], now_us: int) -> Doubles:
+    """Return -t: what a clock that was set back has recorded of times to come is no age, either."""
+    return np.minimum(accessed_us - now_us, 0) * 1e-6
+
+
 def _left(function: DecayFunction, ahead: Any) -> Any:
     """Return R where ``ahead`` is -t/S."""
     if function is DecayFunction.POWER_LAW:
@@ -66,7 +71,7 @@ def retention_now(frame: Frame, now_us: int, rows: NDArray[np.int32] | None = No
     for first in range(0, len(result), _BLOCK_ROWS):
         mine = slice(first, first + _BLOCK_ROWS)
         accessed_us, decay_rate, access_count, codes = (column[mine] for column in columns)
-        ahead = np.minimum(accessed_us - now_us, 0) * 1e-6
+        ahead = _ahead_s(accessed_us, now_us)
         stability = stability_s(decay_rate, access_count if access_count.any() else 0)  # most were never recalled
         ahead /= np.maximum(stability, _STABILITY_MIN_S, out=stability)
         block = result[mine]

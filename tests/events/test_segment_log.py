@@ -90,7 +90,7 @@ def test_a_file_grows_in_steps(path):
     assert sizes == {16 << 10, 32 << 10, 64 << 10}
     put(log, bytes(5 << 20))
     put(log, bytes(1))
-    assert (6 << 20) < log.size_bytes() <= (9 << 20) + (128 << 10)  # large files are filled ahead by 3 MiB
+    assert (5 << 20) < log.size_bytes() <= (9 << 20) + (128 << 10)  # large files are filled ahead, by 3 MiB at most
 
 
 @pytest.mark.parametrize("options", [{"create": False}, {"read_only": True}])

@@ -10,6 +10,7 @@ import random
 import time
 from unittest import mock
 
+import numpy as np
 import pytest
 
 from memorygraph import AgentMemory
@@ -186,15 +187,14 @@ def never_back(clock: SystemClock) -> int:
     return clock.latest_us
 
 
-def unclamped(function: object, age_s: object, stability: object) -> object:
+def unclamped(accessed_us: np.ndarray, now_us: int) -> np.ndarray:
     """The mutant: ages below zero."""
-    del function
-    return 2.0 ** -(age_s / stability)
+    return (accessed_us - now_us) * 1e-6
 
 
 @pytest.mark.parametrize(
     ("target", "name", "broken"),
-    [(SystemClock, "now_us", never_back), (retention_module, "retention", unclamped)],
+    [(SystemClock, "now_us", never_back), (retention_module, "_ahead_s", unclamped)],
 )
 def test_a_broken_reading_of_time_would_be_noticed(target, name, broken):
     with mock.patch.object(target, name, broken):
