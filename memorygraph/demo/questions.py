@@ -30,7 +30,7 @@ _OUR_OWN: Final = Questions(
         "What happens to a torn tail?",
         "Is a forgotten memory erased?",
         "Which errors say that the memory moved on?",
-        "Which Python does make setup need?",
+        "How long may a module be?",
     ),
     reason="commit frames and their chain",
 )
