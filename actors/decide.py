@@ -96,7 +96,8 @@ class Proposer:
         sight = PRESENT if viewer is None else Sight(partitions=viewer.partitions)
         try:
             for operation in operations:
-                require_allowed(viewer, operation)
+                if viewer is not None:
+                    require_allowed(viewer, operation)
                 self._frame = seen(self.frame(), sight)
                 _DECISIONS[type(operation)](self, operation)
             self._require_fitting(events)
@@ -477,7 +478,11 @@ _DECISIONS: Final[dict[type[cmd.Operation], Callable[[Proposer, Any], None]]] = 
 
 
 def _edges_in(events: Sequence[ev.Event]) -> int:
-    return sum([len(event.sources) for event in events if isinstance(event, ev.EdgesAdded)])
+    edges = 0
+    for event in events:
+        if isinstance(event, ev.EdgesAdded):
+            edges += len(event.sources)
+    return edges
 
 
 def _with_vectors(nodes: list[ev.NodeAdded], derived: list[bytes]) -> list[ev.NodeAdded]:

@@ -37,13 +37,13 @@ _ALLOWED: Final = (
 )
 
 
-def require_allowed(viewer: Viewer | None, operation: cmd.Operation) -> None:
+def require_allowed(viewer: Viewer, operation: cmd.Operation) -> None:
     """Refuse what is done to a memory as a whole, if an agent asks for it.
 
     Raises:
         NotOwnerError: it is.
     """
-    if viewer is not None and not isinstance(operation, _ALLOWED):
+    if not isinstance(operation, _ALLOWED):
         raise NotOwnerError(
             f"{viewer.agent!r} is one of several agents here; what concerns the memory as a whole is done with the "
             "pool's memory",

@@ -90,6 +90,8 @@ def traces_of(frame: Frame) -> dict[Sight, Trace]:
 
 def seen(frame: Frame, sight: Sight) -> Frame:
     """Return a Frame as a reader sees it; the Frame itself if nothing of it is hidden."""
+    if sight is PRESENT and not frame.has_archive:  # the common case, without computing the hash of a sight
+        return frame
     found = frame.sights.get(sight)
     if found is None:
         if len(frame.sights) >= SIGHTS_MAX:
