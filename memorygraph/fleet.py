@@ -7,7 +7,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from memorygraph.actors.fleet.cluster import NAMESPACE, Fleet, is_in_cluster, local_cluster
+from memorygraph.actors.fleet.cluster import NAMESPACE, Fleet, is_in_cluster, local_cluster, token_of
 
 __all__ = ["Fleet", "local_cluster", "local_fleet"]
 
@@ -30,7 +30,7 @@ def local_fleet(root: str | Path, *, hosts: int = 2, namespace: str = NAMESPACE,
     root = Path(root).absolute()
     with ExitStack() as running:
         if not is_in_cluster():
-            running.enter_context(local_cluster(root / "token", **options))
+            running.enter_context(local_cluster(token_of(root), **options))
         fleet = running.enter_context(Fleet(root, namespace=namespace))
         fleet.start(*(f"host{number}" for number in range(hosts)))
         yield fleet

@@ -20,9 +20,15 @@ from memorygraph.actors.fleet.transport import CONTROL, DIRECTORY
 from memorygraph.events.errors import FleetError, InputError, Unreachable
 
 NAMESPACE: Final = "memorygraph"
+FOLDER: Final = ".cluster"  # beside the memories: what is known of a cluster of our own
 OBJECT_STORE_BYTES: Final = 128 << 20  # Ray asks for 30 % of the memory by default; calls here are small
 START_S: Final = 120.0  # a loaded machine starts processes slowly
 STOP_S: Final = 30.0
+
+
+def token_of(root: str | Path) -> Path:
+    """Return where the token of a cluster over a folder of memories lies; no memory can have that name."""
+    return Path(root, FOLDER, "token")
 
 
 class Fleet:

@@ -21,11 +21,18 @@ from typing import Final
 
 import msgspec
 
-from memorygraph.actors.fleet.cluster import NAMESPACE, Fleet, local_cluster, set_environment, transport_to
+from memorygraph.actors.fleet.cluster import (
+    FOLDER,
+    NAMESPACE,
+    Fleet,
+    local_cluster,
+    set_environment,
+    token_of,
+    transport_to,
+)
 from memorygraph.actors.fleet.ray_transport import RayTransport, load_ray
 from memorygraph.events.errors import FleetError, InputError, MemoryGraphError
 
-FOLDER: Final = ".cluster"  # no memory can have that name
 START_S: Final = 120.0
 STOP_S: Final = 60.0
 HOSTS_MAX: Final = 64
@@ -119,7 +126,7 @@ def transport_over(root: str | Path) -> RayTransport:
     """
     kept = find(root)
     if not load_ray().is_initialized():
-        set_environment(Path(root, FOLDER, "token"))
+        set_environment(token_of(root))
     return transport_to(kept.address, kept.namespace)
 
 
@@ -132,7 +139,7 @@ def keep(root: str | Path, hosts: int, cpus: int, *, dashboard: bool = False) ->
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise InputError(f"the fleet over {root} runs already") from None
-        with local_cluster(folder / "token", cpus=cpus, dashboard=dashboard), Fleet(root) as fleet:
+        with local_cluster(token_of(root), cpus=cpus, dashboard=dashboard), Fleet(root) as fleet:
             for number in (signal.SIGTERM, signal.SIGINT):  # Ray set its own
                 signal.signal(number, lambda *_: ending.set())
             fleet.start(*(f"host-{number}" for number in range(1, hosts + 1)))

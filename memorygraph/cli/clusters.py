@@ -101,7 +101,8 @@ def down(
 ) -> None:
     """End a fleet; its memories stay. A cluster of our own ends with it, another's goes on."""
     if address is None:
-        address = keeper.stop(root).address
+        kept = keeper.stop(root)
+        address, namespace = kept.address, kept.namespace
     else:
         with _member_of(address, namespace):
             cluster.Fleet(root, namespace=namespace).stop()
